@@ -1,0 +1,1 @@
+//! What a driver is: the Driver, Router and Artifacts traits, their errors and the conformance suite

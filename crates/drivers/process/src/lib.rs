@@ -1,0 +1,1 @@
+//! Local processes as a platform: supervisors, groups of instances

@@ -1,0 +1,1 @@
+//! The engine: a pure core (fold, decide, plan, rollback_plan) and the worker loop on its ports

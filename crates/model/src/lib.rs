@@ -1,0 +1,1 @@
+//! The words of Belay as types: ids, configuration, releases, states, plans, journal events, verdicts

@@ -1,0 +1,1 @@
+//! Admin API types and client of belay proxy

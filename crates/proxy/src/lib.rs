@@ -1,0 +1,1 @@
+//! The data plane: routes, groups, weights, health, drain, counters

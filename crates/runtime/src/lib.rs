@@ -1,0 +1,1 @@
+//! Composition root: configuration, store, drivers, sources, router, worker

@@ -1,0 +1,1 @@
+//! Verification that touches the world: HTTP, TCP, commands, proxy counters

@@ -1,0 +1,1 @@
+//! The durable places: journal, environment stream, evidence, sealed blobs, artifacts

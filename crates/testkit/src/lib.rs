@@ -1,0 +1,1 @@
+//! Simulated worlds, fault plans, fake clock, crash runner; for tests only
