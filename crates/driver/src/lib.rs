@@ -1,1 +1,15 @@
-//! What a driver is: the Driver, Router and Artifacts traits, their errors and the conformance suite
+//! What a driver is: the [`Driver`], [`Router`] and [`Artifacts`] traits and their errors.
+//!
+//! Everything a third party needs to write a driver, and no more. A driver has no access to the store or the
+//! engine: it observes, plans purely, applies one step at a time, and says honestly what may have happened.
+#![warn(missing_docs)]
+
+mod context;
+mod driver;
+mod error;
+mod ports;
+
+pub use context::{Context, Material, Progress};
+pub use driver::{Applied, Capabilities, Driver, Old, Restorability, Revision, Settled, Stage};
+pub use error::Error;
+pub use ports::{Artifacts, Moved, Route, RouteState, Router, Upstream};

@@ -1,0 +1,142 @@
+//! The driver trait.
+
+use crate::context::Context;
+use crate::error::Error;
+use async_trait::async_trait;
+use belay_model::plan::Effect;
+use belay_model::release::{Record, Target};
+use belay_model::state::{Difference, Goal, State};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a platform can do at a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Traffic can be split by weight.
+    pub weights: bool,
+    /// The old release can stand ready after a switch.
+    pub warm_standby: bool,
+    /// Copies that a rolling strategy replaces one by one.
+    pub units: u32,
+}
+
+/// What becomes of the old capacity in one stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Old {
+    /// It stays as it is.
+    Keep,
+    /// It is reduced to the share of the traffic it still has.
+    Proportional,
+    /// It is removed whole.
+    Remove,
+}
+
+/// One stage of a strategy: how far one call of [`Driver::plan`] goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Share of the traffic that the goal has when the stage is done, per mille.
+    pub share: u32,
+    /// Share of the goal's capacity that is there and ready before traffic moves, per mille, rounded up.
+    pub capacity: u32,
+    /// What becomes of the rest.
+    pub old: Old,
+}
+
+impl Stage {
+    /// All at once, the rest removed: how one goes back.
+    pub const BACK: Stage = Stage { share: 1000, capacity: 1000, old: Old::Remove };
+}
+
+/// What a call did.
+#[derive(Clone, Debug)]
+pub enum Applied {
+    /// It is done; times are Unix microseconds by name (`t0`, `t3`, `t4`) as far as the platform tells.
+    Done {
+        /// Times.
+        times: BTreeMap<String, i64>,
+    },
+    /// The platform works on it; ask with the handle.
+    Accepted {
+        /// How to ask.
+        handle: Value,
+    },
+}
+
+/// What became of a call that we lost sight of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Nothing of it can still happen: what is observed now is what it did.
+    Quiet,
+    /// It is known to have been done whole.
+    Done,
+}
+
+/// Whether a goal can be reached right now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Restorability {
+    /// Exactly; predicted time in milliseconds, if there is a base for one.
+    Exact {
+        /// Predicted time.
+        millis: Option<u64>,
+    },
+    /// Except for these, one line each.
+    Partial(Vec<String>),
+    /// Not; one line each.
+    No(Vec<String>),
+}
+
+/// One of the platform's own versions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revision {
+    /// The platform's name for it.
+    pub name: String,
+    /// In words.
+    pub title: String,
+    /// Since when, Unix microseconds, if the platform tells.
+    pub since_us: Option<i64>,
+}
+
+/// The code for one platform.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// What the platform can do at `target`.
+    fn capabilities(&self, target: &Target) -> Capabilities;
+
+    /// The state in which `record` alone serves. Pure.
+    fn desired(&self, record: &Record) -> State;
+
+    /// The steps of one stage from `from` towards `goal`, waves in order (grow, switch, shrink), as few as possible:
+    /// what is there already is no step. Pure.
+    ///
+    /// # Errors
+    /// The goal or the stage is impossible on this platform.
+    fn plan(&self, target: &Target, from: &State, goal: &Goal, stage: Stage) -> Result<Vec<Effect>, Error>;
+
+    /// What `target` will look like after `effect`, for planning the next stage. Pure.
+    fn after(&self, target: &Target, from: &State, effect: &Effect) -> State;
+
+    /// What keeps `have` from being `want`. Pure.
+    fn diff(&self, want: &State, have: &State) -> Difference;
+
+    /// What is there, read only.
+    async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error>;
+
+    /// Does one step. `seen` is what the caller believes is there: the platform's preconditions come from it.
+    /// Must be safe to drop at any await: what it began goes on or not, and `settle` tells.
+    async fn apply(&self, cx: &Context, target: &Target, effect: &Effect, seen: &State) -> Result<Applied, Error>;
+
+    /// Finds out what became of a call that we lost sight of; returns when nothing of it can still happen.
+    async fn settle(
+        &self,
+        cx: &Context,
+        target: &Target,
+        effect: &Effect,
+        handle: Option<&Value>,
+    ) -> Result<Settled, Error>;
+
+    /// Whether `goal` can be reached right now; changes nothing.
+    async fn restorable(&self, cx: &Context, target: &Target, goal: &Goal) -> Result<Restorability, Error>;
+
+    /// The platform's own versions, newest first.
+    async fn history(&self, cx: &Context, target: &Target) -> Result<Vec<Revision>, Error>;
+}

@@ -1,0 +1,312 @@
+//! Journal events: the durable truth of one deployment. A closed set; each stored with a format number.
+//!
+//! Events hold facts and redacted inputs, never a secret value. A new kind or a changed field needs an ADR and a
+//! new format number; old formats are read for ever.
+
+use crate::config::{Check, Inconclusive, OnFirstFailure, Strategy};
+use crate::error::Failure;
+use crate::id::{DeploymentId, RecordHash, Scope, StepId};
+use crate::plan::Plan;
+use crate::release::Record;
+use crate::state::{Goal, State};
+use crate::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The format that is written now.
+pub const FORMAT: u16 = 1;
+
+/// Whether a deployment puts a release out or goes back to one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Kind {
+    /// A release goes out.
+    Deploy,
+    /// Back to a record that was good (*return*).
+    Return {
+        /// The deployment whose result is left.
+        leaves: Option<DeploymentId>,
+    },
+    /// Back to the baseline of a deployment (*undo*), also of a rollback.
+    Undo {
+        /// Whose baseline.
+        of: DeploymentId,
+    },
+}
+
+/// Everything a deployment starts from, frozen (I7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs {
+    /// What it is.
+    pub kind: Kind,
+    /// Where.
+    pub scope: Scope,
+    /// The record to run. Absent only where an undo leads to nothing.
+    pub record: Option<Record>,
+    /// The goal of an undo: the baseline as it was. Absent: the record alone decides.
+    pub goal: Option<Goal>,
+    /// How slowly.
+    pub strategy: Strategy,
+    /// What verification runs.
+    pub checks: Vec<Check>,
+    /// How long verification goes on after promotion, milliseconds.
+    pub bake_ms: u64,
+    /// How long the old side stays ready after promotion, milliseconds.
+    pub warm_ms: u64,
+    /// What inconclusive means.
+    pub inconclusive: Inconclusive,
+    /// What becomes of a first deployment that fails.
+    pub on_first_failure: OnFirstFailure,
+    /// Who asked.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// How a step's attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Finish {
+    /// Done.
+    Done,
+    /// Failed; `Failure::effect` says what may have happened.
+    Failed(Failure),
+    /// Lost sight of; settling found that it did not take effect.
+    Unknown,
+}
+
+/// What someone asked of a deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Go back.
+    Abort,
+    /// Try the stuck step again.
+    Retry,
+    /// Go on without the stuck step; what it leaves is named.
+    Skip,
+    /// End it as it is, and free the lock.
+    Abandon,
+}
+
+/// Why a rollback began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Cause {
+    /// A verification said fail or, by policy, inconclusive.
+    Verification(Verdict),
+    /// A step failed.
+    Step {
+        /// Which.
+        step: StepId,
+        /// How.
+        failure: Failure,
+    },
+    /// Someone asked.
+    Request {
+        /// Who.
+        actor: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A worker died inside a step that may not be repeated (I4).
+    Interrupted(StepId),
+}
+
+impl Cause {
+    /// Whether it says something against the release itself, so that its content is quarantined.
+    pub fn blames_release(&self) -> bool {
+        match self {
+            Cause::Verification(_) | Cause::Request { .. } => true,
+            Cause::Step { failure, .. } => {
+                matches!(failure.class, crate::error::Class::Application | crate::error::Class::Verification)
+            }
+            Cause::Interrupted(_) => false,
+        }
+    }
+
+    /// One sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Cause::Verification(verdict) => verdict.sentence.clone(),
+            Cause::Step { failure, .. } => failure.message.clone(),
+            Cause::Request { actor, reason: Some(reason) } => format!("{actor} asked for it: {reason}"),
+            Cause::Request { actor, reason: None } => format!("{actor} asked for it"),
+            Cause::Interrupted(step) => format!("Belay was interrupted inside step {step}, which may not be repeated"),
+        }
+    }
+}
+
+/// What became of a rollback inside a failed deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackResult {
+    /// Nothing had been changed, or policy left it.
+    None,
+    /// The goal is met.
+    Complete,
+    /// By policy only a part.
+    Limited,
+    /// A person gave up on it; see the residue.
+    Incomplete,
+}
+
+/// How a deployment ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    /// What was asked for is there, verified.
+    Succeeded,
+    /// It is not.
+    Failed {
+        /// What became of going back.
+        rollback: RollbackResult,
+        /// What stayed behind, one line each.
+        residue: Vec<String>,
+    },
+    /// Left as it was, on request.
+    Stopped,
+}
+
+/// The events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// Someone asked for a deployment.
+    Created(Box<Inputs>),
+    /// A worker took it.
+    Claimed {
+        /// Which worker.
+        owner: String,
+        /// Its fencing number.
+        epoch: u64,
+    },
+    /// It got the lock: the plan is frozen and what was there is captured.
+    Planned {
+        /// The steps.
+        plan: Plan,
+        /// What was there, by target.
+        baseline: State,
+        /// The records that the baseline runs, so that it can be built again.
+        baseline_goal: Box<Goal>,
+        /// What it leads to.
+        goal: Box<Goal>,
+    },
+    /// An attempt of a step begins: what it changes is captured.
+    Started {
+        /// Which step.
+        step: StepId,
+        /// From 1.
+        attempt: u32,
+        /// Hash of what the step was told, to recognise it at takeover.
+        fingerprint: String,
+    },
+    /// The platform works on it.
+    Accepted {
+        /// Which step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// How to ask about it.
+        handle: Value,
+    },
+    /// An attempt ended.
+    Finished {
+        /// Which step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        finish: Finish,
+        /// What is there now; absent: could not be observed.
+        state: Option<State>,
+        /// Times the driver knows, Unix microseconds by name (`t3`, `t4`).
+        times: BTreeMap<String, i64>,
+    },
+    /// A verification decided.
+    Verified {
+        /// Which step.
+        step: StepId,
+        /// What.
+        verdict: Verdict,
+    },
+    /// A wait began.
+    TimerSet {
+        /// Which step waits.
+        step: StepId,
+        /// Until when, Unix milliseconds.
+        due_ms: i64,
+    },
+    /// A wait is over.
+    TimerFired {
+        /// Which step waited.
+        step: StepId,
+    },
+    /// Someone asked for something.
+    Signal {
+        /// Who.
+        actor: String,
+        /// What.
+        ask: Ask,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It goes back from here on: no forward step starts any more (I3).
+    RollbackPlanned {
+        /// Counted from 1: the plan number of its steps.
+        number: u16,
+        /// Why.
+        cause: Cause,
+        /// Where to; absent: there is nowhere to go (then `plan` is empty and a person is needed).
+        goal: Option<Box<Goal>>,
+        /// The steps.
+        plan: Plan,
+        /// What was there when it began, so that it can be taken back; absent: could not be observed (I9).
+        before: Option<State>,
+        /// What someone else had changed by then (I10), and what else people should know.
+        remarks: Vec<String>,
+    },
+    /// It cannot go on without a person; it keeps its lock. `retry`, `skip`, `abandon` and `abort` answer it.
+    Parked {
+        /// The step that is stuck; absent: it is not about a step.
+        step: Option<StepId>,
+        /// Why, in one sentence.
+        why: String,
+    },
+    /// It is over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// An event as stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Position in the deployment's journal, from 1.
+    pub seq: u64,
+    /// When it was appended, Unix microseconds.
+    pub at_us: i64,
+    /// Format of `event`.
+    pub format: u16,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A record hash that an event names, for garbage collection of artifacts and blobs.
+pub fn records_of(event: &Event) -> Vec<RecordHash> {
+    match event {
+        Event::Created(inputs) => {
+            let goal = inputs.goal.iter().flat_map(|goal| goal.records.keys().cloned());
+            inputs.record.iter().map(Record::hash).chain(goal).collect()
+        }
+        Event::Planned { baseline_goal, goal, .. } => {
+            baseline_goal.records.keys().chain(goal.records.keys()).cloned().collect()
+        }
+        Event::RollbackPlanned { goal: Some(goal), .. } => goal.records.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
+}

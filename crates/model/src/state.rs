@@ -1,0 +1,125 @@
+//! What a driver observes of a target, and what it shall become.
+
+use crate::id::RecordHash;
+use crate::release::Record;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Whether something serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Health {
+    /// Serves.
+    Healthy,
+    /// Does not, and why.
+    Unhealthy(String),
+    /// Nobody looked, or nobody could.
+    #[default]
+    Unknown,
+}
+
+/// One resource of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// What is meant to be: compared, key by key. An absent key of a map counts as null.
+    pub spec: Value,
+    /// What is true for the moment (pids, ports, table numbers, times): shown, never compared.
+    pub facts: Value,
+    /// Whether it serves.
+    pub health: Health,
+}
+
+/// What a driver observes of a target, normalised, by resource key. An absent resource is absent from the map;
+/// a target with nothing on it is the empty state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Format of this type, now 1.
+    pub format: u16,
+    /// Resources by key, such as `group/r2-1a2b3c4d` or `route`.
+    pub resources: BTreeMap<String, Resource>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { format: 1, resources: BTreeMap::new() }
+    }
+}
+
+impl State {
+    /// Nothing is there.
+    pub fn is_absent(&self) -> bool {
+        self.resources.is_empty()
+    }
+
+    /// What serves badly here, as `key: why`.
+    pub fn unhealthy(&self) -> Vec<String> {
+        let bad = self.resources.iter().filter_map(|(key, resource)| match &resource.health {
+            Health::Unhealthy(why) => Some(format!("{key}: {why}")),
+            _ => None,
+        });
+        bad.collect()
+    }
+}
+
+/// How much a difference matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weight {
+    /// The goal is not met while it stands.
+    Must,
+    /// Worth showing.
+    Informational,
+}
+
+/// One difference between what is wanted and what is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DifferenceEntry {
+    /// Whether the goal is unmet because of it.
+    pub weight: Weight,
+    /// Which resource.
+    pub key: String,
+    /// What is wanted; null: it should not be there.
+    pub want: Value,
+    /// What is there; null: absent.
+    pub have: Value,
+}
+
+/// All differences. Empty: nothing to tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Difference(pub Vec<DifferenceEntry>);
+
+impl Difference {
+    /// Entries that keep the goal unmet.
+    pub fn must(&self) -> impl Iterator<Item = &DifferenceEntry> {
+        self.0.iter().filter(|entry| entry.weight == Weight::Must)
+    }
+
+    /// Whether the goal is met.
+    pub fn is_met(&self) -> bool {
+        self.must().next().is_none()
+    }
+
+    /// One line per unmet entry, for people.
+    pub fn lines(&self) -> Vec<String> {
+        self.must().map(|entry| format!("{}: want {}, have {}", entry.key, entry.want, entry.have)).collect()
+    }
+}
+
+/// The state that a plan leads to, with everything needed to build it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Goal {
+    /// What shall be there.
+    pub want: State,
+    /// The records that `want` names, by hash.
+    pub records: BTreeMap<RecordHash, Record>,
+    /// In words: `release 1`, `nothing (as before)`.
+    pub title: String,
+    /// The record that takes the traffic at the goal; absent: nothing does.
+    pub record: Option<RecordHash>,
+}

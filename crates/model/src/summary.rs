@@ -1,0 +1,294 @@
+//! The projection of one deployment that lists and statuses show. It is folded from the journal in the
+//! transaction of each append, so a list never tells another story than the journal.
+
+use crate::error::Failure;
+use crate::event::{Ask, Entry, Event, Finish, Kind, Outcome};
+use crate::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, StepId};
+use crate::plan::{Action, Plan, Wave};
+use crate::verdict::{Outcome as Said, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Where a deployment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Waits for its turn.
+    Queued,
+    /// Goes forward.
+    Running,
+    /// Promoted, watched; holds the lock.
+    Baking,
+    /// Goes back.
+    RollingBack,
+    /// Cannot go on without a person; holds the lock.
+    NeedsOperator,
+    /// Over.
+    Ended,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Phase::Queued => "queued",
+            Phase::Running => "running",
+            Phase::Baking => "baking",
+            Phase::RollingBack => "rolling back",
+            Phase::NeedsOperator => "needs operator",
+            Phase::Ended => "ended",
+        })
+    }
+}
+
+/// The measured way back (P7). Unix microseconds; absent: it did not happen, or nobody could see it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeline {
+    /// First bad request.
+    pub t0: Option<i64>,
+    /// Verdict or command.
+    pub t1: Option<i64>,
+    /// Plan ready.
+    pub t2: Option<i64>,
+    /// First request on the old release.
+    pub t3: Option<i64>,
+    /// All new requests on it.
+    pub t4: Option<i64>,
+    /// Capacity converged.
+    pub t5: Option<i64>,
+    /// Verified.
+    pub t6: Option<i64>,
+    /// Bad release gone.
+    pub t7: Option<i64>,
+}
+
+/// The projection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Which deployment.
+    pub id: DeploymentId,
+    /// Where.
+    pub scope: Scope,
+    /// `deploy`, `rollback` (return) or `undo`.
+    pub kind: String,
+    /// The release it leads to; absent: to nothing.
+    pub release: Option<ReleaseNumber>,
+    /// The record it leads to.
+    pub record: Option<RecordHash>,
+    /// Who asked.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// When it was asked for, Unix microseconds.
+    pub created_us: i64,
+    /// When it ended.
+    pub ended_us: Option<i64>,
+    /// When the release was promoted.
+    pub promoted_us: Option<i64>,
+    /// Last sequence number folded in.
+    pub seq: u64,
+    /// The step that runs or ran last.
+    pub step: Option<StepId>,
+    /// Its title.
+    pub step_title: Option<String>,
+    /// Steps of the present plan.
+    pub steps: u16,
+    /// Why it went back, in one sentence.
+    pub cause: Option<String>,
+    /// What it went back to, in words.
+    pub back_to: Option<String>,
+    /// What keeps it from going on, and what a person can do.
+    pub stuck: Option<String>,
+    /// The last verdict.
+    pub verdict: Option<Verdict>,
+    /// The last failure.
+    pub failure: Option<Failure>,
+    /// What people should know.
+    pub remarks: Vec<String>,
+    /// The way back, measured.
+    pub timeline: Timeline,
+    /// The plan that runs now: the forward plan, or that of the rollback.
+    plan: Option<Plan>,
+    plan_number: u16,
+}
+
+impl Summary {
+    /// Begins with the first event.
+    ///
+    /// # Errors
+    /// None if the entry is not `Created`: such a journal is damaged.
+    pub fn begin(id: DeploymentId, entry: &Entry) -> Option<Self> {
+        let Event::Created(inputs) = &entry.event else { return None };
+        let kind = match inputs.kind {
+            Kind::Deploy => "deploy",
+            Kind::Return { .. } => "rollback",
+            Kind::Undo { .. } => "undo",
+        };
+        let mut timeline = Timeline::default();
+        if inputs.kind != Kind::Deploy {
+            timeline.t1 = Some(entry.at_us);
+        }
+        Some(Self {
+            id,
+            scope: inputs.scope.clone(),
+            kind: kind.to_owned(),
+            release: inputs.record.as_ref().map(|record| record.release),
+            record: inputs.record.as_ref().map(crate::release::Record::hash),
+            actor: inputs.actor.clone(),
+            reason: inputs.reason.clone(),
+            phase: Phase::Queued,
+            outcome: None,
+            created_us: entry.at_us,
+            ended_us: None,
+            promoted_us: None,
+            seq: entry.seq,
+            step: None,
+            step_title: None,
+            steps: 0,
+            cause: None,
+            back_to: None,
+            stuck: None,
+            verdict: None,
+            failure: None,
+            remarks: Vec::new(),
+            timeline,
+            plan: None,
+            plan_number: 0,
+        })
+    }
+
+    /// Takes one more event in.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.seq = entry.seq;
+        match &entry.event {
+            Event::Created(_) | Event::Claimed { .. } | Event::Accepted { .. } | Event::TimerFired { .. } => {}
+            Event::Planned { plan, goal, .. } => {
+                self.phase = Phase::Running;
+                self.take_plan(0, plan);
+                if self.kind != "deploy" {
+                    self.back_to = Some(goal.title.clone());
+                    self.timeline.t2 = Some(entry.at_us);
+                }
+            }
+            Event::Started { step, .. } => {
+                self.step = Some(*step);
+                self.step_title = self.step_of(*step).map(crate::plan::Step::title);
+                self.stuck = None;
+                if self.phase == Phase::NeedsOperator {
+                    self.phase = if step.plan == 0 { Phase::Running } else { Phase::RollingBack };
+                }
+                if step.plan == 0 && self.step_of(*step).is_some_and(|step| step.bake) {
+                    self.phase = Phase::Baking;
+                }
+            }
+            Event::TimerSet { .. } => {}
+            Event::Finished { step, finish, times, .. } => self.finished(entry.at_us, *step, finish, times),
+            Event::Verified { step, verdict } => self.verified(entry.at_us, *step, verdict),
+            Event::Signal { ask, .. } => {
+                if *ask == Ask::Abort {
+                    self.timeline.t1.get_or_insert(entry.at_us);
+                }
+            }
+            Event::RollbackPlanned { number, cause, goal, plan, remarks, .. } => {
+                self.phase = Phase::RollingBack;
+                self.cause = Some(cause.sentence());
+                self.back_to = goal.as_ref().map(|goal| goal.title.clone());
+                self.remarks.extend(remarks.iter().cloned());
+                self.timeline.t1.get_or_insert(entry.at_us);
+                self.timeline.t2 = Some(entry.at_us);
+                self.take_plan(*number, plan);
+                self.stuck = None;
+            }
+            Event::Parked { why, .. } => {
+                self.phase = Phase::NeedsOperator;
+                self.stuck = Some(why.clone());
+            }
+            Event::Ended { outcome } => {
+                self.phase = Phase::Ended;
+                self.outcome = Some(outcome.clone());
+                self.ended_us = Some(entry.at_us);
+                self.stuck = None;
+            }
+        }
+    }
+
+    /// Whether it goes back, or is a rollback itself.
+    fn is_way_back(&self, step: StepId) -> bool {
+        step.plan > 0 || self.kind != "deploy"
+    }
+
+    fn take_plan(&mut self, number: u16, plan: &Plan) {
+        self.plan_number = number;
+        self.steps = u16::try_from(plan.len()).unwrap_or(u16::MAX);
+        self.plan = Some(plan.clone());
+        self.step = None;
+        self.step_title = None;
+    }
+
+    fn step_of(&self, step: StepId) -> Option<&crate::plan::Step> {
+        let plan = self.plan.as_ref().filter(|_| self.plan_number == step.plan)?;
+        plan.steps().nth(usize::from(step.index))
+    }
+
+    fn finished(
+        &mut self,
+        at_us: i64,
+        step: StepId,
+        finish: &Finish,
+        times: &std::collections::BTreeMap<String, i64>,
+    ) {
+        match finish {
+            Finish::Done => {
+                let promotes = self.step_of(step).is_some_and(|step| step.promotes);
+                if promotes && step.plan == 0 {
+                    self.promoted_us = Some(at_us);
+                }
+                if self.is_way_back(step) {
+                    self.back_step_done(at_us, step, times);
+                }
+            }
+            Finish::Failed(failure) => self.failure = Some(failure.clone()),
+            Finish::Unknown => {}
+        }
+    }
+
+    fn back_step_done(&mut self, at_us: i64, step: StepId, times: &std::collections::BTreeMap<String, i64>) {
+        let wave = self.step_of(step).and_then(|step| match &step.action {
+            Action::Effect(effect) => Some(effect.wave),
+            Action::Verify { .. } => None,
+        });
+        let timeline = &mut self.timeline;
+        match wave {
+            Some(Wave::Switch) => {
+                timeline.t3 = times.get("t3").copied().or(timeline.t3);
+                timeline.t4 = times.get("t4").copied().or(Some(at_us));
+                timeline.t5 = Some(at_us);
+                timeline.t0 = timeline.t0.or(times.get("t0").copied());
+            }
+            Some(Wave::Shrink) => timeline.t7 = Some(at_us),
+            Some(Wave::Grow) | None => {}
+        }
+    }
+
+    fn verified(&mut self, at_us: i64, step: StepId, verdict: &Verdict) {
+        self.verdict = Some(verdict.clone());
+        if self.is_way_back(step) {
+            if verdict.outcome == Said::Pass {
+                self.timeline.t6 = Some(at_us);
+            }
+            return;
+        }
+        if verdict.outcome == Said::Pass {
+            if self.step_of(step).is_some_and(|step| step.promotes) {
+                self.promoted_us = Some(at_us);
+            }
+        } else {
+            self.timeline.t0 = verdict.first_bad_us;
+            self.timeline.t1 = Some(at_us);
+        }
+    }
+}
