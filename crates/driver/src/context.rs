@@ -24,7 +24,10 @@ pub struct Material {
 impl fmt::Debug for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.secrets.keys().collect();
-        f.debug_struct("Material").field("record", &self.record).field("secrets", &names).finish()
+        f.debug_struct("Material")
+            .field("record", &self.record)
+            .field("secrets", &names)
+            .finish()
     }
 }
 
@@ -50,7 +53,9 @@ pub struct Context {
 impl Context {
     /// The same key for the same step however often it is tried: what platforms take as an idempotency key.
     pub fn idempotency_key(&self) -> String {
-        let step = self.step.map_or_else(|| "-".to_owned(), |step| step.to_string());
+        let step = self
+            .step
+            .map_or_else(|| "-".to_owned(), |step| step.to_string());
         format!("{}/{step}", self.deployment)
     }
 }

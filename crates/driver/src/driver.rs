@@ -44,7 +44,11 @@ pub struct Stage {
 
 impl Stage {
     /// All at once, the rest removed: how one goes back.
-    pub const BACK: Stage = Stage { share: 1000, capacity: 1000, old: Old::Remove };
+    pub const BACK: Stage = Stage {
+        share: 1000,
+        capacity: 1000,
+        old: Old::Remove,
+    };
 }
 
 /// What a call did.
@@ -110,7 +114,13 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// The goal or the stage is impossible on this platform.
-    fn plan(&self, target: &Target, from: &State, goal: &Goal, stage: Stage) -> Result<Vec<Effect>, Error>;
+    fn plan(
+        &self,
+        target: &Target,
+        from: &State,
+        goal: &Goal,
+        stage: Stage,
+    ) -> Result<Vec<Effect>, Error>;
 
     /// What `target` will look like after `effect`, for planning the next stage. Pure.
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State;
@@ -123,7 +133,13 @@ pub trait Driver: Send + Sync {
 
     /// Does one step. `seen` is what the caller believes is there: the platform's preconditions come from it.
     /// Must be safe to drop at any await: what it began goes on or not, and `settle` tells.
-    async fn apply(&self, cx: &Context, target: &Target, effect: &Effect, seen: &State) -> Result<Applied, Error>;
+    async fn apply(
+        &self,
+        cx: &Context,
+        target: &Target,
+        effect: &Effect,
+        seen: &State,
+    ) -> Result<Applied, Error>;
 
     /// Finds out what became of a call that we lost sight of; returns when nothing of it can still happen.
     async fn settle(
@@ -135,7 +151,12 @@ pub trait Driver: Send + Sync {
     ) -> Result<Settled, Error>;
 
     /// Whether `goal` can be reached right now; changes nothing.
-    async fn restorable(&self, cx: &Context, target: &Target, goal: &Goal) -> Result<Restorability, Error>;
+    async fn restorable(
+        &self,
+        cx: &Context,
+        target: &Target,
+        goal: &Goal,
+    ) -> Result<Restorability, Error>;
 
     /// The platform's own versions, newest first.
     async fn history(&self, cx: &Context, target: &Target) -> Result<Vec<Revision>, Error>;

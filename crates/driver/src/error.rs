@@ -35,7 +35,10 @@ impl Error {
 
     /// An error after which nobody knows.
     pub fn maybe_applied(class: Class, message: impl Into<String>) -> Self {
-        Self { effect: Effect::MaybeApplied, ..Self::not_applied(class, message) }
+        Self {
+            effect: Effect::MaybeApplied,
+            ..Self::not_applied(class, message)
+        }
     }
 
     /// The same with more lines.

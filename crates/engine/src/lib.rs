@@ -1,1 +1,4 @@
-//! The engine: a pure core (fold, decide, plan, rollback_plan) and the worker loop on its ports
+//! The engine: a pure core (fold, decide, plan, rollback_plan) and the worker loop on its ports.
+#![warn(missing_docs)]
+
+pub mod ports;

@@ -176,7 +176,13 @@ impl View {
                 });
                 known.record = (**record).clone();
             }
-            Event::Stands { record, standing, deployment, reason, .. } => {
+            Event::Stands {
+                record,
+                standing,
+                deployment,
+                reason,
+                ..
+            } => {
                 if let Some(known) = self.records.get_mut(record) {
                     known.standing = *standing;
                     known.since_us = entry.at_us;
@@ -187,9 +193,19 @@ impl View {
                     }
                 }
             }
-            Event::Serves { record, deployment } => self.served.push((record.clone(), deployment.clone())),
-            Event::CleanupDue { deployment, record, due_ms } => {
-                let cleanup = Cleanup { deployment: deployment.clone(), due_ms: *due_ms, started: false };
+            Event::Serves { record, deployment } => {
+                self.served.push((record.clone(), deployment.clone()))
+            }
+            Event::CleanupDue {
+                deployment,
+                record,
+                due_ms,
+            } => {
+                let cleanup = Cleanup {
+                    deployment: deployment.clone(),
+                    due_ms: *due_ms,
+                    started: false,
+                };
                 self.cleanups.insert(record.clone(), cleanup);
             }
             Event::CleanupStarted { record } => {
@@ -224,12 +240,18 @@ impl View {
                 seen.push(hash);
             }
         }
-        seen.into_iter().filter_map(|hash| self.records.get(hash)).collect()
+        seen.into_iter()
+            .filter_map(|hash| self.records.get(hash))
+            .collect()
     }
 
     /// Records of a release number, newest standing first.
     pub fn of_release(&self, number: ReleaseNumber) -> Vec<&Known> {
-        let mut found: Vec<_> = self.records.values().filter(|known| known.record.release == number).collect();
+        let mut found: Vec<_> = self
+            .records
+            .values()
+            .filter(|known| known.record.release == number)
+            .collect();
         found.sort_by_key(|known| std::cmp::Reverse(known.since_us));
         found
     }

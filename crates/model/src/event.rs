@@ -3,7 +3,7 @@
 //! Events hold facts and redacted inputs, never a secret value. A new kind or a changed field needs an ADR and a
 //! new format number; old formats are read for ever.
 
-use crate::config::{Check, Inconclusive, OnFirstFailure, Strategy};
+use crate::config::{Check, FirstFailure, Inconclusive, Strategy};
 use crate::error::Failure;
 use crate::id::{DeploymentId, RecordHash, Scope, StepId};
 use crate::plan::Plan;
@@ -58,7 +58,7 @@ pub struct Inputs {
     /// What inconclusive means.
     pub inconclusive: Inconclusive,
     /// What becomes of a first deployment that fails.
-    pub on_first_failure: OnFirstFailure,
+    pub on_first_failure: FirstFailure,
     /// Who asked.
     pub actor: String,
     /// Why.
@@ -121,7 +121,10 @@ impl Cause {
         match self {
             Cause::Verification(_) | Cause::Request { .. } => true,
             Cause::Step { failure, .. } => {
-                matches!(failure.class, crate::error::Class::Application | crate::error::Class::Verification)
+                matches!(
+                    failure.class,
+                    crate::error::Class::Application | crate::error::Class::Verification
+                )
             }
             Cause::Interrupted(_) => false,
         }
@@ -132,9 +135,17 @@ impl Cause {
         match self {
             Cause::Verification(verdict) => verdict.sentence.clone(),
             Cause::Step { failure, .. } => failure.message.clone(),
-            Cause::Request { actor, reason: Some(reason) } => format!("{actor} asked for it: {reason}"),
-            Cause::Request { actor, reason: None } => format!("{actor} asked for it"),
-            Cause::Interrupted(step) => format!("Belay was interrupted inside step {step}, which may not be repeated"),
+            Cause::Request {
+                actor,
+                reason: Some(reason),
+            } => format!("{actor} asked for it: {reason}"),
+            Cause::Request {
+                actor,
+                reason: None,
+            } => format!("{actor} asked for it"),
+            Cause::Interrupted(step) => {
+                format!("Belay was interrupted inside step {step}, which may not be repeated")
+            }
         }
     }
 }
@@ -300,13 +311,25 @@ pub struct Entry {
 pub fn records_of(event: &Event) -> Vec<RecordHash> {
     match event {
         Event::Created(inputs) => {
-            let goal = inputs.goal.iter().flat_map(|goal| goal.records.keys().cloned());
+            let goal = inputs
+                .goal
+                .iter()
+                .flat_map(|goal| goal.records.keys().cloned());
             inputs.record.iter().map(Record::hash).chain(goal).collect()
         }
-        Event::Planned { baseline_goal, goal, .. } => {
-            baseline_goal.records.keys().chain(goal.records.keys()).cloned().collect()
-        }
-        Event::RollbackPlanned { goal: Some(goal), .. } => goal.records.keys().cloned().collect(),
+        Event::Planned {
+            baseline_goal,
+            goal,
+            ..
+        } => baseline_goal
+            .records
+            .keys()
+            .chain(goal.records.keys())
+            .cloned()
+            .collect(),
+        Event::RollbackPlanned {
+            goal: Some(goal), ..
+        } => goal.records.keys().cloned().collect(),
         _ => Vec::new(),
     }
 }

@@ -106,8 +106,13 @@ impl<'de> Deserialize<'de> for StepId {
         let text = String::deserialize(deserializer)?;
         let parse = || {
             let (plan, index) = text.split_once('.')?;
-            Some(StepId { plan: plan.parse().ok()?, index: index.parse().ok()? })
+            Some(StepId {
+                plan: plan.parse().ok()?,
+                index: index.parse().ok()?,
+            })
         };
-        parse().ok_or_else(|| serde::de::Error::custom(format!("a step id is PLAN.INDEX, not `{text}`")))
+        parse().ok_or_else(|| {
+            serde::de::Error::custom(format!("a step id is PLAN.INDEX, not `{text}`"))
+        })
     }
 }

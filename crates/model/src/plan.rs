@@ -112,7 +112,11 @@ impl Step {
     pub fn title(&self) -> String {
         match &self.action {
             Action::Effect(effect) => effect.title.clone(),
-            Action::Verify { look, checks, hold_ms } => {
+            Action::Verify {
+                look,
+                checks,
+                hold_ms,
+            } => {
                 let what = match look {
                     Look::Staged => "verify the new instances",
                     Look::Live => "verify live",

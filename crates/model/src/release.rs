@@ -79,7 +79,11 @@ impl Record {
     /// Hash of the content: everything that decides what runs, and nothing that names it (number, blob id),
     /// so the same content is recognised under another number.
     pub fn hash(&self) -> RecordHash {
-        let secrets: BTreeMap<_, _> = self.secrets.iter().map(|(name, secret)| (name, &secret.digest)).collect();
+        let secrets: BTreeMap<_, _> = self
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name, &secret.digest))
+            .collect();
         let content = serde_json::json!({
             "format": self.format,
             "scope": self.scope,

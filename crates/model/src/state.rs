@@ -44,7 +44,10 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { format: 1, resources: BTreeMap::new() }
+        Self {
+            format: 1,
+            resources: BTreeMap::new(),
+        }
     }
 }
 
@@ -56,10 +59,13 @@ impl State {
 
     /// What serves badly here, as `key: why`.
     pub fn unhealthy(&self) -> Vec<String> {
-        let bad = self.resources.iter().filter_map(|(key, resource)| match &resource.health {
-            Health::Unhealthy(why) => Some(format!("{key}: {why}")),
-            _ => None,
-        });
+        let bad = self
+            .resources
+            .iter()
+            .filter_map(|(key, resource)| match &resource.health {
+                Health::Unhealthy(why) => Some(format!("{key}: {why}")),
+                _ => None,
+            });
         bad.collect()
     }
 }
@@ -106,7 +112,9 @@ impl Difference {
 
     /// One line per unmet entry, for people.
     pub fn lines(&self) -> Vec<String> {
-        self.must().map(|entry| format!("{}: want {}, have {}", entry.key, entry.want, entry.have)).collect()
+        self.must()
+            .map(|entry| format!("{}: want {}, have {}", entry.key, entry.want, entry.have))
+            .collect()
     }
 }
 

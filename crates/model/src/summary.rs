@@ -122,7 +122,9 @@ impl Summary {
     /// # Errors
     /// None if the entry is not `Created`: such a journal is damaged.
     pub fn begin(id: DeploymentId, entry: &Entry) -> Option<Self> {
-        let Event::Created(inputs) = &entry.event else { return None };
+        let Event::Created(inputs) = &entry.event else {
+            return None;
+        };
         let kind = match inputs.kind {
             Kind::Deploy => "deploy",
             Kind::Return { .. } => "rollback",
@@ -165,7 +167,10 @@ impl Summary {
     pub fn apply(&mut self, entry: &Entry) {
         self.seq = entry.seq;
         match &entry.event {
-            Event::Created(_) | Event::Claimed { .. } | Event::Accepted { .. } | Event::TimerFired { .. } => {}
+            Event::Created(_)
+            | Event::Claimed { .. }
+            | Event::Accepted { .. }
+            | Event::TimerFired { .. } => {}
             Event::Planned { plan, goal, .. } => {
                 self.phase = Phase::Running;
                 self.take_plan(0, plan);
@@ -179,21 +184,37 @@ impl Summary {
                 self.step_title = self.step_of(*step).map(crate::plan::Step::title);
                 self.stuck = None;
                 if self.phase == Phase::NeedsOperator {
-                    self.phase = if step.plan == 0 { Phase::Running } else { Phase::RollingBack };
+                    self.phase = if step.plan == 0 {
+                        Phase::Running
+                    } else {
+                        Phase::RollingBack
+                    };
                 }
                 if step.plan == 0 && self.step_of(*step).is_some_and(|step| step.bake) {
                     self.phase = Phase::Baking;
                 }
             }
             Event::TimerSet { .. } => {}
-            Event::Finished { step, finish, times, .. } => self.finished(entry.at_us, *step, finish, times),
+            Event::Finished {
+                step,
+                finish,
+                times,
+                ..
+            } => self.finished(entry.at_us, *step, finish, times),
             Event::Verified { step, verdict } => self.verified(entry.at_us, *step, verdict),
             Event::Signal { ask, .. } => {
                 if *ask == Ask::Abort {
                     self.timeline.t1.get_or_insert(entry.at_us);
                 }
             }
-            Event::RollbackPlanned { number, cause, goal, plan, remarks, .. } => {
+            Event::RollbackPlanned {
+                number,
+                cause,
+                goal,
+                plan,
+                remarks,
+                ..
+            } => {
                 self.phase = Phase::RollingBack;
                 self.cause = Some(cause.sentence());
                 self.back_to = goal.as_ref().map(|goal| goal.title.clone());
@@ -230,7 +251,10 @@ impl Summary {
     }
 
     fn step_of(&self, step: StepId) -> Option<&crate::plan::Step> {
-        let plan = self.plan.as_ref().filter(|_| self.plan_number == step.plan)?;
+        let plan = self
+            .plan
+            .as_ref()
+            .filter(|_| self.plan_number == step.plan)?;
         plan.steps().nth(usize::from(step.index))
     }
 
@@ -256,7 +280,12 @@ impl Summary {
         }
     }
 
-    fn back_step_done(&mut self, at_us: i64, step: StepId, times: &std::collections::BTreeMap<String, i64>) {
+    fn back_step_done(
+        &mut self,
+        at_us: i64,
+        step: StepId,
+        times: &std::collections::BTreeMap<String, i64>,
+    ) {
         let wave = self.step_of(step).and_then(|step| match &step.action {
             Action::Effect(effect) => Some(effect.wave),
             Action::Verify { .. } => None,

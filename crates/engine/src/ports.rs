@@ -1,0 +1,253 @@
+//! What the engine needs of the world, as traits. Implemented by the store, the sources and the runtime; by the
+//! testkit in tests.
+
+use async_trait::async_trait;
+use belay_driver::{Driver, Material, Progress};
+use belay_model::config::Check;
+use belay_model::environment;
+use belay_model::event::{self, Event};
+use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, ServiceName, StepId};
+use belay_model::plan::Look;
+use belay_model::release::{Record, Release, Target};
+use belay_model::state::State;
+use belay_model::summary::Summary;
+use belay_model::verdict::Verdict;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Someone appended in between; load what is new and decide again.
+    #[error("the journal of {0} has moved on")]
+    Moved(DeploymentId),
+    /// Another worker has a newer epoch; whoever reads this must stop issuing calls (I6).
+    #[error("{0} was taken over by another worker")]
+    Fenced(DeploymentId),
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// No room, read-only, or an input/output error: nothing of the transaction was kept.
+    #[error("the store cannot be written: {0}")]
+    Unwritable(String),
+    /// What is stored cannot be right.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// Over a limit (I11).
+    #[error("over a limit: {0}")]
+    TooLarge(String),
+    /// Written by a newer Belay.
+    #[error("the store was written by a newer version ({0})")]
+    Newer(String),
+}
+
+/// Who appends, and what it believes.
+#[derive(Clone, Debug)]
+pub enum Writer {
+    /// A worker: its epoch must be the deployment's, and the journal must end at `after`.
+    Worker {
+        /// Fencing number.
+        epoch: u64,
+        /// Last sequence number it has folded.
+        after: u64,
+    },
+    /// A worker that takes the deployment over: its `Claimed` is in the batch, with an epoch one above the present.
+    Claim {
+        /// The new fencing number.
+        epoch: u64,
+        /// Last sequence number it has folded.
+        after: u64,
+    },
+    /// Anyone with a signal: appended at the end, whatever that is.
+    Anyone,
+}
+
+/// One transaction about one deployment. Everything in it becomes durable together, or nothing does.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Who.
+    pub writer: Writer,
+    /// Events with their times (Unix microseconds).
+    pub events: Vec<(i64, Event)>,
+    /// Events of its environment's stream.
+    pub environment: Vec<(i64, environment::Event)>,
+}
+
+/// What the evidence ledger keeps: what a verdict was made from.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// Which verification.
+    pub step: StepId,
+    /// When, Unix microseconds.
+    pub at_us: i64,
+    /// How far the source was read.
+    pub cursor: String,
+    /// Counts.
+    pub counts: Value,
+}
+
+/// The durable places.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Creates a deployment: `Created` and what goes with it, in one transaction. `limit`: how many may be open in
+    /// the scope, this one included (I11).
+    async fn create(
+        &self,
+        id: &DeploymentId,
+        at_us: i64,
+        created: Event,
+        environment: Vec<(i64, environment::Event)>,
+        limit: usize,
+    ) -> Result<(), StoreError>;
+    /// Appends; answers the entries as stored.
+    async fn append(&self, batch: Batch) -> Result<Vec<event::Entry>, StoreError>;
+    /// Entries after `after`, in order.
+    async fn events(
+        &self,
+        deployment: &DeploymentId,
+        after: u64,
+    ) -> Result<Vec<event::Entry>, StoreError>;
+    /// Appends to an environment stream alone (clean-ups, lifting).
+    async fn append_environment(
+        &self,
+        scope: &Scope,
+        events: Vec<(i64, environment::Event)>,
+    ) -> Result<(), StoreError>;
+    /// Entries of an environment stream after `after`, in order.
+    async fn environment(
+        &self,
+        scope: &Scope,
+        after: u64,
+    ) -> Result<Vec<environment::Entry>, StoreError>;
+    /// Scopes that have a stream or a deployment.
+    async fn scopes(&self) -> Result<Vec<Scope>, StoreError>;
+    /// Summaries of deployments that have not ended, in the order of their creation.
+    async fn open(&self) -> Result<Vec<Summary>, StoreError>;
+    /// One summary.
+    async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError>;
+    /// Newest summaries of a scope first.
+    async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError>;
+    /// Present epoch of a deployment; 0: never claimed.
+    async fn epoch(&self, deployment: &DeploymentId) -> Result<u64, StoreError>;
+    /// Adds to the evidence ledger.
+    async fn evidence(
+        &self,
+        deployment: &DeploymentId,
+        evidence: Vec<Evidence>,
+    ) -> Result<(), StoreError>;
+    /// The evidence of a deployment, in order.
+    async fn evidence_of(&self, deployment: &DeploymentId) -> Result<Vec<Evidence>, StoreError>;
+    /// Adds progress lines: prunable, not synced, never load-bearing.
+    async fn progress(
+        &self,
+        deployment: &DeploymentId,
+        at_us: i64,
+        line: &str,
+    ) -> Result<(), StoreError>;
+    /// Progress lines after a position: (position, time, line).
+    async fn progress_of(
+        &self,
+        deployment: &DeploymentId,
+        after: i64,
+    ) -> Result<Vec<(i64, i64, String)>, StoreError>;
+    /// The release of that content if there is one, else a new one with the next number.
+    async fn release(&self, candidate: Release) -> Result<Release, StoreError>;
+    /// One release.
+    async fn release_of(
+        &self,
+        service: &ServiceName,
+        number: ReleaseNumber,
+    ) -> Result<Option<Release>, StoreError>;
+    /// Releases of a service, newest first.
+    async fn releases(&self, service: &ServiceName) -> Result<Vec<Release>, StoreError>;
+    /// Returns when something may have been appended by anyone since the last call returned; a hint, never the truth.
+    async fn changed(&self);
+}
+
+/// Time. Everything in the engine that waits or dates asks it.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Now, Unix microseconds.
+    fn now_us(&self) -> i64;
+    /// Waits.
+    async fn sleep_ms(&self, ms: u64);
+}
+
+/// Values of secrets for records.
+#[async_trait]
+pub trait Secrets: Send + Sync {
+    /// Everything needed to run a record. The newest values where `newest` and their source still has them.
+    async fn material(&self, record: &Record) -> Result<Material, StoreError>;
+}
+
+/// What a verification is about.
+#[derive(Clone)]
+pub struct Question {
+    /// For which deployment.
+    pub deployment: DeploymentId,
+    /// Which step asks.
+    pub step: StepId,
+    /// Where to look.
+    pub look: Look,
+    /// What to check.
+    pub checks: Vec<Check>,
+    /// How long to watch, milliseconds; zero: until every check has an answer.
+    pub hold_ms: u64,
+    /// When watching began, Unix microseconds (before a crash, perhaps).
+    pub since_us: i64,
+    /// The target.
+    pub target: Target,
+    /// What is there, as last observed.
+    pub state: State,
+    /// The record in question.
+    pub record: Record,
+    /// The record it is compared with, if one serves beside it or did.
+    pub against: Option<Record>,
+}
+
+/// Where evidence goes while a verification watches.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Keeps it.
+    async fn keep(&self, evidence: Evidence);
+}
+
+/// Answers verifications.
+#[async_trait]
+pub trait Verifier: Send + Sync {
+    /// Watches until it can decide. Must be safe to drop at any await and to call again after a crash. It returns at
+    /// once on fail; on pass only when `hold_ms` is over; inconclusive when the time is over without enough evidence.
+    async fn verify(
+        &self,
+        question: &Question,
+        ledger: &dyn Ledger,
+        progress: Arc<dyn Progress>,
+    ) -> Verdict;
+}
+
+/// Drivers by name.
+pub trait Drivers: Send + Sync {
+    /// The driver of that name, if this Belay has it.
+    fn driver(&self, name: &str) -> Option<Arc<dyn Driver>>;
+}
+
+/// The ports together.
+#[derive(Clone)]
+pub struct Ports {
+    /// Durable places.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Verification.
+    pub verifier: Arc<dyn Verifier>,
+    /// Secrets.
+    pub secrets: Arc<dyn Secrets>,
+    /// Platforms.
+    pub drivers: Arc<dyn Drivers>,
+}
+
+/// Material by record.
+pub type Materials = Arc<BTreeMap<RecordHash, Material>>;

@@ -1,0 +1,201 @@
+//! One thing that must hold for a release to be good. What people write is one flat struct, because a mapping with sibling
+//! keys is what they expect; [`Check::kind`] is what the code works with.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CommandLine, Duration, Percent};
+
+/// One check: exactly one of `http`, `tcp`, `command`, `traffic`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// What people see in verdicts. Default: made from the check, such as `http /health`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A path that is requested with GET, such as `/health`. Refine with `status`, `contains`, `header`, `json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^/"))]
+    pub http: Option<String>,
+    /// With `http`: the status that is expected. Default: 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 100, max = 599))]
+    pub status: Option<u16>,
+    /// With `http`: a text that the body must contain. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
+    /// With `http`: response headers by name (case does not matter) and the exact value of each. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub header: BTreeMap<String, String>,
+    /// With `http`: places in the JSON body and the exact value of each. A place is names joined by dots, `[n]` for an item
+    /// of a list: `status`, `checks.db`, `nodes[0].state`. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub json: BTreeMap<String, serde_json::Value>,
+    /// `true`: the port accepts connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<bool>,
+    /// A command line that must end with exit code 0. It runs in the artifact's directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandLine>,
+    /// What the real traffic says about the new release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+    /// When the check runs. Default: `live` for `traffic`, else `staged`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+    /// How long one try of `http`, `tcp` or `command` may take. Default: `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+/// When a check runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    /// Before the new release gets traffic, against each new instance.
+    Staged,
+    /// While it has traffic.
+    Live,
+}
+
+/// Thresholds on the traffic that the new release served. At least one of `max_errors` and `max_slower`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traffic {
+    /// The largest share of requests that may fail (status 500 and above, or no answer). Default: not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<Percent>,
+    /// How many times as long a request may take as on the release before (95th percentile), at least 1. Default: not looked
+    /// at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_slower: Option<f64>,
+    /// Below this many requests there is no verdict, at least 1. Default: 50.
+    #[serde(default = "min_requests")]
+    #[schemars(range(min = 1))]
+    pub min_requests: u64,
+    /// How long the traffic is watched for `min_requests` before the verdict is inconclusive. Default: `30s`.
+    #[serde(default = "traffic_within")]
+    pub within: Duration,
+}
+
+/// [`Check`] with its rules applied.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckKind {
+    Http(HttpCheck),
+    Tcp,
+    Command(CommandLine),
+    Traffic(Traffic),
+}
+
+/// An HTTP check with its defaults resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpCheck {
+    pub path: String,
+    pub status: u16,
+    pub contains: Option<String>,
+    pub header: BTreeMap<String, String>,
+    pub json: BTreeMap<String, serde_json::Value>,
+}
+
+/// Why a [`Check`] says nothing, or too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    #[error("a check needs exactly one of `http`, `tcp`, `command`, `traffic`")]
+    NotOne,
+    #[error("`tcp` can only be `true`")]
+    TcpFalse,
+    #[error("the path of an HTTP check starts with `/`")]
+    NotAPath,
+    #[error("`{0}` belongs to an `http` check")]
+    NeedsHttp(&'static str),
+    #[error("a `traffic` check has no `timeout`; how long it watches is `within`")]
+    TimeoutOnTraffic,
+    #[error("`traffic` needs at least one of `max_errors` and `max_slower`")]
+    NoThreshold,
+}
+
+impl Check {
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// What the check is, or why it is none.
+    pub fn kind(&self) -> Result<CheckKind, CheckError> {
+        let kind = match (&self.http, self.tcp, &self.command, &self.traffic) {
+            (Some(path), None, None, None) => self.http_kind(path)?,
+            (None, Some(true), None, None) => CheckKind::Tcp,
+            (None, Some(false), None, None) => return Err(CheckError::TcpFalse),
+            (None, None, Some(command), None) => CheckKind::Command(command.clone()),
+            (None, None, None, Some(traffic)) => CheckKind::Traffic(*traffic),
+            _ => return Err(CheckError::NotOne),
+        };
+        if !matches!(kind, CheckKind::Http(_)) {
+            let only_http = [
+                ("status", self.status.is_some()),
+                ("contains", self.contains.is_some()),
+                ("header", !self.header.is_empty()),
+                ("json", !self.json.is_empty()),
+            ];
+            if let Some((key, _)) = only_http.into_iter().find(|(_, present)| *present) {
+                return Err(CheckError::NeedsHttp(key));
+            }
+        }
+        if let CheckKind::Traffic(traffic) = &kind {
+            if self.timeout.is_some() {
+                return Err(CheckError::TimeoutOnTraffic);
+            }
+            if traffic.max_errors.is_none() && traffic.max_slower.is_none() {
+                return Err(CheckError::NoThreshold);
+            }
+        }
+        Ok(kind)
+    }
+
+    /// `at` with its default resolved.
+    pub fn at(&self) -> At {
+        let default = if self.traffic.is_some() {
+            At::Live
+        } else {
+            At::Staged
+        };
+        self.at.unwrap_or(default)
+    }
+
+    /// `timeout` with its default resolved.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Self::TIMEOUT)
+    }
+
+    /// `name` with its default resolved.
+    pub fn name(&self) -> String {
+        match (&self.name, &self.http, &self.command) {
+            (Some(name), _, _) => name.clone(),
+            (None, Some(path), _) => format!("http {path}"),
+            (None, None, Some(command)) => format!("command {}", command.program()),
+            (None, None, None) if self.traffic.is_some() => "traffic".to_owned(),
+            (None, None, None) => "tcp".to_owned(),
+        }
+    }
+
+    fn http_kind(&self, path: &str) -> Result<CheckKind, CheckError> {
+        if !path.starts_with('/') {
+            return Err(CheckError::NotAPath);
+        }
+        Ok(CheckKind::Http(HttpCheck {
+            path: path.to_owned(),
+            status: self.status.unwrap_or(200),
+            contains: self.contains.clone(),
+            header: self.header.clone(),
+            json: self.json.clone(),
+        }))
+    }
+}
+
+fn min_requests() -> u64 {
+    50
+}
+
+fn traffic_within() -> Duration {
+    Duration::from_secs(30)
+}
