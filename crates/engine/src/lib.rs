@@ -1,4 +1,18 @@
 //! The engine: a pure core (fold, decide, plan, rollback_plan) and the worker loop on its ports.
+//!
+//! `fold(events)` says where a deployment is, `decide` what to do next; a [`worker::Worker`] persists the intent,
+//! performs it, appends the result and loops. Data is journalled, not code: recovery is the same loop.
 #![warn(missing_docs)]
 
+pub mod course;
+pub mod decide;
+pub mod fold;
+pub mod goal;
+pub mod planning;
 pub mod ports;
+pub mod worker;
+
+mod cleanup;
+mod conclude;
+mod journal;
+mod retry;

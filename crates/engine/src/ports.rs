@@ -163,8 +163,11 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Release>, StoreError>;
     /// Releases of a service, newest first.
     async fn releases(&self, service: &ServiceName) -> Result<Vec<Release>, StoreError>;
-    /// Returns when something may have been appended by anyone since the last call returned; a hint, never the truth.
-    async fn changed(&self);
+    /// A number that grows whenever something may have been appended by anyone. Read it before reading what it is
+    /// about, and give it to `changed`: then nothing is missed, however many wait.
+    fn generation(&self) -> u64;
+    /// Returns when the generation is not `since` any more; a hint, never the truth.
+    async fn changed(&self, since: u64);
 }
 
 /// Time. Everything in the engine that waits or dates asks it.

@@ -194,7 +194,11 @@ impl View {
                 }
             }
             Event::Serves { record, deployment } => {
-                self.served.push((record.clone(), deployment.clone()))
+                // What serves again is not removed any more, whoever forgot to cancel it.
+                if let Some(record) = record {
+                    self.cleanups.remove(record);
+                }
+                self.served.push((record.clone(), deployment.clone()));
             }
             Event::CleanupDue {
                 deployment,

@@ -111,8 +111,6 @@ pub enum Cause {
         /// Why.
         reason: Option<String>,
     },
-    /// A worker died inside a step that may not be repeated (I4).
-    Interrupted(StepId),
 }
 
 impl Cause {
@@ -126,7 +124,6 @@ impl Cause {
                     crate::error::Class::Application | crate::error::Class::Verification
                 )
             }
-            Cause::Interrupted(_) => false,
         }
     }
 
@@ -143,9 +140,6 @@ impl Cause {
                 actor,
                 reason: None,
             } => format!("{actor} asked for it"),
-            Cause::Interrupted(step) => {
-                format!("Belay was interrupted inside step {step}, which may not be repeated")
-            }
         }
     }
 }

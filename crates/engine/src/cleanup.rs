@@ -1,0 +1,131 @@
+//! Clean-ups: what a promotion kept warm is removed when its time is over. They run under the environment's lock
+//! (no deployment is open), and never touch what serves.
+
+use crate::ports::{Ports, StoreError};
+use belay_driver::{Context, Error, Progress, Stage};
+use belay_model::environment::{Event, Known, View};
+use belay_model::id::{DeploymentId, Scope};
+use std::sync::Arc;
+
+/// Pause after a clean-up failed, milliseconds.
+const PAUSE_MS: u64 = 10_000;
+
+/// Does what is due, or waits for it; false: nothing is owed.
+///
+/// # Errors
+/// The store cannot be used.
+pub async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreError> {
+    let generation = ports.store.generation();
+    let view = View::of(&ports.store.environment(scope, 0).await?);
+    let Some((record, cleanup)) = view
+        .cleanups
+        .iter()
+        .min_by_key(|(_, cleanup)| cleanup.due_ms)
+    else {
+        return Ok(false);
+    };
+    let now_ms = ports.clock.now_us() / 1000;
+    if cleanup.due_ms > now_ms {
+        let rest = u64::try_from(cleanup.due_ms - now_ms).unwrap_or(0);
+        tokio::select! {
+            () = ports.clock.sleep_ms(rest) => {}
+            () = ports.store.changed(generation) => {}
+        }
+        return Ok(true);
+    }
+    let serves = view
+        .serving()
+        .is_some_and(|known| known.record.hash() == *record);
+    let append = |event| {
+        ports
+            .store
+            .append_environment(scope, vec![(ports.clock.now_us(), event)])
+    };
+    if serves {
+        let reason = "it serves again".to_owned();
+        append(Event::CleanupCancelled {
+            record: record.clone(),
+            reason,
+        })
+        .await?;
+        return Ok(true);
+    }
+    if !cleanup.started {
+        append(Event::CleanupStarted {
+            record: record.clone(),
+        })
+        .await?;
+    }
+    let known = view.records.get(record);
+    let removed = match known {
+        Some(known) => remove(ports, &cleanup.deployment, known).await,
+        None => Ok(()),
+    };
+    match removed {
+        Ok(()) => {
+            append(Event::CleanupDone {
+                record: record.clone(),
+            })
+            .await?
+        }
+        Err(error) => {
+            tracing::warn!(%scope, %error, "a clean-up failed; it is tried again");
+            tokio::select! {
+                () = ports.clock.sleep_ms(PAUSE_MS) => {}
+                () = ports.store.changed(generation) => {}
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the instances of one record and nothing else.
+async fn remove(ports: &Ports, deployment: &DeploymentId, known: &Known) -> Result<(), Error> {
+    let target = &known.record.target;
+    let Some(driver) = ports.drivers.driver(&target.driver) else {
+        return Ok(());
+    };
+    let cx = Context {
+        deployment: deployment.clone(),
+        step: None,
+        attempt: 1,
+        epoch: 0,
+        deadline_ms: crate::course::DEADLINE_MS,
+        material: Arc::default(),
+        progress: Arc::new(Silent),
+    };
+    let now = driver.observe(&cx, target).await?;
+    // What it owns beside what serves: everything of its desired state that others do not share.
+    let own = driver.desired(&known.record);
+    let mut want = now.clone();
+    want.resources
+        .retain(|key, _| !own.resources.contains_key(key) || is_shared(key, &own, &now));
+    let goal = belay_model::state::Goal {
+        want,
+        records: [(known.record.hash(), known.record.clone())].into(),
+        title: format!("without {}", known.record.title()),
+        record: None,
+    };
+    for effect in driver.plan(target, &now, &goal, Stage::BACK)? {
+        let seen = driver.observe(&cx, target).await?;
+        driver.apply(&cx, target, &effect, &seen).await?;
+    }
+    Ok(())
+}
+
+/// A resource that is there in another form than this record alone would have it belongs to what serves.
+fn is_shared(key: &str, own: &belay_model::state::State, now: &belay_model::state::State) -> bool {
+    let spec = |state: &belay_model::state::State| {
+        state
+            .resources
+            .get(key)
+            .map(|resource| resource.spec.clone())
+    };
+    spec(own) != spec(now)
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn line(&self, _: &str) {}
+}

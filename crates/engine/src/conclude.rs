@@ -1,0 +1,220 @@
+//! What a deployment's events mean for its environment: standings, what serves, what is removed later. The functions
+//! that answer events are pure; their answers go into the same transaction as the events they belong to.
+
+use crate::fold::Deployment;
+use crate::journal::Journal;
+use crate::ports::{Ports, StoreError};
+use belay_model::environment::{Event, Standing, View};
+use belay_model::event::{Cause, Inputs, Kind, Outcome, RollbackResult};
+use belay_model::id::{DeploymentId, RecordHash, StepId};
+use belay_model::release::Record;
+use belay_model::state::Goal;
+
+/// Why a deployment may not begin, looked at once more when it has the lock.
+pub fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
+    if inputs.kind != Kind::Deploy {
+        return None;
+    }
+    let record = inputs.record.as_ref()?;
+    let known = view.records.get(&record.hash())?;
+    if known.standing != Standing::Quarantined {
+        return None;
+    }
+    let why = known.reason.as_deref().unwrap_or("it was rolled back");
+    Some(format!("{} is quarantined: {why}", record.title()))
+}
+
+/// A rollback on request has its plan: what it leaves is quarantined, and what it needs is not removed meanwhile.
+pub fn on_planned(id: &DeploymentId, inputs: &Inputs, view: &View) -> Vec<Event> {
+    let mut events = Vec::new();
+    if let (Kind::Return { .. }, Some(left)) = (&inputs.kind, view.serving()) {
+        let asked = inputs
+            .reason
+            .as_deref()
+            .map_or_else(String::new, |reason| format!(": {reason}"));
+        let why = format!("{} rolled it back{asked}", inputs.actor);
+        events.push(quarantine(
+            id,
+            left.record.hash(),
+            Some(inputs.actor.clone()),
+            why,
+        ));
+    }
+    if inputs.kind != Kind::Deploy {
+        events.extend(keep(
+            inputs.record.iter().map(Record::hash),
+            view,
+            "the rollback needs it",
+        ));
+    }
+    events
+}
+
+/// A rollback inside a deployment begins.
+pub fn on_rollback(
+    id: &DeploymentId,
+    inputs: &Inputs,
+    cause: &Cause,
+    goal: Option<&Goal>,
+    view: &View,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    if let (Kind::Deploy, Some(record)) = (&inputs.kind, &inputs.record) {
+        if cause.blames_release() {
+            let actor = match cause {
+                Cause::Request { actor, .. } => Some(actor.clone()),
+                _ => None,
+            };
+            events.push(quarantine(id, record.hash(), actor, cause.sentence()));
+        }
+    }
+    let needed = goal.and_then(|goal| goal.record.clone());
+    events.extend(keep(needed, view, "the rollback needs it"));
+    events
+}
+
+/// A step ended: where it finishes the promotion, the release is good from this transaction on.
+pub async fn after_step(
+    journal: &mut Journal,
+    ports: &Ports,
+    id: StepId,
+) -> Result<(), StoreError> {
+    let state = journal.state();
+    let (step, run) = state.step(id);
+    if id.plan != 0 || !step.promotes || !run.is_over() {
+        return Ok(());
+    }
+    let inputs = state
+        .inputs
+        .as_ref()
+        .expect("a planned deployment has inputs");
+    let Some(record) = &inputs.record else {
+        return Ok(());
+    };
+    let view = View::of(&ports.store.environment(&inputs.scope, 0).await?);
+    for event in on_promoted(&state.id, inputs, record, &view, journal.now_us()) {
+        journal.push_environment(event);
+    }
+    Ok(())
+}
+
+fn on_promoted(
+    id: &DeploymentId,
+    inputs: &Inputs,
+    record: &Record,
+    view: &View,
+    now_us: i64,
+) -> Vec<Event> {
+    let hash = record.hash();
+    let mut events = vec![
+        Event::Stands {
+            record: hash.clone(),
+            standing: Standing::Good,
+            deployment: Some(id.clone()),
+            actor: None,
+            reason: None,
+        },
+        Event::Serves {
+            record: Some(hash.clone()),
+            deployment: id.clone(),
+        },
+    ];
+    if let Some(old) = view
+        .serving()
+        .map(|known| known.record.hash())
+        .filter(|old| *old != hash)
+    {
+        let due_ms = now_us / 1000 + i64::try_from(keep_ms(inputs)).unwrap_or(i64::MAX / 2000);
+        events.push(Event::CleanupDue {
+            deployment: id.clone(),
+            record: old,
+            due_ms,
+        });
+    }
+    events
+}
+
+/// How long the old side stays after promotion: `basic` stops it when the bake is over, the others keep it warm.
+fn keep_ms(inputs: &Inputs) -> u64 {
+    match inputs.strategy {
+        belay_model::config::Strategy::Basic => inputs.bake_ms,
+        _ => inputs.warm_ms,
+    }
+}
+
+/// It is over.
+pub fn on_end(state: &Deployment, outcome: &Outcome, view: &View) -> Vec<Event> {
+    let Some(inputs) = &state.inputs else {
+        return Vec::new();
+    };
+    let rolled_back = state.plans.len() > 1;
+    match (&inputs.kind, outcome) {
+        (Kind::Deploy, Outcome::Succeeded) => {
+            let baked = inputs.record.as_ref().filter(|_| inputs.bake_ms > 0);
+            baked
+                .map(|record| stands(&state.id, record.hash(), Standing::Baked))
+                .into_iter()
+                .collect()
+        }
+        (Kind::Return { .. } | Kind::Undo { .. }, Outcome::Succeeded) => serves(
+            state,
+            state.plans.first().and_then(|run| run.goal.as_ref()),
+            view,
+        ),
+        (
+            _,
+            Outcome::Failed {
+                rollback: RollbackResult::Complete,
+                ..
+            },
+        ) if rolled_back => serves(
+            state,
+            state.plans.last().and_then(|run| run.goal.as_ref()),
+            view,
+        ),
+        _ => Vec::new(),
+    }
+}
+
+fn serves(state: &Deployment, goal: Option<&Goal>, view: &View) -> Vec<Event> {
+    let record = goal.and_then(|goal| goal.record.clone());
+    let now = view.served.last().and_then(|(record, _)| record.clone());
+    if record == now {
+        return Vec::new();
+    }
+    vec![Event::Serves {
+        record,
+        deployment: state.id.clone(),
+    }]
+}
+
+fn stands(id: &DeploymentId, record: RecordHash, standing: Standing) -> Event {
+    Event::Stands {
+        record,
+        standing,
+        deployment: Some(id.clone()),
+        actor: None,
+        reason: None,
+    }
+}
+
+fn quarantine(id: &DeploymentId, record: RecordHash, actor: Option<String>, why: String) -> Event {
+    Event::Stands {
+        record,
+        standing: Standing::Quarantined,
+        deployment: Some(id.clone()),
+        actor,
+        reason: Some(why),
+    }
+}
+
+fn keep(records: impl IntoIterator<Item = RecordHash>, view: &View, why: &str) -> Vec<Event> {
+    let owed = records
+        .into_iter()
+        .filter(|record| view.cleanups.contains_key(record));
+    owed.map(|record| Event::CleanupCancelled {
+        record,
+        reason: why.to_owned(),
+    })
+    .collect()
+}

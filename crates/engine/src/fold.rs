@@ -1,0 +1,359 @@
+//! `fold`: what the journal of one deployment says. Pure: no clock, no randomness, no I/O.
+//!
+//! Recovery is nothing else than folding again: whatever a worker knew is either here or was not promised.
+
+use belay_model::error::Failure;
+use belay_model::event::{Ask, Cause, Entry, Event, Finish, Inputs, Kind, Outcome};
+use belay_model::id::{DeploymentId, RecordHash, StepId};
+use belay_model::plan::{Plan, Step};
+use belay_model::release::Record;
+use belay_model::state::{Goal, State};
+use belay_model::verdict::{self, Verdict};
+use serde_json::Value;
+
+/// How far a step is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Status {
+    /// Not begun, or to be begun again on request.
+    Pending,
+    /// Begun; its end is not in the journal.
+    Started,
+    /// Done, or verified.
+    Done,
+    /// The last attempt failed.
+    Failed(Failure),
+    /// The last attempt was lost sight of and settled: it did not take effect.
+    Unknown,
+    /// A verification said no, or could not say.
+    Refused(Verdict),
+    /// Left out on request; what it leaves is named.
+    Skipped,
+}
+
+/// One step's course.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRun {
+    /// How far it is.
+    pub status: Status,
+    /// Attempts begun since the last request to retry.
+    pub attempts: u32,
+    /// All attempts ever begun; the next attempt's number is one more.
+    pub last_attempt: u32,
+    /// When the last attempt began, Unix microseconds.
+    pub started_us: i64,
+    /// When it ended.
+    pub ended_us: i64,
+    /// What the platform gave to ask about it.
+    pub handle: Option<Value>,
+    /// Whether its wait is over.
+    pub timer_fired: bool,
+}
+
+impl StepRun {
+    fn new() -> Self {
+        Self {
+            status: Status::Pending,
+            attempts: 0,
+            last_attempt: 0,
+            started_us: 0,
+            ended_us: 0,
+            handle: None,
+            timer_fired: false,
+        }
+    }
+
+    /// Whether the plan goes on behind it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status, Status::Done | Status::Skipped)
+    }
+}
+
+/// One plan's course: number 0 is the deployment's own, number n its n-th rollback.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRun {
+    /// The frozen steps.
+    pub plan: Plan,
+    /// What it leads to; absent: nowhere to go.
+    pub goal: Option<Goal>,
+    /// Why, if it is a rollback.
+    pub cause: Option<Cause>,
+    /// How far each step is.
+    pub steps: Vec<StepRun>,
+}
+
+impl PlanRun {
+    fn new(plan: Plan, goal: Option<Goal>, cause: Option<Cause>) -> Self {
+        let steps = plan.steps().map(|_| StepRun::new()).collect();
+        Self {
+            plan,
+            goal,
+            cause,
+            steps,
+        }
+    }
+}
+
+/// What someone asked for and nobody has answered yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The fold of a deployment's journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Which.
+    pub id: DeploymentId,
+    /// What it started from; absent before `Created` was folded.
+    pub inputs: Option<Inputs>,
+    /// Last sequence number.
+    pub seq: u64,
+    /// Present fencing number; 0: nobody has it.
+    pub epoch: u64,
+    /// Plans by number; empty before it got the lock.
+    pub plans: Vec<PlanRun>,
+    /// What was there when it got the lock.
+    pub baseline: State,
+    /// The baseline as a goal.
+    pub baseline_goal: Option<Goal>,
+    /// What was there when we last looked.
+    pub left: State,
+    /// It waits for a person, and why.
+    pub parked: Option<(Option<StepId>, String)>,
+    /// A rollback that was asked for and has not begun.
+    pub abort: Option<Request>,
+    /// Giving up that was asked for.
+    pub abandon: Option<Request>,
+    /// What stays behind.
+    pub residue: Vec<String>,
+    /// Whether the release was promoted.
+    pub promoted: bool,
+    /// How it ended.
+    pub ended: Option<Outcome>,
+}
+
+impl Deployment {
+    /// An empty journal.
+    pub fn new(id: DeploymentId) -> Self {
+        Self {
+            id,
+            inputs: None,
+            seq: 0,
+            epoch: 0,
+            plans: Vec::new(),
+            baseline: State::default(),
+            baseline_goal: None,
+            left: State::default(),
+            parked: None,
+            abort: None,
+            abandon: None,
+            residue: Vec::new(),
+            promoted: false,
+            ended: None,
+        }
+    }
+
+    /// Folds a whole journal.
+    pub fn of<'a>(id: DeploymentId, entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut deployment = Self::new(id);
+        for entry in entries {
+            deployment.apply(entry);
+        }
+        deployment
+    }
+
+    /// Takes one more entry in. Events about steps that do not exist are programmer errors and panic: the worker
+    /// parks the deployment.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.seq = entry.seq;
+        self.take(entry.at_us, &entry.event);
+    }
+
+    /// Takes one event in without its position: how the worker looks ahead at what it is about to append.
+    pub fn take(&mut self, at_us: i64, event: &Event) {
+        assert!(
+            self.ended.is_none(),
+            "an event after the end of {}",
+            self.id
+        );
+        match event {
+            Event::Created(inputs) => self.inputs = Some((**inputs).clone()),
+            Event::Claimed { epoch, .. } => self.epoch = *epoch,
+            Event::Planned {
+                plan,
+                baseline,
+                baseline_goal,
+                goal,
+            } => {
+                self.baseline = baseline.clone();
+                self.left = baseline.clone();
+                self.baseline_goal = Some((**baseline_goal).clone());
+                self.plans = vec![PlanRun::new(plan.clone(), Some((**goal).clone()), None)];
+            }
+            Event::Started { step, attempt, .. } => {
+                self.parked = None;
+                let run = self.run_mut(*step);
+                run.status = Status::Started;
+                run.attempts += 1;
+                run.last_attempt = *attempt;
+                run.started_us = at_us;
+                run.handle = None;
+                run.timer_fired = false;
+            }
+            Event::Accepted {
+                step,
+                attempt,
+                handle,
+            } => {
+                let run = self.run_mut(*step);
+                if run.last_attempt == *attempt {
+                    run.handle = Some(handle.clone());
+                }
+            }
+            Event::Finished {
+                step,
+                attempt,
+                finish,
+                state,
+                ..
+            } => {
+                self.finished(at_us, *step, *attempt, finish, state.as_ref());
+            }
+            Event::Verified { step, verdict } => {
+                let passed = verdict.outcome == verdict::Outcome::Pass;
+                let run = self.run_mut(*step);
+                run.ended_us = at_us;
+                run.status = if passed {
+                    Status::Done
+                } else {
+                    Status::Refused(verdict.clone())
+                };
+                self.note_promotion(*step);
+            }
+            Event::TimerSet { .. } => {}
+            Event::TimerFired { step } => self.run_mut(*step).timer_fired = true,
+            Event::Signal { actor, ask, reason } => self.asked(ask, actor, reason.as_ref()),
+            Event::RollbackPlanned {
+                goal,
+                cause,
+                plan,
+                before,
+                ..
+            } => {
+                if let Some(before) = before {
+                    self.left = before.clone();
+                }
+                self.abort = None;
+                self.parked = None;
+                let goal = goal.as_ref().map(|goal| (**goal).clone());
+                self.plans
+                    .push(PlanRun::new(plan.clone(), goal, Some(cause.clone())));
+            }
+            Event::Parked { step, why } => self.parked = Some((*step, why.clone())),
+            Event::Ended { outcome } => self.ended = Some(outcome.clone()),
+        }
+    }
+
+    /// The plan that runs: the last one.
+    pub fn current(&self) -> Option<(u16, &PlanRun)> {
+        let run = self.plans.last()?;
+        Some((u16::try_from(self.plans.len() - 1).expect("few plans"), run))
+    }
+
+    /// A step and its course.
+    pub fn step(&self, id: StepId) -> (&Step, &StepRun) {
+        let run = &self.plans[usize::from(id.plan)];
+        let index = usize::from(id.index);
+        (
+            run.plan.steps().nth(index).expect("a step of the plan"),
+            &run.steps[index],
+        )
+    }
+
+    /// Whether what runs now goes back: a rollback inside a deployment, or a rollback on request.
+    pub fn goes_back(&self) -> bool {
+        self.plans.len() > 1
+            || self
+                .inputs
+                .as_ref()
+                .is_some_and(|inputs| inputs.kind != Kind::Deploy)
+    }
+
+    /// The record of that content, wherever it is known.
+    pub fn record(&self, hash: &RecordHash) -> Option<&Record> {
+        let goals = self.plans.iter().filter_map(|run| run.goal.as_ref());
+        goals
+            .chain(&self.baseline_goal)
+            .find_map(|goal| goal.records.get(hash))
+    }
+
+    fn run_mut(&mut self, id: StepId) -> &mut StepRun {
+        &mut self.plans[usize::from(id.plan)].steps[usize::from(id.index)]
+    }
+
+    fn finished(
+        &mut self,
+        at_us: i64,
+        step: StepId,
+        attempt: u32,
+        finish: &Finish,
+        state: Option<&State>,
+    ) {
+        if let Some(state) = state {
+            self.left = state.clone();
+        }
+        let run = self.run_mut(step);
+        assert_eq!(
+            run.last_attempt, attempt,
+            "a result of an old attempt reached the journal"
+        );
+        run.ended_us = at_us;
+        run.status = match finish {
+            Finish::Done => Status::Done,
+            Finish::Failed(failure) => Status::Failed(failure.clone()),
+            Finish::Unknown => Status::Unknown,
+        };
+        self.note_promotion(step);
+    }
+
+    fn note_promotion(&mut self, id: StepId) {
+        let (step, run) = self.step(id);
+        if step.promotes && run.is_over() && id.plan == 0 {
+            self.promoted = true;
+        }
+    }
+
+    fn asked(&mut self, ask: &Ask, actor: &str, reason: Option<&String>) {
+        let request = Request {
+            actor: actor.to_owned(),
+            reason: reason.cloned(),
+        };
+        match ask {
+            Ask::Abort => self.abort = Some(request),
+            Ask::Abandon => self.abandon = Some(request),
+            Ask::Retry => {
+                if let Some((step, _)) = self.parked.take() {
+                    if let Some(step) = step {
+                        let run = self.run_mut(step);
+                        run.status = Status::Pending;
+                        run.attempts = 0;
+                    }
+                }
+            }
+            Ask::Skip => {
+                // Only a stuck step can be skipped; without one the request has nothing to answer.
+                if let Some((Some(step), why)) = self.parked.clone() {
+                    let title = self.step(step).0.title();
+                    self.run_mut(step).status = Status::Skipped;
+                    self.residue
+                        .push(format!("skipped by {actor}: {title} ({why})"));
+                    self.parked = None;
+                    self.note_promotion(step);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Where a rollback leads to. Pure; the same functions answer the preview, the pre-flight and the rollback itself.
+
+use crate::fold::Deployment;
+use belay_driver::Driver;
+use belay_model::environment::{Known, Standing, View};
+use belay_model::id::{RecordHash, ReleaseNumber};
+use belay_model::release::Record;
+use belay_model::state::{Goal, State};
+use std::collections::BTreeMap;
+
+/// The goal in which `record` alone serves.
+pub fn of_record(driver: &dyn Driver, record: &Record) -> Goal {
+    Goal {
+        want: driver.desired(record),
+        records: BTreeMap::from([(record.hash(), record.clone())]),
+        title: record.title(),
+        record: Some(record.hash()),
+    }
+}
+
+/// The goal in which a target is as it was observed.
+pub fn of_state(view: &View, state: &State) -> Goal {
+    let serving = view.serving().map(|known| known.record.hash());
+    let records: BTreeMap<_, _> = view
+        .records
+        .iter()
+        .map(|(hash, known)| (hash.clone(), known.record.clone()))
+        .collect();
+    let title = match view.serving() {
+        Some(known) if !state.is_absent() => format!("{} (as it was before)", known.record.title()),
+        _ if state.is_absent() => "nothing (as before)".to_owned(),
+        _ => "what was there before".to_owned(),
+    };
+    let record = serving.filter(|_| !state.is_absent());
+    keep_named_records(Goal {
+        want: state.clone(),
+        records,
+        title,
+        record,
+    })
+}
+
+/// Drops records that the goal does not name, so that the journal stays small.
+fn keep_named_records(mut goal: Goal) -> Goal {
+    let text = serde_json::to_string(&goal.want).unwrap_or_default();
+    let record = goal.record.clone();
+    goal.records
+        .retain(|hash, _| Some(hash) == record.as_ref() || text.contains(hash.as_str()));
+    goal
+}
+
+/// A candidate that was passed over, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Skipped {
+    /// Its release.
+    pub release: ReleaseNumber,
+    /// Its content.
+    pub record: RecordHash,
+    /// Why not.
+    pub why: String,
+}
+
+/// What a *return* leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// The record; absent: there is nothing good to return to.
+    pub record: Option<Record>,
+    /// Its standing.
+    pub standing: Option<Standing>,
+    /// Since when it is good, Unix microseconds.
+    pub good_at_us: Option<i64>,
+    /// Candidates passed over, in the order they were looked at.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Chooses the goal of a return: the record before the present one if it is good, else the newest good one; with
+/// `to`, that release and nothing else.
+pub fn choose(view: &View, to: Option<ReleaseNumber>) -> Choice {
+    let serving = view.serving().map(|known| known.record.hash());
+    let mut candidates = view.served_before();
+    let mut others: Vec<&Known> = view
+        .records
+        .values()
+        .filter(|known| known.good_at_us.is_some())
+        .collect();
+    others.sort_by_key(|known| std::cmp::Reverse(known.good_at_us));
+    candidates.extend(others);
+    // Everything that is known here, so that each one passed over is named, too.
+    let mut rest: Vec<&Known> = view.records.values().collect();
+    rest.sort_by_key(|known| std::cmp::Reverse(known.record.release));
+    candidates.extend(rest);
+
+    let mut choice = Choice {
+        record: None,
+        standing: None,
+        good_at_us: None,
+        skipped: Vec::new(),
+    };
+    let mut seen = Vec::new();
+    for known in candidates {
+        let hash = known.record.hash();
+        if seen.contains(&hash) || to.is_some_and(|to| known.record.release != to) {
+            continue;
+        }
+        seen.push(hash.clone());
+        match objection(known, serving.as_ref()) {
+            None => {
+                choice.record = Some(known.record.clone());
+                choice.standing = Some(known.standing);
+                choice.good_at_us = known.good_at_us;
+                return choice;
+            }
+            Some(why) => {
+                choice.skipped.push(Skipped {
+                    release: known.record.release,
+                    record: hash,
+                    why,
+                });
+            }
+        }
+    }
+    choice
+}
+
+fn objection(known: &Known, serving: Option<&RecordHash>) -> Option<String> {
+    if Some(&known.record.hash()) == serving {
+        return Some("it runs already".to_owned());
+    }
+    match known.standing {
+        Standing::Good | Standing::Baked => None,
+        Standing::Candidate => Some("it was never verified here".to_owned()),
+        Standing::Quarantined => {
+            let why = known.reason.as_deref().unwrap_or("it was rolled back");
+            Some(format!("it is quarantined: {why}"))
+        }
+    }
+}
+
+/// What going back from inside a deployment leads to, with remarks for people; no goal: a person decides.
+pub fn undo(
+    driver: &dyn Driver,
+    view: &View,
+    deployment: &Deployment,
+) -> (Option<Goal>, Vec<String>) {
+    let mut remarks = Vec::new();
+    let Some(baseline) = deployment.baseline_goal.clone() else {
+        return (
+            None,
+            vec!["nothing was captured, so there is nothing to go back to".to_owned()],
+        );
+    };
+    let known = baseline
+        .record
+        .as_ref()
+        .and_then(|hash| view.records.get(hash));
+    let quarantined = known.is_some_and(|known| known.standing == Standing::Quarantined);
+    let wants: Vec<&String> = baseline.want.resources.keys().collect();
+    let sick: Vec<String> = deployment
+        .baseline
+        .unhealthy()
+        .into_iter()
+        .filter(|line| wants.iter().any(|key| line.starts_with(key.as_str())))
+        .collect();
+    if !quarantined && sick.is_empty() {
+        if known.is_some_and(|known| !known.standing.is_good()) {
+            remarks.push(format!(
+                "{} had never been verified; it is what was there before",
+                baseline.title
+            ));
+        }
+        return (Some(baseline), remarks);
+    }
+    let why = if quarantined {
+        "is quarantined".to_owned()
+    } else {
+        format!("was unhealthy ({})", sick.join("; "))
+    };
+    // What the deployment itself brought is no way back from it.
+    let own = deployment
+        .inputs
+        .as_ref()
+        .and_then(|inputs| inputs.record.as_ref())
+        .map(Record::hash);
+    let newest = view
+        .records
+        .values()
+        .filter(|known| known.standing.is_good() && Some(known.record.hash()) != own)
+        .max_by_key(|known| known.good_at_us);
+    if let Some(newest) = newest {
+        remarks.push(format!(
+            "what was there before {why}, so it goes to {}, the newest good one",
+            newest.record.title()
+        ));
+        return (Some(of_record(driver, &newest.record)), remarks);
+    }
+    if quarantined {
+        remarks.push(format!(
+            "what was there before {why}, and no other release was ever good here"
+        ));
+        return (None, remarks);
+    }
+    remarks.push(format!("WARNING: what was there before {why}, but no release was ever good here: it is used all the same"));
+    (Some(baseline), remarks)
+}

@@ -1,0 +1,42 @@
+//! How often a failed step is tried again, by class. Going back is tried harder than going forward: giving up there
+//! means waking a person.
+
+use belay_model::error::Class;
+
+/// Attempts of one step, the first included.
+pub fn cap(class: Class, back: bool) -> u32 {
+    match class {
+        Class::Connectivity | Class::Timeout | Class::Quota => {
+            if back {
+                8
+            } else {
+                3
+            }
+        }
+        // On the way back the other side is captured anew and overwritten (I10).
+        Class::Conflict => {
+            if back {
+                4
+            } else {
+                1
+            }
+        }
+        Class::Application | Class::Unknown => {
+            if back {
+                3
+            } else {
+                1
+            }
+        }
+        Class::Authentication | Class::Authorisation | Class::Verification => 1,
+    }
+}
+
+/// Pause before the next attempt, microseconds: 100 ms doubling to 10 s, or what the platform asks for.
+pub fn pause_us(attempts: u32, retry_after_ms: Option<u64>) -> i64 {
+    let own = 100_u64
+        .saturating_mul(1 << attempts.saturating_sub(1).min(10))
+        .min(10_000);
+    let ms = retry_after_ms.unwrap_or(0).clamp(own, 600_000);
+    i64::try_from(ms * 1000).unwrap_or(i64::MAX)
+}

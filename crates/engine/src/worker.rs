@@ -1,0 +1,158 @@
+//! The worker: one task per scope, each running that scope's deployments in the order they were asked for, and its
+//! clean-ups between them. The oldest open deployment of a scope holds its lock: there is no lock apart from the
+//! journal that could be left behind.
+
+use crate::cleanup;
+use crate::course::{Course, Left};
+use crate::ports::{Batch, Ports, StoreError, Writer};
+use belay_model::environment::View;
+use belay_model::event::Event;
+use belay_model::id::{DeploymentId, Scope};
+use futures_util::FutureExt;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+/// Pause after the store could not be used, milliseconds.
+const STORE_PAUSE_MS: u64 = 500;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Worker {
+    ports: Ports,
+    owner: String,
+}
+
+/// Why the worker stopped.
+#[derive(Debug, PartialEq)]
+pub enum Stop {
+    /// Nothing is open and nothing will be due.
+    Idle,
+}
+
+impl Worker {
+    /// `owner` names this process in `Claimed`: host, pid and a random part.
+    pub fn new(ports: Ports, owner: impl Into<String>) -> Self {
+        Self {
+            ports,
+            owner: owner.into(),
+        }
+    }
+
+    /// Works until nothing is open and no clean-up is owed.
+    ///
+    /// # Errors
+    /// The store cannot be read at all.
+    pub async fn run(&self) -> Result<Stop, StoreError> {
+        let mut tasks: BTreeMap<Scope, tokio::task::JoinHandle<()>> = BTreeMap::new();
+        loop {
+            let generation = self.ports.store.generation();
+            let mut busy = false;
+            for scope in self.ports.store.scopes().await? {
+                if !self.has_work(&scope).await? {
+                    continue;
+                }
+                busy = true;
+                let running = tasks.get(&scope).is_some_and(|task| !task.is_finished());
+                if !running {
+                    let worker = self.clone();
+                    let of = scope.clone();
+                    tasks.insert(scope, tokio::spawn(async move { worker.scope(of).await }));
+                }
+            }
+            if !busy && tasks.values().all(tokio::task::JoinHandle::is_finished) {
+                return Ok(Stop::Idle);
+            }
+            self.ports.store.changed(generation).await;
+        }
+    }
+
+    async fn has_work(&self, scope: &Scope) -> Result<bool, StoreError> {
+        if self
+            .ports
+            .store
+            .open()
+            .await?
+            .iter()
+            .any(|summary| summary.scope == *scope)
+        {
+            return Ok(true);
+        }
+        let view = View::of(&self.ports.store.environment(scope, 0).await?);
+        Ok(!view.cleanups.is_empty())
+    }
+
+    async fn scope(&self, scope: Scope) {
+        loop {
+            match self.next(&scope).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(%scope, %error, "the store cannot be used; trying again");
+                    self.ports.clock.sleep_ms(STORE_PAUSE_MS).await;
+                }
+            }
+        }
+    }
+
+    /// One deployment to its end, or one clean-up; false: there is nothing to do here.
+    async fn next(&self, scope: &Scope) -> Result<bool, StoreError> {
+        let generation = self.ports.store.generation();
+        let open = self.ports.store.open().await?;
+        if let Some(first) = open.into_iter().find(|summary| summary.scope == *scope) {
+            let left = self.course(&first.id).await?;
+            if left == Left::Parked {
+                self.ports.store.changed(generation).await;
+            }
+            return Ok(true);
+        }
+        cleanup::next(&self.ports, scope).await
+    }
+
+    async fn course(&self, id: &DeploymentId) -> Result<Left, StoreError> {
+        let running = async {
+            let mut course = Course::take(self.ports.clone(), &self.owner, id).await?;
+            course.run().await
+        };
+        match AssertUnwindSafe(running).catch_unwind().await {
+            Ok(left) => left,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text =
+                    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                self.park_after_panic(id, &text.unwrap_or_default()).await
+            }
+        }
+    }
+
+    /// A bug in Belay stops one deployment and no other; a person decides.
+    async fn park_after_panic(&self, id: &DeploymentId, text: &str) -> Result<Left, StoreError> {
+        tracing::error!(deployment = %id, text, "a bug in Belay");
+        let now_us = self.ports.clock.now_us();
+        let after = self
+            .ports
+            .store
+            .events(id, 0)
+            .await?
+            .last()
+            .map_or(0, |entry| entry.seq);
+        let epoch = self.ports.store.epoch(id).await? + 1;
+        let why = format!("a bug in Belay stopped it: {text}");
+        let batch = Batch {
+            deployment: id.clone(),
+            writer: Writer::Claim { epoch, after },
+            events: vec![
+                (
+                    now_us,
+                    Event::Claimed {
+                        owner: self.owner.clone(),
+                        epoch,
+                    },
+                ),
+                (now_us, Event::Parked { step: None, why }),
+            ],
+            environment: Vec::new(),
+        };
+        self.ports.store.append(batch).await?;
+        Ok(Left::Parked)
+    }
+}
