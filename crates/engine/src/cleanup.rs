@@ -14,7 +14,7 @@ const PAUSE_MS: u64 = 10_000;
 ///
 /// # Errors
 /// The store cannot be used.
-pub async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreError> {
+pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreError> {
     let generation = ports.store.generation();
     let view = View::of(&ports.store.environment(scope, 0).await?);
     let Some((record, cleanup)) = view

@@ -11,7 +11,7 @@ use belay_model::release::Record;
 use belay_model::state::Goal;
 
 /// Why a deployment may not begin, looked at once more when it has the lock.
-pub fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
+pub(crate) fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
     if inputs.kind != Kind::Deploy {
         return None;
     }
@@ -25,7 +25,7 @@ pub fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
 }
 
 /// A rollback on request has its plan: what it leaves is quarantined, and what it needs is not removed meanwhile.
-pub fn on_planned(id: &DeploymentId, inputs: &Inputs, view: &View) -> Vec<Event> {
+pub(crate) fn on_planned(id: &DeploymentId, inputs: &Inputs, view: &View) -> Vec<Event> {
     let mut events = Vec::new();
     if let (Kind::Return { .. }, Some(left)) = (&inputs.kind, view.serving()) {
         let asked = inputs
@@ -51,7 +51,7 @@ pub fn on_planned(id: &DeploymentId, inputs: &Inputs, view: &View) -> Vec<Event>
 }
 
 /// A rollback inside a deployment begins.
-pub fn on_rollback(
+pub(crate) fn on_rollback(
     id: &DeploymentId,
     inputs: &Inputs,
     cause: &Cause,
@@ -74,7 +74,7 @@ pub fn on_rollback(
 }
 
 /// A step ended: where it finishes the promotion, the release is good from this transaction on.
-pub async fn after_step(
+pub(crate) async fn after_step(
     journal: &mut Journal,
     ports: &Ports,
     id: StepId,
@@ -143,7 +143,7 @@ fn keep_ms(inputs: &Inputs) -> u64 {
 }
 
 /// It is over.
-pub fn on_end(state: &Deployment, outcome: &Outcome, view: &View) -> Vec<Event> {
+pub(crate) fn on_end(state: &Deployment, outcome: &Outcome, view: &View) -> Vec<Event> {
     let Some(inputs) = &state.inputs else {
         return Vec::new();
     };

@@ -11,7 +11,7 @@ use belay_model::id::DeploymentId;
 use std::sync::Arc;
 
 /// See the module.
-pub struct Journal {
+pub(crate) struct Journal {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     owner: String,
@@ -27,7 +27,7 @@ pub struct Journal {
 
 impl Journal {
     /// Loads a journal. The claim is pending until the first flush: it costs no transaction of its own.
-    pub async fn open(
+    pub(crate) async fn open(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         owner: &str,
@@ -56,24 +56,24 @@ impl Journal {
     }
 
     /// The fold, pending events included: what the next decision is made from.
-    pub fn state(&self) -> &Deployment {
+    pub(crate) fn state(&self) -> &Deployment {
         &self.ahead
     }
 
     /// Adds an event to what is about to be appended.
-    pub fn push(&mut self, event: Event) {
+    pub(crate) fn push(&mut self, event: Event) {
         let now_us = self.clock.now_us();
         self.ahead.take(now_us, &event);
         self.pending.push((now_us, event));
     }
 
     /// Adds an event of the environment stream to the same transaction.
-    pub fn push_environment(&mut self, event: environment::Event) {
+    pub(crate) fn push_environment(&mut self, event: environment::Event) {
         self.environment.push((self.clock.now_us(), event));
     }
 
     /// Whether there is something to flush.
-    pub fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         !self.pending.is_empty() || !self.environment.is_empty()
     }
 
@@ -82,7 +82,7 @@ impl Journal {
     ///
     /// # Errors
     /// Another worker has a newer epoch, or the store cannot be written.
-    pub async fn flush(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         while self.is_pending() {
             let after = self.durable.seq;
             let epoch = self.ahead.epoch;
@@ -117,12 +117,12 @@ impl Journal {
     }
 
     /// Whether only the claim is pending: a look that found nothing to do leaves no trace.
-    pub fn is_only_claimed(&self) -> bool {
+    pub(crate) fn is_only_claimed(&self) -> bool {
         !self.claimed && self.pending.len() <= 1 && self.environment.is_empty()
     }
 
     /// The store's generation before the last refresh: what to wait behind.
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
@@ -130,7 +130,7 @@ impl Journal {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn refresh(&mut self) -> Result<bool, StoreError> {
+    pub(crate) async fn refresh(&mut self) -> Result<bool, StoreError> {
         self.generation = self.store.generation();
         let entries = self
             .store
@@ -149,7 +149,7 @@ impl Journal {
     }
 
     /// Now, Unix microseconds.
-    pub fn now_us(&self) -> i64 {
+    pub(crate) fn now_us(&self) -> i64 {
         self.clock.now_us()
     }
 }

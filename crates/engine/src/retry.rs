@@ -4,7 +4,7 @@
 use belay_model::error::Class;
 
 /// Attempts of one step, the first included.
-pub fn cap(class: Class, back: bool) -> u32 {
+pub(crate) fn cap(class: Class, back: bool) -> u32 {
     match class {
         Class::Connectivity | Class::Timeout | Class::Quota => {
             if back {
@@ -33,7 +33,7 @@ pub fn cap(class: Class, back: bool) -> u32 {
 }
 
 /// Pause before the next attempt, microseconds: 100 ms doubling to 10 s, or what the platform asks for.
-pub fn pause_us(attempts: u32, retry_after_ms: Option<u64>) -> i64 {
+pub(crate) fn pause_us(attempts: u32, retry_after_ms: Option<u64>) -> i64 {
     let own = 100_u64
         .saturating_mul(1 << attempts.saturating_sub(1).min(10))
         .min(10_000);
