@@ -34,7 +34,7 @@ pub struct Refusal {
     pub number: Option<u64>,
     /// For a conflict: the route as it is now, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub route: Option<Route>,
+    pub route: Option<Box<Route>>,
 }
 
 impl Refusal {

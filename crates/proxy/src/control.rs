@@ -387,7 +387,7 @@ fn expected(expect: &Expect, now: &Table, route: Option<&Route>) -> Result<(), R
         let refusal = Refusal::new(Code::Conflict, message);
         Err(Refusal {
             number: Some(now.number),
-            route: route.cloned(),
+            route: route.cloned().map(Box::new),
             ..refusal
         })
     })
