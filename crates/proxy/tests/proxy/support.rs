@@ -431,7 +431,7 @@ impl Raw {
     }
 
     pub(crate) async fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read_u8().await, Err(_))
+        self.stream.read_u8().await.is_err()
     }
 }
 
