@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::directory::Directory;
+use super::serve::LONGEST_MS;
 use super::{
     Answer, Desired, Ensured, NotReady, Phase, Request, Sealer, Spec, Status, adopt, launch,
     lifecycle, output,
@@ -91,7 +92,7 @@ impl Supervised {
     /// is run as `exe supervise DIR`.
     pub async fn start(&self, exe: &Path) -> Result<(), Error> {
         let spec = self.spec()?;
-        let patience = PATIENCE + Duration::from_millis(spec.stop_timeout_ms);
+        let patience = PATIENCE + bounded(Duration::from_millis(spec.stop_timeout_ms));
         let deadline = Instant::now() + patience;
         // One that is stopping it is waited for: it would stop what we start.
         while self.directory.is_locked()? {
@@ -142,6 +143,7 @@ impl Supervised {
             },
             Ok,
         )?;
+        let limit = bounded(limit);
         let request = Request::WaitReady {
             timeout_ms: Some(millis(limit)),
         };
@@ -168,7 +170,7 @@ impl Supervised {
     /// Stops it gracefully, then hard; returns when it and its supervisor's work are done. Without a supervisor it does so itself.
     pub async fn stop(&self, timeout: Option<Duration>) -> Result<Status, Error> {
         let spec = self.spec()?;
-        let limit = timeout.unwrap_or(Duration::from_millis(spec.stop_timeout_ms));
+        let limit = bounded(timeout.unwrap_or(Duration::from_millis(spec.stop_timeout_ms)));
         self.directory.desire(Desired::Stopped)?;
         let request = Request::Stop {
             timeout_ms: Some(millis(limit)),
@@ -196,7 +198,7 @@ impl Supervised {
 
     async fn stop_orphan(&self, spec: &Spec, limit: Duration) -> Result<Status, Error> {
         let last = self.directory.status().ok().flatten();
-        let child = adopt::find(&self.directory, spec, last.as_ref());
+        let child = adopt::find(&self.directory, spec, last.as_ref()).await;
         let mut status = last.unwrap_or_else(|| Status::new(&spec.id, spec.port));
         if child.is_none() && status.child.is_some() {
             status.ended(super::Ended::Unknown, false);
@@ -298,6 +300,11 @@ impl Supervised {
             why,
         }
     }
+}
+
+/// No deadline is beyond what a clock can say.
+fn bounded(limit: Duration) -> Duration {
+    limit.min(Duration::from_millis(LONGEST_MS))
 }
 
 fn millis(duration: Duration) -> u64 {

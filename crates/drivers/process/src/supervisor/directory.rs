@@ -65,12 +65,17 @@ impl Directory {
         Ok(spec)
     }
 
+    /// `None` if there is none, or if it is not one: it is not synced to the disk, so a power cut may leave it torn, and then no
+    /// process that it named is alive.
     pub(crate) fn status(&self) -> Result<Option<Status>, Error> {
-        let Some(status) = self.read::<Status>("status.json")? else {
-            return Ok(None);
+        let status = match self.read::<Status>("status.json") {
+            Err(Error::Malformed { .. }) => None,
+            status => status?,
         };
-        self.known(status.format, Status::FORMAT, "status.json")?;
-        Ok(Some(status))
+        if let Some(status) = &status {
+            self.known(status.format, Status::FORMAT, "status.json")?;
+        }
+        Ok(status)
     }
 
     /// `running` if nothing was written: a directory is created to run something.

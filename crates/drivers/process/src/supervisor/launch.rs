@@ -40,7 +40,10 @@ pub(crate) async fn ensure(directory: &Directory, exe: &Path) -> Result<Ensured,
         return launch(directory, exe).await.map(|()| Ensured::Started);
     }
     // A malformed status is no reason to leave it running: the marks are looked for, too.
-    if adopt::find(directory, &spec, directory.status().ok().flatten().as_ref()).is_none() {
+    if adopt::find(directory, &spec, directory.status().ok().flatten().as_ref())
+        .await
+        .is_none()
+    {
         return Ok(Ensured::Stopped);
     }
     launch(directory, exe).await.map(|()| Ensured::Finishing)

@@ -58,18 +58,22 @@ async fn supervise(directory: Directory) -> Result<(), Error> {
         return Ok(());
     };
     let socket = directory.listen()?;
-    let last = directory.status().unwrap_or_else(|error| {
-        log(&format!(
-            "starting without the last status: failed to {}",
-            chain(&error)
-        ));
-        None
-    });
+    let last = directory.status()?;
     let mut status = last
         .clone()
         .unwrap_or_else(|| Status::new(&spec.id, spec.port));
-    status.supervisor = Identity::of(std::process::id());
     status.desired = directory.desired()?;
+    if status.desired == Desired::Running
+        && matches!(
+            status.phase,
+            Phase::Stopping | Phase::Stopped | Phase::Failed
+        )
+    {
+        // It was started again on purpose: what failed before says nothing about this time.
+        status.exits_unready = 0;
+        status.enter(Phase::Starting, None);
+    }
+    status.supervisor = Identity::of(std::process::id());
 
     let (board, _) = watch::channel(status);
     let (stop, stop_asked) = watch::channel(None);
@@ -128,15 +132,12 @@ enum Seen {
 
 impl Lifecycle {
     async fn live(&mut self, last: Option<Status>) -> Result<(), Error> {
-        let mut found = adopt::find(&self.directory, &self.spec, last.as_ref());
-        match &found {
-            Some(child) => self.adopted(child)?,
-            None if last.is_some_and(|status| status.child.is_some()) => {
-                if !self.ended(Ended::Unknown).await? {
-                    return Ok(());
-                }
-            }
-            None => {}
+        let mut found = adopt::find(&self.directory, &self.spec, last.as_ref()).await;
+        let was_running = last.is_some_and(|status| status.child.is_some());
+        if let Some(child) = &found {
+            self.adopted(child)?;
+        } else if was_running && !self.ended(Ended::Unknown).await? {
+            return Ok(());
         }
         if self.board.borrow().desired == Desired::Stopped {
             return self
@@ -362,11 +363,11 @@ impl Lifecycle {
     }
 
     async fn stop(&self, child: Option<Child>, timeout: Duration) -> Result<(), Error> {
-        finish(child, timeout, |change| {
-            self.board.send_modify(change);
-            self.directory.write_status(&self.board.borrow())
-        })
-        .await
+        let how = finish(child, timeout, |change| self.write(change)).await?;
+        log(&how.map_or("stopped".to_owned(), |how| {
+            format!("stopped the command, which {how}")
+        }));
+        Ok(())
     }
 
     fn write(&self, change: impl FnOnce(&mut Status)) -> Result<(), Error> {
@@ -375,27 +376,29 @@ impl Lifecycle {
     }
 }
 
-/// Ends the command, if there is one; for the holder of the lock, after `desired` says `stopped`.
+/// Ends the command, if there is one, and says how it ended; for the holder of the lock, after `desired` says `stopped`.
 pub(crate) async fn finish(
     child: Option<Child>,
     timeout: Duration,
     mut write: impl FnMut(&mut dyn FnMut(&mut Status)) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<Option<Ended>, Error> {
+    let mut ended = None;
     if let Some(child) = child {
         write(&mut |status| {
             status.desired = Desired::Stopped;
             status.enter(Phase::Stopping, None);
         })?;
         let how = child.terminate(timeout).await;
-        log(&format!("stopped the command, which {how}"));
         write(&mut |status| {
             status.ended(how.clone(), true);
         })?;
+        ended = Some(how);
     }
     write(&mut |status| {
         status.desired = Desired::Stopped;
         status.enter(Phase::Stopped, None);
-    })
+    })?;
+    Ok(ended)
 }
 
 async fn asked(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {

@@ -83,16 +83,4 @@ mod tests {
         assert_eq!(listening(table, 8081), ["333"]);
         assert!(listening(table, 80).is_empty());
     }
-
-    #[test]
-    fn a_listener_of_another_process_is_a_stranger() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let parent = Identity::of(1).unwrap();
-        // Without the marks of a supervised command nothing can be told.
-        assert!(
-            stranger(port, &parent).is_none()
-                || stranger(port, &parent).unwrap().pid == std::process::id()
-        );
-    }
 }

@@ -11,8 +11,11 @@
 //! - **A command never depends on its supervisor being alive.** Its output goes straight to a file opened for appending: a pipe
 //!   would break (SIGPIPE, or a write that blocks for ever) the moment the supervisor is killed. So rotation is copy and
 //!   truncate, and lines written between the two are lost: the price of not being in the way.
+//!   Nobody rotates while no supervisor is alive.
 //! - **What was asked lasts.** `desired` is made durable before anything is signalled: a stop that was interrupted is finished,
 //!   not forgotten, by whoever comes next.
+//!
+//! SIGTERM to a supervisor is what SIGKILL is: it goes, the command stays. To stop the command is a request on the socket.
 //!
 //! What the supervisor must not do: know deployments or releases, restart a command because it is unready (taking it out of
 //! traffic is the router's job, replacing it the driver's), or keep a secret in clear on disk.

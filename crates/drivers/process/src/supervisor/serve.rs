@@ -12,6 +12,8 @@ use super::directory::Directory;
 use super::{Answer, Desired, NotReady, Phase, Request, Spec, Status, output};
 use crate::error::chain;
 
+/// 30 days: so that no deadline is beyond what a clock can say.
+pub(crate) const LONGEST_MS: u64 = 30 * 24 * 3600 * 1000;
 const REQUEST_BYTES: u64 = 4096;
 /// For a request to arrive, and for the last answers to leave.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -91,7 +93,7 @@ impl Desk {
             return Answer::Error(chain(&error));
         }
         self.stop
-            .send_replace(Some(Duration::from_millis(timeout_ms)));
+            .send_replace(Some(Duration::from_millis(timeout_ms.min(LONGEST_MS))));
         let is_gone = |status: &Status| {
             matches!(status.phase, Phase::Stopped | Phase::Failed) && status.child.is_none()
         };
@@ -100,7 +102,7 @@ impl Desk {
     }
 
     async fn wait_ready(&self, timeout_ms: u64) -> Answer {
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms.min(LONGEST_MS));
         let mut board = self.board.subscribe();
         let (cause, why) = loop {
             let status = board.borrow_and_update().clone();

@@ -239,3 +239,65 @@ async fn what_a_killed_leader_left_in_its_group_goes_before_the_next_one_starts(
         "supervisor, shell, server"
     );
 }
+
+#[tokio::test]
+async fn a_start_after_a_failure_starts_afresh() {
+    let world = World::new();
+    let it = world
+        .start(&world.spec("fixed", &["sh", "-c", "test -e fixed && exec sleep 1000"]))
+        .await;
+    assert_eq!(
+        crate::world::not_ready(&it, 60_000).await.cause,
+        belay_driver_process::supervisor::Cause::Exited
+    );
+    it.stop(None).await.unwrap();
+    std::fs::write(world.all().with_file_name("fixed"), "").unwrap();
+    it.start(Path::new(EXE)).await.unwrap();
+    assert_eq!(ready(&it).await.exits_unready, 0);
+}
+
+#[tokio::test]
+async fn a_torn_status_is_as_none() {
+    let world = World::new();
+    let it = world.start(&world.server("torn")).await;
+    let before = ready(&it).await;
+    kill_and_wait(before.supervisor.as_ref().unwrap()).await;
+    std::fs::write(it.dir().join("status.json"), "").unwrap();
+    assert!(!it.status().await.unwrap().supervised);
+    it.ensure(Path::new(EXE)).await.unwrap();
+    assert_eq!(ready(&it).await.child, before.child, "found by its marks");
+}
+
+/// The window between starting the command and writing that down, hit many times: there is never a second start.
+#[tokio::test]
+async fn a_supervisor_killed_at_any_moment_of_its_start_has_started_one_command_at_most() {
+    let world = World::new();
+    for delay_us in (0..12_000).step_by(300) {
+        let mut spec = world.spec(
+            &format!("after-{delay_us}"),
+            &["sh", "-c", "echo started; exec sleep 1000"],
+        );
+        spec.timing.started_ms = 10;
+        let it = world.create(&spec);
+        let mut supervisor = std::process::Command::new(EXE)
+            .arg("supervise")
+            .arg(it.dir())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(std::time::Duration::from_micros(delay_us)).await;
+        supervisor.kill().unwrap();
+        supervisor.wait().unwrap();
+        it.ensure(Path::new(EXE)).await.unwrap();
+        let status = ready(&it).await;
+        crate::world::until("it wrote its line", async || {
+            (!it.output(9).is_empty()).then_some(())
+        })
+        .await;
+        assert_eq!(
+            (it.output(9).len(), status.restarts),
+            (1, 0),
+            "after {delay_us} us: {status:?}"
+        );
+        it.stop(None).await.unwrap();
+    }
+}
