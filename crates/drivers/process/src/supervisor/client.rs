@@ -6,14 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::directory::Directory;
+use super::protocol::millis;
 use super::serve::LONGEST_MS;
 use super::{
     Answer, Desired, Ensured, NotReady, Phase, Request, Sealer, Spec, Status, adopt, launch,
-    lifecycle, output,
+    lifecycle, output, protocol,
 };
 use crate::Error;
 
@@ -261,33 +261,8 @@ impl Supervised {
         Ok(status)
     }
 
-    /// [`Error::Unsupervised`] if nobody listens, or who listened is gone without an answer.
     async fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, Error> {
-        let unsupervised = || Error::Unsupervised {
-            dir: self.dir().to_owned(),
-        };
-        let exchange = async {
-            let mut stream = self.directory.connect().await?;
-            let mut line = serde_json::to_vec(request)?;
-            line.push(b'\n');
-            stream.write_all(&line).await?;
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await?;
-            Ok::<_, std::io::Error>(answer)
-        };
-        let answer = timeout(limit, exchange).await.map_err(|_| Error::Refused {
-            dir: self.dir().to_owned(),
-            why: format!("no answer within {} ms", millis(limit)),
-        })?;
-        // Refused, reset, no socket, an empty answer: all of them say that it is gone.
-        let answer = answer
-            .ok()
-            .filter(|answer| answer.ends_with(b"\n"))
-            .ok_or_else(unsupervised)?;
-        serde_json::from_slice(&answer).map_err(|source| Error::Malformed {
-            path: self.directory.file("s.sock"),
-            source,
-        })
+        protocol::ask(&self.directory, request, limit).await
     }
 
     fn unexpected(&self, answer: Answer) -> Error {
@@ -305,8 +280,4 @@ impl Supervised {
 /// No deadline is beyond what a clock can say.
 fn bounded(limit: Duration) -> Duration {
     limit.min(Duration::from_millis(LONGEST_MS))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

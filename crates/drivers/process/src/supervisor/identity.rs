@@ -73,6 +73,7 @@ pub(crate) struct Stat {
     pub(crate) name: String,
     state: char,
     pub(crate) group: u32,
+    threads: u32,
     start_ticks: u64,
 }
 
@@ -91,7 +92,8 @@ impl Stat {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X' | 'x')
+        // The main thread may have ended before others: they are the process then, and still hold its files.
+        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -111,6 +113,7 @@ impl Stat {
             name: line.get(open + 1..close)?.to_owned(),
             state: fields.first()?.chars().next()?,
             group: fields.get(2)?.parse().ok()?,
+            threads: fields.get(17)?.parse().ok()?,
             start_ticks: fields.get(19)?.parse().ok()?,
         })
     }

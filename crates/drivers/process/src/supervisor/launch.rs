@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::directory::Directory;
 use super::lifecycle::OWN_LOG_BYTES;
-use super::{Desired, adopt, child, output};
+use super::{Desired, adopt, child, output, protocol};
 use crate::Error;
 
 /// A supervisor needs milliseconds; a machine that is busy enough needs more.
@@ -33,8 +33,19 @@ pub enum Ensured {
 
 pub(crate) async fn ensure(directory: &Directory, exe: &Path) -> Result<Ensured, Error> {
     let spec = directory.spec()?;
-    if directory.is_locked()? {
-        return Ok(Ensured::Supervised);
+    let deadline = Instant::now() + PATIENCE;
+    while directory.is_locked()? {
+        if protocol::answers(directory).await {
+            return Ok(Ensured::Supervised);
+        }
+        if Instant::now() >= deadline {
+            let why = "something holds its lock but does not answer".to_owned();
+            return Err(Error::Start {
+                dir: directory.path().to_owned(),
+                why,
+            });
+        }
+        sleep(LOOK_AGAIN).await;
     }
     if directory.desired()? == Desired::Running {
         return launch(directory, exe).await.map(|()| Ensured::Started);
@@ -58,7 +69,7 @@ pub(crate) async fn launch(directory: &Directory, exe: &Path) -> Result<(), Erro
     let mut exit = spawn(directory, exe)?;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        if directory.connect().await.is_ok() {
+        if protocol::answers(directory).await {
             return Ok(());
         }
         match exit.try_recv() {

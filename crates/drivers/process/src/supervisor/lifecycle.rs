@@ -18,7 +18,7 @@ use super::directory::{Directory, Lock};
 use super::status::now_ms;
 use super::{
     Desired, Ended, Identity, KeyFile, Phase, Readiness, Sealer, Spec, Status, adopt, listener,
-    output, probe, serve,
+    output, probe, protocol, serve,
 };
 use crate::Error;
 use crate::error::chain;
@@ -108,7 +108,7 @@ async fn take_lock(directory: &Directory) -> Result<Option<Lock>, Error> {
         if let Some(lock) = directory.lock()? {
             return Ok(Some(lock));
         }
-        if directory.connect().await.is_ok() {
+        if protocol::answers(directory).await {
             return Ok(None);
         }
         sleep(Duration::from_millis(20)).await;

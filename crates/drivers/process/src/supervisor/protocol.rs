@@ -1,8 +1,14 @@
 //! What is said on the socket: one line of JSON there, one line back, then the connection ends.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::Status;
+use super::directory::Directory;
+use crate::Error;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,4 +106,45 @@ impl NotReady {
             format!("not ready within {timeout_ms} ms; {seen}"),
         )
     }
+}
+
+/// [`Error::Unsupervised`] if nobody listens, or who listened is gone without an answer.
+pub(crate) async fn ask(
+    directory: &Directory,
+    request: &Request,
+    limit: Duration,
+) -> Result<Answer, Error> {
+    let dir = || directory.path().to_owned();
+    let exchange = async {
+        let mut stream = directory.connect().await?;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        stream.write_all(&line).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = timeout(limit, exchange).await.map_err(|_| Error::Refused {
+        dir: dir(),
+        why: format!("no answer within {} ms", millis(limit)),
+    })?;
+    // Refused, reset, no socket, an empty answer: all of them say that it is gone.
+    let answer = answer.ok().filter(|answer| answer.ends_with(b"\n"));
+    let answer = answer.ok_or_else(|| Error::Unsupervised { dir: dir() })?;
+    serde_json::from_slice(&answer).map_err(|source| Error::Malformed {
+        path: directory.file("s.sock"),
+        source,
+    })
+}
+
+/// Whether a supervisor is at work. Neither the lock nor a connection proves that: a process that is dying, and a command between
+/// fork and exec whose supervisor was killed, hold both for a moment longer. An answer does.
+pub(crate) async fn answers(directory: &Directory) -> bool {
+    ask(directory, &Request::Status, Duration::from_secs(1))
+        .await
+        .is_ok()
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use belay_driver_process::Error;
-use belay_driver_process::supervisor::{Cause, Ended, Phase, Readiness};
+use belay_driver_process::supervisor::{Cause, Ended, Ensured, Phase, Readiness};
 
-use crate::world::{EXE, World, free_port, not_ready, ready, until_status};
+use crate::world::{EXE, World, free_port, not_ready, ready, until, until_status};
 
 #[tokio::test]
 async fn http_and_tcp_and_started_become_ready() {
@@ -142,7 +142,7 @@ async fn listening_on_another_port_is_not_ready() {
     let other = free_port();
     spec.env.insert("LISTEN".to_owned(), other.to_string());
     let it = world.start(&spec).await;
-    crate::world::until("it listens elsewhere", async || {
+    until("it listens elsewhere", async || {
         std::net::TcpStream::connect(("127.0.0.1", other)).ok()
     })
     .await;
@@ -198,10 +198,15 @@ async fn what_is_not_restarted_ends_with_its_supervisor() {
         let status = until_status(&it, "its end", |s| !s.supervised && s.exits.len() == 1).await;
         assert_eq!(status.phase, phase);
         assert_eq!(not_ready(&it, 1_000).await.cause, Cause::Exited);
+        // A supervisor that has said all it had to may still be there for a moment.
+        until("nobody is left", async || {
+            world.processes(it.dir()).is_empty().then_some(())
+        })
+        .await;
         let ensured = it.ensure(Path::new(EXE)).await.unwrap();
         assert_eq!(
             ensured,
-            belay_driver_process::supervisor::Ensured::Stopped,
+            Ensured::Stopped,
             "an ended command is not run again by a sweep"
         );
     }
