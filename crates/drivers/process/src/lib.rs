@@ -1,1 +1,8 @@
-//! Local processes as a platform: supervisors, groups of instances
+//! Local processes as a platform: supervisors, groups of instances.
+//!
+//! [`supervisor`] keeps one command running, and is a process of its own so that it outlives Belay.
+
+mod error;
+pub mod supervisor;
+
+pub use error::Error;
