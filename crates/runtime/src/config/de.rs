@@ -311,7 +311,18 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
                     of: self.node,
                     content: Some(content),
                 }),
-                _ => Err(Error::new(ErrorKind::NoVariant { known })),
+                entries => Err(
+                    match entries
+                        .iter()
+                        .find(|(key, _)| !known.contains(&key.text.as_str()))
+                    {
+                        Some((key, content)) => {
+                            let key = key.text.clone();
+                            Error::new(ErrorKind::UnknownKey { key, known }).at(content, true)
+                        }
+                        None => Error::new(ErrorKind::NoVariant { known }),
+                    },
+                ),
             },
             Content::List(_) => Err(Error::new(ErrorKind::NoVariant { known })),
         };

@@ -8,7 +8,7 @@ use belay_model::config::Config;
 
 use super::de::{self, Error, ErrorKind, Resolved, resolve};
 use super::diagnostic::{Code, Diagnostic};
-use super::nearest::did_you_mean;
+use super::nearest::{did_you_mean, nearest};
 use super::source::{Source, Spans, is_secret, join};
 use super::tree::{Content, Node, NodeId};
 
@@ -46,7 +46,14 @@ pub(super) fn config(
             complaints.push(complain(source, spans, path, find(&root, node), &error));
         }
         match take(&mut root, error.drop.unwrap_or(node)) {
-            Some((parent, key)) => taken.entry(parent).or_default().push(key),
+            Some((parent, key)) => {
+                let keys = taken.entry(parent).or_default();
+                // A misspelt key is one mistake, not an unknown key and a missing one.
+                if let ErrorKind::UnknownKey { known, .. } = &error.kind {
+                    keys.extend(nearest(&key, known.iter().copied()).map(str::to_owned));
+                }
+                keys.push(key);
+            }
             // The whole document was to go.
             None => break,
         }
@@ -111,7 +118,9 @@ fn complain(
 ) -> Diagnostic {
     let (place, _) = spans.nearest(path);
     let on = |code, span, message: String| source.at(code, path, span, message);
-    let span = if error.on_key {
+    // A value that was left empty has no text of its own to underline.
+    let nothing = place.value.start == place.value.end;
+    let span = if error.on_key || nothing {
         place.key_or_value()
     } else {
         place.value
@@ -133,6 +142,11 @@ fn complain(
                 known,
             )
         }
+        ErrorKind::NoVariant { known: [one] } => on(
+            Code::WrongValue,
+            span,
+            format!("expected a mapping with the key `{one}`"),
+        ),
         ErrorKind::NoVariant { known } => on(
             Code::WrongValue,
             span,
@@ -161,24 +175,16 @@ fn complain(
                 path.rsplit('.').next().unwrap_or_default().to_uppercase()
             ))
         }
+        ErrorKind::Type { .. } | ErrorKind::Value { .. } if path.ends_with(".listen") => {
+            let message = "expected an address such as `127.0.0.1:8080`".to_owned();
+            on(Code::WrongValue, span, message).suggest(node.and_then(address))
+        }
         ErrorKind::Type { found, expected } => on(
             Code::WrongValue,
             span,
             format!("expected {expected}, found {found}"),
         )
         .suggest(node.and_then(|node| other_quotes(node, expected))),
-        ErrorKind::Value { message } if path.ends_with(".listen") => {
-            let complaint = on(
-                Code::WrongValue,
-                span,
-                "expected an address such as `127.0.0.1:8080`".to_owned(),
-            );
-            if message.contains("socket address") {
-                complaint.suggest(node.and_then(address))
-            } else {
-                complaint
-            }
-        }
         ErrorKind::Value { message } => match message.split_once("; did you mean ") {
             Some((message, meant)) => on(Code::WrongValue, span, message.to_owned())
                 .suggest(format!("did you mean {meant}")),
