@@ -1,12 +1,10 @@
-//! What can be said about a configuration without looking at the world, and what only the two of its parts together make
-//! impossible. Each rule is a function from the configuration to complaints; nothing here reads a file or opens a socket.
+//! The order of the rules, and those about names, policy and what environments share. Each rule goes from the configuration to
+//! complaints; what looks at the world is in `files` and `ports`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use belay_model::config::{
-    At, Check, CheckError, Duration, Environment, Percent, ReadyError, Strategy, Target,
-};
+use belay_model::config::{Environment, Target};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
@@ -137,86 +135,6 @@ impl Loaded {
         }
     }
 
-    fn one_check(&self, path: &str, check: &Check, found: &mut Vec<Diagnostic>) {
-        if let Err(error) = check.kind() {
-            let message = error.to_string();
-            found.push(match error {
-                CheckError::NotOne => self.on_value(Code::Contradiction, path, message),
-                CheckError::TcpFalse => {
-                    self.on_value(Code::WrongValue, &format!("{path}.tcp"), message)
-                }
-                CheckError::NotAPath => {
-                    let http = check.http.as_deref().unwrap_or_default();
-                    self.on_value(Code::WrongValue, &format!("{path}.http"), message)
-                        .suggest(format!("did you mean `/{http}`?"))
-                }
-                CheckError::NeedsHttp(key) => {
-                    self.on_key(Code::Contradiction, &format!("{path}.{key}"), message)
-                }
-                CheckError::TimeoutOnTraffic => {
-                    self.on_key(Code::Contradiction, &format!("{path}.timeout"), message)
-                }
-                CheckError::NoThreshold => {
-                    self.on_key(Code::MissingKey, &format!("{path}.traffic"), message)
-                }
-            });
-        }
-        if check
-            .status
-            .is_some_and(|status| !(100..=599).contains(&status))
-        {
-            let path = format!("{path}.status");
-            found.push(self.on_value(
-                Code::WrongValue,
-                &path,
-                "an HTTP status is between 100 and 599",
-            ));
-        }
-        if check.timeout == Some(Duration::default()) {
-            found.push(self.on_value(
-                Code::WrongValue,
-                &format!("{path}.timeout"),
-                "no check ends within no time",
-            ));
-        }
-        let Some(traffic) = &check.traffic else {
-            return;
-        };
-        let inside = |key: &str| format!("{path}.traffic.{key}");
-        if check.at == Some(At::Staged) {
-            let message = "a staged release has no traffic to look at";
-            found.push(
-                self.on_value(Code::Contradiction, &format!("{path}.at"), message)
-                    .suggest("did you mean `live`?".to_owned()),
-            );
-        }
-        if traffic
-            .max_errors
-            .is_some_and(|share| share >= Percent::WHOLE)
-        {
-            let message = "no release fails more than all of its requests, so this never fails";
-            found.push(self.on_value(Code::WrongValue, &inside("max_errors"), message));
-        }
-        if traffic
-            .max_slower
-            .is_some_and(|times| !times.is_finite() || times < 1.0)
-        {
-            let message = "`max_slower` is how many times as long a request may take, at least 1";
-            found.push(self.on_value(Code::WrongValue, &inside("max_slower"), message));
-        }
-        if traffic.min_requests == 0 {
-            let message = "a verdict needs at least one request: no data is never a pass";
-            found.push(self.on_value(Code::WrongValue, &inside("min_requests"), message));
-        }
-        if traffic.within == Duration::default() {
-            let message = format!(
-                "{} requests never arrive within no time",
-                traffic.min_requests
-            );
-            found.push(self.on_value(Code::Contradiction, &inside("within"), message));
-        }
-    }
-
     fn policy(&self, path: &str, environment: &Environment, found: &mut Vec<Diagnostic>) {
         let keep = &environment.keep;
         if keep.warm() < keep.bake {
@@ -280,102 +198,6 @@ impl Loaded {
         }
     }
 
-    fn target(&self, path: &str, environment: &Environment, found: &mut Vec<Diagnostic>) {
-        let Target::Process(process) = &environment.target;
-        let path = format!("{path}.target.process");
-        if process.instances == 0 {
-            found.push(
-                self.on_value(
-                    Code::WrongValue,
-                    &format!("{path}.instances"),
-                    "a service needs at least one instance",
-                )
-                .suggest("did you mean `1`?".to_owned()),
-            );
-        }
-        if process.listen.port() == 0 {
-            let message = "port 0 is any port, and clients could not know which";
-            found.push(self.on_value(Code::WrongValue, &format!("{path}.listen"), message));
-        }
-        let Some(ready) = &process.ready else { return };
-        let path = format!("{path}.ready");
-        if let Err(error) = ready.kind() {
-            let message = error.to_string();
-            found.push(match error {
-                ReadyError::NotOne => self.on_key(Code::Contradiction, &path, message),
-                ReadyError::TcpFalse => {
-                    self.on_value(Code::WrongValue, &format!("{path}.tcp"), message)
-                }
-                ReadyError::NotAPath => {
-                    let http = ready.http.as_deref().unwrap_or_default();
-                    self.on_value(Code::WrongValue, &format!("{path}.http"), message)
-                        .suggest(format!("did you mean `/{http}`?"))
-                }
-            });
-        }
-        if ready.within == Duration::default() {
-            found.push(self.on_value(
-                Code::WrongValue,
-                &format!("{path}.within"),
-                "nothing is ready within no time",
-            ));
-        }
-    }
-
-    fn strategy(&self, path: &str, environment: &Environment, found: &mut Vec<Diagnostic>) {
-        let Some(Strategy::Canary(steps)) = &environment.strategy else {
-            return;
-        };
-        let path = format!("{path}.strategy.canary");
-        if let Some(why) = cannot_split(&environment.target) {
-            found.push(self.on_key(
-                Code::ImpossibleStrategy,
-                &path,
-                format!("a canary needs a share of the traffic, and {why}"),
-            ));
-        }
-        if steps.is_empty() {
-            let message = "a canary needs at least one step";
-            found.push(
-                self.on_key(Code::ImpossibleStrategy, &path, message)
-                    .suggest("add `- { to: 10%, for: 5m }`".to_owned()),
-            );
-        }
-        let mut before = None;
-        for (index, step) in steps.iter().enumerate() {
-            let to = |message: String| {
-                self.on_value(
-                    Code::ImpossibleStrategy,
-                    &format!("{path}[{index}].to"),
-                    message,
-                )
-            };
-            if step.to > Percent::WHOLE {
-                found.push(to(format!("{} is more than all of the traffic", step.to)));
-            } else if step.to == Percent::default() {
-                found.push(to("a step without traffic shows nothing".to_owned()));
-            } else if before.is_some_and(|before| step.to <= before) {
-                let before = before.unwrap_or_default();
-                found.push(to(format!(
-                    "the share must grow: the step before has {before} already"
-                )));
-            }
-            before = before.max(Some(step.to));
-            let last = index + 1 == steps.len();
-            let at = format!("{path}[{index}]");
-            if step.hold.is_none() && !(last && step.to == Percent::WHOLE) {
-                let message = "a step needs `for`, the time its share is watched";
-                found.push(
-                    self.on_value(Code::MissingKey, &at, message)
-                        .suggest("add `for: 5m`".to_owned()),
-                );
-            } else if step.hold == Some(Duration::default()) {
-                let message = "a share that is watched for no time shows nothing";
-                found.push(self.on_value(Code::ImpossibleStrategy, &format!("{at}.for"), message));
-            }
-        }
-    }
-
     fn shared_addresses(&self, env: Option<&str>, found: &mut Vec<Diagnostic>) {
         let mut seen: BTreeMap<u16, Vec<(&str, SocketAddr)>> = BTreeMap::new();
         for (name, environment) in &self.config.environments {
@@ -395,14 +217,6 @@ impl Loaded {
             }
             others.push((name, process.listen));
         }
-    }
-}
-
-/// Why a target cannot give a share of the traffic to a release. Every kind of target has to answer.
-fn cannot_split(target: &Target) -> Option<&'static str> {
-    match target {
-        // Belay's proxy stands before the processes.
-        Target::Process(_) => None,
     }
 }
 

@@ -17,7 +17,13 @@ enum Artifact {
 impl Loaded {
     /// A path in the file is relative to the file.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        self.path.parent().unwrap_or(Path::new("")).join(path)
+        // Through its components, which leaves out a `.` in the middle.
+        self.path
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(path)
+            .components()
+            .collect()
     }
 
     pub(super) fn files(&self, environments: &[(&str, &Environment)], found: &mut Vec<Diagnostic>) {
@@ -190,7 +196,8 @@ impl Artifact {
     fn find(&self, program: &Path) -> Option<PathBuf> {
         match self {
             Self::Directory(directory) => {
-                Some(directory.join(program)).filter(|file| file.is_file())
+                Some(directory.join(program.strip_prefix(".").unwrap_or(program)))
+                    .filter(|file| file.is_file())
             }
             Self::File(file) => {
                 let name = program.strip_prefix(".").unwrap_or(program);

@@ -66,8 +66,9 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, Vec<Diagnostic>> {
         complaint.suggest(advice(&fault.kind))
     };
 
-    let (root, faults) = tree::parse(&text).map_err(|fault| vec![complain(&source, &fault)])?;
+    let (mut root, faults) = tree::parse(&text).map_err(|fault| vec![complain(&source, &fault)])?;
     source.mask_secrets("", &root);
+    tree::drop_duplicates(&mut root);
     let spans = Spans::of(&root);
     let mut complaints: Vec<_> = faults
         .iter()

@@ -14,8 +14,11 @@ mod load;
 mod nearest;
 mod ports;
 mod recover;
+mod scalar;
 mod source;
+mod target;
 mod tree;
+mod verify;
 
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use belay_model::config::Config;
 
-use super::de::{self, Error, ErrorKind, Resolved, resolve};
+use super::de::{self, Error, ErrorKind};
 use super::diagnostic::{Code, Diagnostic};
 use super::nearest::{did_you_mean, nearest};
+use super::scalar::{Resolved, resolve};
 use super::source::{Source, Spans, is_secret, join};
 use super::tree::{Content, Node, NodeId};
 
@@ -166,6 +167,11 @@ fn complain(
             .suggest(format!("add `{key}:`"))
         }
         ErrorKind::Type { .. } | ErrorKind::Value { .. } if is_secret(path) => {
+            if path.ends_with("secrets") {
+                let message =
+                    "`secrets` is a mapping from names to references, `env:NAME` or `file:PATH`";
+                return on(Code::MalformedSecret, span, message.to_owned());
+            }
             let message = match &error.kind {
                 ErrorKind::Value { message } => message.clone(),
                 _ => "a secret is a reference, `env:NAME` or `file:PATH`, never a value".to_owned(),

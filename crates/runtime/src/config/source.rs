@@ -111,7 +111,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 pub(super) fn is_secret(path: &str) -> bool {
     let below = |rest: &str| {
         rest.strip_prefix("secrets")
-            .is_some_and(|rest| rest.starts_with(['.', '[']))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     below(path)
         || path
@@ -171,7 +171,7 @@ impl Source {
                 .chars()
                 .enumerate()
                 .map(|(index, it)| {
-                    if (column..column + here).contains(&index) {
+                    if (column..column + here).contains(&index) && !it.is_whitespace() {
                         '*'
                     } else {
                         it

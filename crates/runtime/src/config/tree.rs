@@ -76,7 +76,22 @@ pub(super) enum FaultKind {
     DuplicateKey { key: String, first: usize },
 }
 
-/// The tree, and the complaints that do not stand in the way of one. Err: there is no tree.
+/// Takes out all but the first of each key. Not done while parsing, because whoever hides secrets must see the others, too.
+pub(super) fn drop_duplicates(node: &mut Node) {
+    match &mut node.content {
+        Content::Scalar(_) => {}
+        Content::List(items) => items.iter_mut().for_each(drop_duplicates),
+        Content::Map(entries) => {
+            let mut seen = BTreeSet::new();
+            entries.retain(|(key, _)| seen.insert(key.text.clone()));
+            entries
+                .iter_mut()
+                .for_each(|(_, value)| drop_duplicates(value));
+        }
+    }
+}
+
+/// The tree, still with duplicate keys, and the complaints that do not stand in the way of one. Err: there is no tree.
 pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), Fault> {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
@@ -339,22 +354,21 @@ impl Builder {
                         span,
                     });
                 }
-                Some(key) => match seen.get(&key.text) {
-                    None => {
-                        seen.insert(key.text.clone(), key.span.line);
-                        entries.push((key, node));
-                    }
-                    Some(&first) => {
+                Some(key) => {
+                    if let Some(&first) = seen.get(&key.text) {
                         let kind = FaultKind::DuplicateKey {
-                            key: key.text,
+                            key: key.text.clone(),
                             first,
                         };
                         self.faults.push(Fault {
                             span: key.span,
                             kind,
                         });
+                    } else {
+                        seen.insert(key.text.clone(), key.span.line);
                     }
-                },
+                    entries.push((key, node));
+                }
             },
         }
         Ok(())
