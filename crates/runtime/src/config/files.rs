@@ -6,7 +6,7 @@ use belay_model::config::{CommandLine, Environment, ReleaseSource, SecretRef, Ta
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
-use super::nearest::did_you_mean;
+use super::nearest::nearest;
 
 /// What a release is made from, once it was found.
 enum Artifact {
@@ -91,15 +91,15 @@ impl Loaded {
                 let path = format!("{path}.{name}");
                 found.push(
                     self.on_value(Code::MissingFile, &path, message)
-                        .suggest(sibling(&self.resolve(file))),
+                        .suggest(sibling(&self.resolve(file), &file.to_string_lossy())),
                 );
             }
         }
     }
 
     fn artifact(&self) -> Result<Artifact, Box<Diagnostic>> {
-        let ReleaseSource::Artifact(path) = &self.config.release;
-        let path = self.resolve(path);
+        let ReleaseSource::Artifact(written) = &self.config.release;
+        let path = self.resolve(written);
         let complain =
             |message: String| self.on_value(Code::MissingFile, "release.artifact", message);
         Err(Box::new(match std::fs::metadata(&path) {
@@ -113,7 +113,10 @@ impl Loaded {
                 "there is no file or directory `{}`",
                 path.display()
             ))
-            .suggest(sibling(&path).or_else(|| Some("build it first".to_owned()))),
+            .suggest(
+                sibling(&path, &written.to_string_lossy())
+                    .or_else(|| Some("build it first".to_owned())),
+            ),
             Err(error) => complain(format!("cannot look at `{}`: {error}", path.display())),
         }))
     }
@@ -172,20 +175,24 @@ impl Loaded {
                 .suggest(format!("chmod +x {}", file.display())),
             ),
             None => {
-                let (whole, place) = match artifact {
-                    Artifact::Directory(directory) => (directory.join(program), directory),
-                    Artifact::File(file) => (
-                        file.with_file_name(program.file_name().unwrap_or_default()),
-                        file,
+                let (place, suggestion) = match artifact {
+                    _ if program.is_absolute() => {
+                        (String::new(), sibling(program, command.program()))
+                    }
+                    Artifact::Directory(directory) => (
+                        format!(" in `{}`", directory.display()),
+                        sibling(&directory.join(program), command.program()),
                     ),
-                };
-                let place = if program.is_absolute() {
-                    String::new()
-                } else {
-                    format!(" in `{}`", place.display())
+                    Artifact::File(file) => {
+                        let only = file.file_name().unwrap_or_default().to_string_lossy();
+                        (
+                            format!(": the artifact is the file `{}`", file.display()),
+                            Some(format!("did you mean `./{only}`?")),
+                        )
+                    }
                 };
                 let message = format!("there is no program `{}`{place}", program.display());
-                found.push(complain(Code::MissingFile, message).suggest(sibling(&whole)));
+                found.push(complain(Code::MissingFile, message).suggest(suggestion));
             }
         }
     }
@@ -219,8 +226,8 @@ fn leaves(path: &Path) -> bool {
     })
 }
 
-/// The file beside a missing one that was probably meant.
-fn sibling(missing: &Path) -> Option<String> {
+/// The file beside a missing one that was probably meant, in the way the missing one was written.
+fn sibling(missing: &Path, written: &str) -> Option<String> {
     // A directory of build output can be huge, and more names than these would not be looked through by a person either.
     const MAX_NAMES: usize = 1000;
     let wanted = missing.file_name()?.to_str()?;
@@ -233,7 +240,9 @@ fn sibling(missing: &Path) -> Option<String> {
         .take(MAX_NAMES)
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
-    did_you_mean(wanted, names.iter().map(String::as_str))
+    let before = &written[..written.rfind('/').map_or(0, |slash| slash + 1)];
+    nearest(wanted, names.iter().map(String::as_str))
+        .map(|name| format!("did you mean `{before}{name}`?"))
 }
 
 #[cfg(unix)]

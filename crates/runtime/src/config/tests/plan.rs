@@ -273,7 +273,7 @@ fn missing_files() {
               --> belay.yaml:2:22
                |
              2 | release: { artifact: ./dits }
-               |                      ^^^^^^ did you mean `dist`?
+               |                      ^^^^^^ did you mean `./dist`?
         "#]],
     );
     check(
@@ -283,7 +283,7 @@ fn missing_files() {
               --> belay.yaml:5:31
                |
              5 |     target: { process: { run: ./serve, listen: "127.0.0.1:8080" } }
-               |                               ^^^^^^^ did you mean `server`?
+               |                               ^^^^^^^ did you mean `./server`?
         "#]],
     );
     check(
@@ -310,11 +310,11 @@ fn missing_files() {
     check(
         with("").replace("./dist", "./dist/notes"),
         expect![[r#"
-            error[E0111]: there is no program `./server` in `dist/notes`
+            error[E0111]: there is no program `./server`: the artifact is the file `dist/notes`
               --> belay.yaml:5:31
                |
              5 |     target: { process: { run: ./server, listen: "127.0.0.1:8080" } }
-               |                               ^^^^^^^^ did you mean `server`?
+               |                               ^^^^^^^^ did you mean `./notes`?
         "#]],
     );
     check(
