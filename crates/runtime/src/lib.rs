@@ -1,1 +1,3 @@
 //! Composition root: configuration, store, drivers, sources, router, worker
+
+pub mod config;

@@ -1,0 +1,258 @@
+//! The files that a configuration names: are they there? Only looks, and only at names and modes, never at contents.
+
+use std::path::{Component, Path, PathBuf};
+
+use belay_model::config::{CommandLine, Environment, ReleaseSource, SecretRef, Target};
+
+use super::diagnostic::{Code, Diagnostic};
+use super::load::Loaded;
+use super::nearest::nearest;
+
+/// What a release is made from, once it was found.
+enum Artifact {
+    Directory(PathBuf),
+    File(PathBuf),
+}
+
+impl Loaded {
+    /// A path in the file is relative to the file.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        // Through its components, which leaves out a `.` in the middle.
+        self.path
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(path)
+            .components()
+            .collect()
+    }
+
+    pub(super) fn files(&self, environments: &[(&str, &Environment)], found: &mut Vec<Diagnostic>) {
+        self.secret_files("secrets", self.config.secrets.iter(), found);
+        for (name, environment) in environments {
+            self.secret_files(
+                &format!("environments.{name}.secrets"),
+                environment.secrets.iter(),
+                found,
+            );
+        }
+        let artifact = match self.artifact() {
+            Ok(artifact) => artifact,
+            // Without the artifact nothing can be said about what should be in it.
+            Err(missing) => return found.push(*missing),
+        };
+        for (index, check) in self.config.verify.iter().enumerate() {
+            if let Some(command) = &check.command {
+                for (_, environment) in environments {
+                    self.program(
+                        &artifact,
+                        &format!("verify[{index}].command"),
+                        command,
+                        environment,
+                        found,
+                    );
+                }
+            }
+        }
+        for (name, environment) in environments {
+            let Target::Process(process) = &environment.target;
+            let path = format!("environments.{name}");
+            self.program(
+                &artifact,
+                &format!("{path}.target.process.run"),
+                &process.run,
+                environment,
+                found,
+            );
+            for (index, check) in environment.verify.iter().enumerate() {
+                if let Some(command) = &check.command {
+                    self.program(
+                        &artifact,
+                        &format!("{path}.verify[{index}].command"),
+                        command,
+                        environment,
+                        found,
+                    );
+                }
+            }
+        }
+    }
+
+    fn secret_files<'a>(
+        &self,
+        path: &str,
+        secrets: impl Iterator<Item = (&'a String, &'a SecretRef)>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        for (name, secret) in secrets {
+            if let SecretRef::File(file) = secret
+                && !self.resolve(file).is_file()
+            {
+                let message = format!("there is no file `{}`", self.resolve(file).display());
+                let path = format!("{path}.{name}");
+                found.push(
+                    self.on_value(Code::MissingFile, &path, message)
+                        .suggest(sibling(&self.resolve(file), &file.to_string_lossy())),
+                );
+            }
+        }
+    }
+
+    fn artifact(&self) -> Result<Artifact, Box<Diagnostic>> {
+        let ReleaseSource::Artifact(written) = &self.config.release;
+        let path = self.resolve(written);
+        let complain =
+            |message: String| self.on_value(Code::MissingFile, "release.artifact", message);
+        Err(Box::new(match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => return Ok(Artifact::Directory(path)),
+            Ok(metadata) if metadata.is_file() => return Ok(Artifact::File(path)),
+            Ok(_) => complain(format!(
+                "`{}` is neither a directory nor a file",
+                path.display()
+            )),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => complain(format!(
+                "there is no file or directory `{}`",
+                path.display()
+            ))
+            .suggest(
+                sibling(&path, &written.to_string_lossy())
+                    .or_else(|| Some("build it first".to_owned())),
+            ),
+            Err(error) => complain(format!("cannot look at `{}`: {error}", path.display())),
+        }))
+    }
+
+    fn program(
+        &self,
+        artifact: &Artifact,
+        path: &str,
+        command: &CommandLine,
+        environment: &Environment,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let program = Path::new(command.program());
+        let complain = |code, message: String| self.on_value(code, path, message);
+        if !command.program().contains('/') {
+            let config = self.config.config_in(environment);
+            let search = config
+                .get("PATH")
+                .map(Into::into)
+                .or_else(|| std::env::var_os("PATH"))
+                .unwrap_or_default();
+            if std::env::split_paths(&search)
+                .any(|directory| is_executable(&directory.join(program)))
+            {
+                return;
+            }
+            let missing = complain(
+                Code::MissingFile,
+                format!("there is no program `{}` on the PATH", program.display()),
+            );
+            let inside = artifact
+                .find(program)
+                .is_some()
+                .then(|| format!("did you mean `./{}`?", program.display()));
+            return found.push(missing.suggest(inside));
+        }
+        if program.is_relative() && leaves(program) {
+            let message = format!(
+                "`{}` is outside of the artifact, so it would not be part of a release",
+                program.display()
+            );
+            return found.push(complain(Code::Contradiction, message));
+        }
+        let file = if program.is_absolute() {
+            program.is_file().then(|| program.into())
+        } else {
+            artifact.find(program)
+        };
+        match file {
+            Some(file) if is_executable(&file) => {}
+            Some(file) => found.push(
+                complain(
+                    Code::MissingFile,
+                    format!("`{}` is not executable", file.display()),
+                )
+                .suggest(format!("chmod +x {}", file.display())),
+            ),
+            None => {
+                let (place, suggestion) = match artifact {
+                    _ if program.is_absolute() => {
+                        (String::new(), sibling(program, command.program()))
+                    }
+                    Artifact::Directory(directory) => (
+                        format!(" in `{}`", directory.display()),
+                        sibling(&directory.join(program), command.program()),
+                    ),
+                    Artifact::File(file) => {
+                        let only = file.file_name().unwrap_or_default().to_string_lossy();
+                        (
+                            format!(": the artifact is the file `{}`", file.display()),
+                            Some(format!("did you mean `./{only}`?")),
+                        )
+                    }
+                };
+                let message = format!("there is no program `{}`{place}", program.display());
+                found.push(complain(Code::MissingFile, message).suggest(suggestion));
+            }
+        }
+    }
+}
+
+impl Artifact {
+    /// The file of this name in the artifact. An artifact of one file is a directory with that file in it.
+    fn find(&self, program: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Directory(directory) => {
+                Some(directory.join(program.strip_prefix(".").unwrap_or(program)))
+                    .filter(|file| file.is_file())
+            }
+            Self::File(file) => {
+                let name = program.strip_prefix(".").unwrap_or(program);
+                (file.file_name() == Some(name.as_os_str())).then(|| file.clone())
+            }
+        }
+    }
+}
+
+fn leaves(path: &Path) -> bool {
+    let mut depth = 0_i32;
+    path.components().any(|component| {
+        depth += match component {
+            Component::Normal(_) => 1,
+            Component::ParentDir => -1,
+            _ => 0,
+        };
+        depth < 0
+    })
+}
+
+/// The file beside a missing one that was probably meant, in the way the missing one was written.
+fn sibling(missing: &Path, written: &str) -> Option<String> {
+    // A directory of build output can be huge, and more names than these would not be looked through by a person either.
+    const MAX_NAMES: usize = 1000;
+    let wanted = missing.file_name()?.to_str()?;
+    let directory = missing
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(directory)
+        .ok()?
+        .take(MAX_NAMES)
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    let before = &written[..written.rfind('/').map_or(0, |slash| slash + 1)];
+    nearest(wanted, names.iter().map(String::as_str))
+        .map(|name| format!("did you mean `{before}{name}`?"))
+}
+
+#[cfg(unix)]
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(file: &Path) -> bool {
+    file.is_file()
+}

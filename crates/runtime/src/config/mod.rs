@@ -1,0 +1,28 @@
+//! `belay.yaml` from a file to checked values, with a position for every complaint.
+//!
+//! The way: [`load`] reads the file and parses it into a tree that knows where each key and value stands (`tree`), feeds the
+//! tree to the model's types (`de`), and keeps an index from path to place ([`Spans`]), so that a rule found broken long
+//! after parsing can still be underlined ([`Loaded::check`]). Every complaint is a [`Diagnostic`].
+//!
+//! Nothing here changes the world, and nothing but this module knows positions: the types are the model's.
+
+mod check;
+mod de;
+mod diagnostic;
+mod files;
+mod load;
+mod nearest;
+mod ports;
+mod recover;
+mod scalar;
+mod source;
+mod target;
+mod tree;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::{Code, Diagnostic};
+pub use load::{Loaded, MAX_BYTES, load, parse};
+pub use source::{Place, Span, Spans};

@@ -1,0 +1,49 @@
+//! Is the port free? The answer is true for a moment only, and the holder may be our own proxy, which is as it should be: the
+//! caller knows, so this is no part of the other checks.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
+use belay_model::config::Target;
+
+use super::diagnostic::{Code, Diagnostic};
+use super::load::Loaded;
+
+impl Loaded {
+    /// The addresses that cannot be listened on now, for one environment or for all.
+    pub fn check_ports(&self, env: Option<&str>) -> Vec<Diagnostic> {
+        let environments = match self.environments(env) {
+            Ok(environments) => environments,
+            Err(unknown) => return vec![*unknown],
+        };
+        environments
+            .into_iter()
+            .filter_map(|(name, environment)| {
+                let Target::Process(process) = &environment.target;
+                let error = TcpListener::bind(process.listen).err()?;
+                let path = format!("environments.{name}.target.process.listen");
+                let complain = |message| self.on_value(Code::PortInUse, &path, message);
+                Some(match error.kind() {
+                    ErrorKind::AddrInUse => {
+                        complain(format!("port {} is in use", process.listen.port()))
+                            .suggest("stop what listens there, or choose another port".to_owned())
+                    }
+                    ErrorKind::AddrNotAvailable => complain(format!(
+                        "{} is no address of this machine",
+                        process.listen.ip()
+                    ))
+                    .suggest(format!(
+                        "did you mean `127.0.0.1:{}`?",
+                        process.listen.port()
+                    )),
+                    ErrorKind::PermissionDenied => complain(format!(
+                        "listening on port {} is not allowed for this user",
+                        process.listen.port()
+                    ))
+                    .suggest("choose a port from 1024".to_owned()),
+                    _ => complain(format!("cannot listen on {}: {error}", process.listen)),
+                })
+            })
+            .collect()
+    }
+}
