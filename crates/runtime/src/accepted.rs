@@ -1,0 +1,39 @@
+//! What became of a request: written down, passed on, or not needed.
+
+use belay_model::id::{DeploymentId, ReleaseNumber};
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Accepted {
+    /// A new deployment was written down; a worker does it.
+    New {
+        /// It.
+        id: DeploymentId,
+        /// The release it leads to; absent: what was there before.
+        release: Option<ReleaseNumber>,
+        /// Open deployments of the same scope that come first, in order.
+        behind: Vec<DeploymentId>,
+    },
+    /// A deployment of the scope is open: it was told to go back (I12).
+    Signal {
+        /// It.
+        id: DeploymentId,
+    },
+    /// What was asked for serves already, and nothing is open.
+    NothingToDo {
+        /// The release that serves.
+        release: ReleaseNumber,
+        /// The deployment that brought it.
+        deployment: DeploymentId,
+    },
+}
+
+impl Accepted {
+    /// The deployment to follow, if there is one.
+    pub fn id(&self) -> Option<&DeploymentId> {
+        match self {
+            Self::New { id, .. } | Self::Signal { id } => Some(id),
+            Self::NothingToDo { .. } => None,
+        }
+    }
+}

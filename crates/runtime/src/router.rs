@@ -1,0 +1,1 @@
+//! The `Router` port on belay proxy.
