@@ -178,6 +178,17 @@ impl Reader {
         rows.iter().map(|(body,)| parse(body, what)).collect()
     }
 
+    /// Releases of all services.
+    pub(crate) async fn all_releases(&self) -> Result<Vec<Release>, StoreError> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT body FROM releases ORDER BY service, number")
+                .fetch_all(&self.0)
+                .await
+                .map_err(|e| store_error(&e))?;
+        let what = || "a release".to_owned();
+        rows.iter().map(|(body,)| parse(body, what)).collect()
+    }
+
     /// The sealed bytes of a blob.
     pub(crate) async fn blob(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let row: Option<(Vec<u8>,)> = sqlx::query_as("SELECT sealed FROM blobs WHERE id = $1")

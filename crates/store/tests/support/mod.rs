@@ -116,3 +116,13 @@ pub async fn open(dir: &Path) -> SqliteStore {
     let opened = SqliteStore::open(dir, Options::default()).await;
     opened.expect("the store opens")
 }
+
+/// Does to the file what nobody may do through the store.
+pub async fn sql(dir: &Path, sql: &'static str) -> Result<(), sqlx::Error> {
+    use sqlx::{ConnectOptions, Connection};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("belay.db"));
+    let mut connection = options.connect().await?;
+    let done = sqlx::raw_sql(sql).execute(&mut connection).await.map(drop);
+    connection.close().await?;
+    done
+}
