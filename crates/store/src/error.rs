@@ -88,5 +88,5 @@ pub(crate) fn unreadable(what: impl std::fmt::Display, error: &serde_json::Error
 
 /// An input or output error beside the database.
 pub(crate) fn io_error(what: &std::path::Path, error: &std::io::Error) -> StoreError {
-    StoreError::Unwritable(format!("{}: {error}", what.display()))
+    StoreError::Unwritable(format!("{}: {error}; nothing was changed", what.display()))
 }
