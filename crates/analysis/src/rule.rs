@@ -27,7 +27,7 @@ pub struct Finding {
 }
 
 /// What makes a finding from counts.
-pub trait Rule: Send {
+pub trait Rule: Send + Sync {
     /// Looks. `arms` is cumulative: each look sees what the one before saw, and more.
     fn look(&mut self, arms: &Arms) -> Finding;
 }

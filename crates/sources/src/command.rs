@@ -44,12 +44,15 @@ pub(crate) async fn run(
             );
         }
     };
-    let _group = Group::of(&child);
+    let mut group = Group::of(&child);
     let tail = Tail::default();
     let mut ended = None;
     let whole = finish(&mut child, &tail, &mut ended);
     // Too late with its output alone is not too late.
     watch.within(timeout_ms, whole).await;
+    if ended.is_some() {
+        group.disarm();
+    }
     let output = tail.text();
     match ended {
         Some(Ok(status)) => {
@@ -99,7 +102,8 @@ async fn finish(child: &mut Child, tail: &Tail, ended: &mut Option<std::io::Resu
     let group = child.id();
     let wait = async {
         *ended = Some(child.wait().await);
-        // Its group is still ours as long as anything is left in it; if nothing is, nothing happens.
+        // At once: while anything is left in the group, its number cannot be given to anyone else, and if nothing is,
+        // nothing happens.
         kill(group);
     };
     tokio::join!(wait, tail.take(stdout), tail.take(stderr));
@@ -134,6 +138,11 @@ struct Group(Option<u32>);
 impl Group {
     fn of(child: &Child) -> Self {
         Self(child.id())
+    }
+
+    /// Once the program has been waited for, its number may become someone else's.
+    fn disarm(&mut self) {
+        self.0 = None;
     }
 }
 

@@ -15,7 +15,8 @@
 //! ```
 //! `kind` is `http`, `tcp`, `command`, `traffic` or `readiness`; what each place adds beside `at`, `outcome`, `said` and
 //! `tries` is `status` and `body` (a beginning, if it was refused) for HTTP, `exit` and `output` (the last lines) for
-//! commands. `unfinished`: another check failed first.
+//! commands. `unfinished`: another check failed first. The deciding check of a verdict is the worst one; when several pass
+//! it is `all checks`.
 #![warn(missing_docs)]
 
 mod answer;

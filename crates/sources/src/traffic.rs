@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 const TICK_MS: u64 = 250;
 /// How long the counters may be silent before nothing is known any more.
 const BLIND_MS: u64 = 5000;
-const KEEP_EVERY_MS: u64 = 1000;
+const KEEP_EVERY_US: i64 = 1_000_000;
+const SAY_EVERY_US: i64 = 5_000_000;
 const OLD_RATES_SECONDS: i64 = 5 * 60;
 const SECOND_US: i64 = 1_000_000;
 
@@ -34,6 +35,7 @@ pub(crate) struct TrafficWatch<'a> {
     counted: Counted,
     cursor: Option<String>,
     kept_us: Option<i64>,
+    said_us: Option<i64>,
 }
 
 struct Ruled {
@@ -78,6 +80,7 @@ impl<'a> TrafficWatch<'a> {
             counted: Counted::new(watch),
             cursor: None,
             kept_us: None,
+            said_us: None,
         }
     }
 
@@ -142,7 +145,6 @@ impl<'a> TrafficWatch<'a> {
         let elapsed_ms = self.watch.elapsed_ms_at(asked_us);
         let arms = self.counted.arms(elapsed_ms);
         let mut findings = Vec::new();
-        let mut decided = false;
         for ruled in self.rules.iter_mut().filter(|rule| rule.answer.is_none()) {
             let finding = ruled.rule.look(&arms);
             findings.push(json!({
@@ -159,29 +161,27 @@ impl<'a> TrafficWatch<'a> {
                 Decision::Pass | Decision::Undecided => None,
             };
             if let Some(outcome) = outcome {
-                decided = true;
                 let answer = self
                     .counted
                     .answer(&ruled.check, outcome, finding, &self.cursor);
                 ruled.answer = Some(answer);
             }
         }
-        self.keep(asked_us, decided, &findings).await;
+        self.keep(asked_us, &findings).await;
     }
 
-    /// Keeps what a look was made from: once a second, and what decided unless that second has its entry.
-    async fn keep(&mut self, asked_us: i64, decided: bool, findings: &[Value]) {
-        let since_ms = self
-            .kept_us
-            .map(|kept_us| asked_us.saturating_sub(kept_us) / 1000);
-        let is_due = since_ms.is_none_or(|ms| ms >= KEEP_EVERY_MS as i64 || ms < 0);
-        if !is_due {
+    /// Keeps what a look was made from, at most once a second; what decided is in the verdict's own evidence.
+    async fn keep(&mut self, asked_us: i64, findings: &[Value]) {
+        if is_due(self.said_us, asked_us, SAY_EVERY_US) {
+            self.said_us = Some(asked_us);
+            if let Some(line) = self.counted.candidate_line() {
+                self.watch.progress.line(&line);
+            }
+        }
+        if !is_due(self.kept_us, asked_us, KEEP_EVERY_US) {
             return;
         }
         self.kept_us = Some(asked_us);
-        if let (false, Some(counts)) = (decided, self.counted.candidate_line()) {
-            self.watch.progress.line(&counts);
-        }
         let evidence = Evidence {
             step: self.watch.question.step,
             at_us: asked_us,
@@ -190,6 +190,11 @@ impl<'a> TrafficWatch<'a> {
         };
         self.ledger.keep(evidence).await;
     }
+}
+
+/// Whether it is time again; a clock that was set back does not silence anything.
+fn is_due(last_us: Option<i64>, now_us: i64, every_us: i64) -> bool {
+    last_us.is_none_or(|last_us| !(0..every_us).contains(&now_us.saturating_sub(last_us)))
 }
 
 fn silence_ms(watch: &Watch<'_>, seen_us: i64) -> u64 {
