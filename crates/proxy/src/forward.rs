@@ -211,10 +211,7 @@ impl Forward {
 }
 
 /// The group for this request, with the request counted in it. None when no group has weight.
-fn choose(
-    slot: &Slot,
-    request: &Request<Incoming>,
-) -> Option<(Arc<LiveRoute>, usize, Arc<Flight>)> {
+fn choose<B>(slot: &Slot, request: &Request<B>) -> Option<(Arc<LiveRoute>, usize, Arc<Flight>)> {
     // Before the route is read: whatever starts after a swap was done follows the new route.
     let (start_us, started) = (wall_us(), Instant::now());
     let mut route = slot.load_full();
@@ -318,4 +315,73 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<ResponseB
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, plain);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64};
+
+    use belay_proxy_api::{Group, Route, SplitBy};
+
+    use super::*;
+    use crate::live::RouteState;
+
+    /// Once a swap is done and the count was 0, no request is found in the group that was left:
+    /// between choosing and being counted there is no gap.
+    #[test]
+    fn a_drained_group_stays_empty() {
+        let state = Arc::new(RouteState::default());
+        let sequence = Arc::new(AtomicU64::new(0));
+        let all_to = |index: usize| {
+            let group = |weight| Group {
+                weight,
+                upstreams: Vec::new(),
+                health: None,
+            };
+            let weights = if index == 0 { [1000, 0] } else { [0, 1000] };
+            let groups = ["a", "b"].into_iter().zip(weights);
+            let groups = groups.map(|(name, weight)| (name.to_owned(), group(weight)));
+            let route = Route {
+                listen: SocketAddr::from(([127, 0, 0, 1], 1)),
+                split_by: SplitBy::Request,
+                groups: groups.collect(),
+                owner: None,
+            };
+            Arc::new(LiveRoute::new("route", &route, &state, &sequence))
+        };
+        let routes = [all_to(0), all_to(1)];
+        let slot = Slot::new(routes[0].clone());
+        let drained = [AtomicBool::new(false), AtomicBool::new(false)];
+        let (over, found) = (AtomicBool::new(false), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let request = Request::new(());
+                    while !over.load(Ordering::SeqCst) {
+                        let (_, index, flight) = choose(&slot, &request).expect("a group");
+                        found.fetch_add(
+                            u64::from(drained[index].load(Ordering::SeqCst)),
+                            Ordering::SeqCst,
+                        );
+                        drop(flight);
+                    }
+                });
+            }
+            for turn in 0..20_000 {
+                let (left, next) = (turn % 2, (turn + 1) % 2);
+                drained[next].store(false, Ordering::SeqCst);
+                slot.store(routes[next].clone());
+                while routes[0].groups[left].state.in_flight() > 0 {
+                    std::hint::spin_loop();
+                }
+                drained[left].store(true, Ordering::SeqCst);
+                // Time for a request that chose before the swap to show up.
+                for _ in 0..500 {
+                    std::hint::spin_loop();
+                }
+            }
+            over.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(found.load(Ordering::SeqCst), 0);
+    }
 }

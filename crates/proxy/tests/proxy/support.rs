@@ -240,6 +240,8 @@ async fn close_silently(stream: TcpStream, state: Arc<BackendState>) {
         );
         stream.get_mut().write_all(answer.as_bytes()).await.unwrap();
     }
+    // The close meets the next request on its way.
+    let _ = stream.read_line(&mut String::new()).await;
 }
 
 fn full(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {

@@ -29,32 +29,13 @@ pub(crate) async fn find(
         return Some(child);
     }
     for _ in 0..50 {
-        if let Some(identity) = marked(directory, spec) {
-            return Child::adopt(identity);
+        match look(directory, spec) {
+            Seen::Marked(identity) => return Child::adopt(identity),
+            Seen::Nothing => return None,
+            Seen::Blank => sleep(Duration::from_millis(2)).await,
         }
-        if !is_any_blank() {
-            break;
-        }
-        sleep(Duration::from_millis(2)).await;
     }
     None
-}
-
-/// Whether some process that has only just started shows no environment.
-fn is_any_blank() -> bool {
-    let newest = Stat::of(std::process::id()).map_or(0, |me| me.identity().start_ticks);
-    let is_young = |stat: &Stat| stat.identity().start_ticks + YOUNG_TICKS >= newest;
-    let is_blank = |pid| {
-        std::fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environment| environment.is_empty())
-    };
-    let me = rustix::process::geteuid().as_raw();
-    let leaders = Stat::all()
-        .into_iter()
-        .filter(|stat| stat.group == stat.pid && stat.is_alive() && is_young(stat));
-    leaders
-        .into_iter()
-        .any(|stat| owner(stat.pid) == Some(me) && is_blank(stat.pid))
 }
 
 /// The process that bears the marks of this directory and leads its group. There is one at most, as the lock is held; if
@@ -63,6 +44,21 @@ fn is_any_blank() -> bool {
 /// A program that overwrites its environment to show a title is not found by this; it needs longer to get there than its
 /// supervisor needs to write it down.
 pub(crate) fn marked(directory: &Directory, spec: &Spec) -> Option<Identity> {
+    match look(directory, spec) {
+        Seen::Marked(identity) => Some(identity),
+        Seen::Nothing | Seen::Blank => None,
+    }
+}
+
+enum Seen {
+    Marked(Identity),
+    /// None, but a process that has only just started showed no environment: it may be about to.
+    Blank,
+    Nothing,
+}
+
+/// Each environment is read once: a second read to tell why the first one did not match may see another one.
+fn look(directory: &Directory, spec: &Spec) -> Seen {
     let marks = [
         format!("{MARK_ID}={}", spec.id).into_bytes(),
         [
@@ -72,13 +68,37 @@ pub(crate) fn marked(directory: &Directory, spec: &Spec) -> Option<Identity> {
         .concat(),
     ];
     let me = rustix::process::geteuid().as_raw();
-    let leaders = Stat::all()
+    let young = Stat::of(std::process::id()).map_or(0, |me| {
+        me.identity().start_ticks.saturating_sub(YOUNG_TICKS)
+    });
+    let mut eldest: Option<Identity> = None;
+    let mut is_any_blank = false;
+    for stat in Stat::all()
         .into_iter()
-        .filter(|stat| stat.group == stat.pid && stat.is_alive());
-    leaders
-        .filter(|stat| owner(stat.pid) == Some(me) && bears(stat.pid, &marks))
-        .map(|stat| stat.identity())
-        .min_by_key(|id| id.start_ticks)
+        .filter(|stat| stat.group == stat.pid && stat.is_alive())
+    {
+        if owner(stat.pid) != Some(me) {
+            continue;
+        }
+        let identity = stat.identity();
+        match environment(stat.pid) {
+            Some(all) if all.is_empty() => is_any_blank |= identity.start_ticks >= young,
+            Some(all)
+                if has(&all, &marks)
+                    && eldest
+                        .as_ref()
+                        .is_none_or(|it| identity.start_ticks < it.start_ticks) =>
+            {
+                eldest = Some(identity);
+            }
+            _ => {}
+        }
+    }
+    match eldest {
+        Some(identity) => Seen::Marked(identity),
+        None if is_any_blank => Seen::Blank,
+        None => Seen::Nothing,
+    }
 }
 
 fn owner(pid: u32) -> Option<u32> {
@@ -86,9 +106,14 @@ fn owner(pid: u32) -> Option<u32> {
 }
 
 pub(crate) fn bears(pid: u32, marks: &[Vec<u8>]) -> bool {
-    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
+    environment(pid).is_some_and(|all| has(&all, marks))
+}
+
+fn environment(pid: u32) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+fn has(environment: &[u8], marks: &[Vec<u8>]) -> bool {
     marks.iter().all(|mark| {
         environment
             .split(|byte| *byte == 0)

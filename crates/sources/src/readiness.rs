@@ -1,0 +1,51 @@
+//! What is said when there is nothing to check: the platform's own word that the instances are ready, named as the only
+//! evidence. It is as old as the state in the question: nothing is asked here.
+
+use crate::answer::Answer;
+use crate::watch::Watch;
+use belay_model::state::Health;
+use belay_model::verdict::Outcome;
+use serde_json::json;
+
+/// Passes only if the group is known to be healthy, and only when the hold is over.
+pub(crate) async fn readiness(watch: &Watch<'_>) -> Answer {
+    let record = &watch.question.record;
+    let release = record.title();
+    let key = format!("group/{}", record.group());
+    let group = watch.question.state.resources.get(&key);
+    let count = group
+        .and_then(|group| group.facts["instances"].as_array())
+        .map(Vec::len);
+    let (outcome, sentence) = match (group.map(|group| &group.health), count) {
+        (Some(Health::Healthy), Some(0)) | (None, _) => {
+            (Outcome::Fail, format!("{release} has no instances"))
+        }
+        (Some(Health::Healthy), count) => {
+            while watch.left_ms() > 0 {
+                watch.clock.sleep_ms(watch.left_ms().min(2000)).await;
+            }
+            let ready = match count {
+                Some(1) => format!("the instance of {release} is ready"),
+                Some(count) => format!("all {count} instances of {release} are ready"),
+                None => format!("{release} is ready"),
+            };
+            let sentence = format!("readiness is the only evidence: {ready}");
+            (Outcome::Pass, sentence)
+        }
+        (Some(Health::Unhealthy(why)), _) => {
+            (Outcome::Fail, format!("{release} is not ready: {why}"))
+        }
+        (Some(Health::Unknown), _) => {
+            let sentence = format!("whether {release} is ready is not known");
+            (Outcome::Fail, sentence)
+        }
+    };
+    Answer {
+        check: "readiness".to_owned(),
+        kind: "readiness",
+        outcome,
+        sentence,
+        seen: json!({ "group": key, "health": group.map(|group| &group.health), "instances": count }),
+        first_bad_us: None,
+    }
+}

@@ -1,0 +1,7 @@
+//! What `Sources` answers, seen from the engine: real sockets and processes, a clock that the test owns.
+
+mod combined;
+mod command;
+mod staged;
+mod support;
+mod traffic;

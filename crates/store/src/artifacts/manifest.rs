@@ -1,0 +1,103 @@
+//! The manifest: one line per entry of a tree, sorted by path; its hash is the artifact's digest. It holds what
+//! decides how the artifact behaves (type, executable bit, link target, content) and nothing that does not (owner,
+//! times, other permissions).
+
+use super::error::{ArtifactError, at};
+use super::tree::{Kind, Tree, bytes_of};
+use belay_model::id::ArtifactDigest;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+const HEADER: &str = "belay-artifact 1\n";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Manifest(String);
+
+impl Manifest {
+    /// Reads every file.
+    pub(super) fn of(tree: &Tree) -> Result<Self, ArtifactError> {
+        let mut text = HEADER.to_owned();
+        for entry in &tree.entries {
+            let path = escaped(bytes_of(&entry.path));
+            // Writing to a string cannot fail.
+            let _ = match &entry.kind {
+                Kind::Directory => writeln!(text, "d {path}"),
+                Kind::File { executable } => {
+                    let kind = if *executable { 'x' } else { 'f' };
+                    let content = content_hash(&tree.on_disk(entry))?;
+                    writeln!(text, "{kind} {path} {content}")
+                }
+                Kind::Link { target } => writeln!(text, "l {path} {}", escaped(bytes_of(target))),
+            };
+        }
+        Ok(Self(text))
+    }
+
+    /// As stored; `None` when it is not the manifest of that digest.
+    pub(super) fn read(file: &Path, digest: &ArtifactDigest) -> Option<Self> {
+        let manifest = Self(std::fs::read_to_string(file).ok()?);
+        (manifest.digest() == *digest).then_some(manifest)
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn digest(&self) -> ArtifactDigest {
+        ArtifactDigest::new(format!("sha256:{}", hex::encode(Sha256::digest(&self.0))))
+    }
+
+    /// The first thing in which `actual` differs, in words.
+    pub(super) fn difference(&self, actual: &Self) -> Option<String> {
+        let (expected, actual) = (self.lines(), actual.lines());
+        for (path, line) in &expected {
+            match actual.get(path) {
+                None => return Some(format!("{path} is missing")),
+                Some(other) if other != line => return Some(format!("{path} was changed")),
+                Some(_) => {}
+            }
+        }
+        let added = actual.keys().find(|path| !expected.contains_key(*path));
+        added.map(|path| format!("{path} was added"))
+    }
+
+    /// Lines by (escaped) path.
+    fn lines(&self) -> BTreeMap<&str, &str> {
+        let lines = self.0.lines().skip(1);
+        lines
+            .filter_map(|line| Some((line.split(' ').nth(1)?, line)))
+            .collect()
+    }
+}
+
+/// Lower-case hex SHA-256 of a file's content.
+fn content_hash(path: &Path) -> Result<String, ArtifactError> {
+    let mut file = File::open(path).map_err(at(path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = file.read(&mut buffer).map_err(at(path))?;
+        if read == 0 {
+            return Ok(hex::encode(hash.finalize()));
+        }
+        hash.update(&buffer[..read]);
+    }
+}
+
+/// Percent-encoded where a byte could be taken for the manifest's own signs.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'!'..=b'$' | b'&'..=b'~' => text.push(char::from(*byte)),
+            _ => {
+                let _ = write!(text, "%{byte:02x}");
+            }
+        }
+    }
+    text
+}

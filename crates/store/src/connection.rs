@@ -1,0 +1,130 @@
+//! Connections to the files in `.belay/`: how they are opened, migrated and probed.
+
+use crate::error::{io_error, store_error};
+use belay_engine::ports::StoreError;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
+
+/// How long a process waits for another one's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Where the database is.
+pub(crate) fn file(dir: &Path) -> PathBuf {
+    dir.join("belay.db")
+}
+
+/// Settings of every connection to `belay.db`.
+fn settings(dir: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file(dir))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY)
+        .pragma("journal_size_limit", "67108864")
+        .disable_statement_logging()
+}
+
+/// Makes `.belay/`, readable by its owner only, and hidden from git: the key lies in it.
+pub(crate) fn make_directory(dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| io_error(dir, &e))?;
+    let ignore = dir.join(".gitignore");
+    std::fs::write(&ignore, "*\n").map_err(|e| io_error(&ignore, &e))
+}
+
+/// The writer's connection, on a migrated database that has proved to be writable.
+pub(crate) async fn writer(dir: &Path) -> Result<SqliteConnection, StoreError> {
+    // Two processes that start together must not both create the tables.
+    let _lock = lock(dir).await?;
+    let mut connection = settings(dir).connect().await.map_err(|e| store_error(&e))?;
+    // Not `run`: its future cannot be proved `Send` in here (rust-lang/rust#102211).
+    MIGRATIONS
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|e| migration_error(&e))?;
+    probe(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Connections that only read.
+pub(crate) async fn readers(dir: &Path) -> Result<SqlitePool, StoreError> {
+    let settings = settings(dir)
+        .create_if_missing(false)
+        .pragma("query_only", "ON");
+    let pool = SqlitePoolOptions::new()
+        .max_connections(4)
+        .min_connections(0);
+    pool.connect_with(settings)
+        .await
+        .map_err(|e| store_error(&e))
+}
+
+/// The progress lines' connection: a file of its own that is not synced, so that lines cost no commit of the journal.
+pub(crate) async fn progress(dir: &Path) -> Result<SqlitePool, StoreError> {
+    let settings = SqliteConnectOptions::new()
+        .filename(dir.join("progress.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Off)
+        .busy_timeout(BUSY)
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    pool.connect_with(settings)
+        .await
+        .map_err(|e| store_error(&e))
+}
+
+async fn lock(dir: &Path) -> Result<std::fs::File, StoreError> {
+    let path = dir.join("open.lock");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = std::fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| io_error(&path, &e))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+            .map_err(|e| io_error(&path, &e.into()))?;
+        Ok(file)
+    });
+    locked
+        .await
+        .unwrap_or_else(|e| Err(StoreError::Unwritable(e.to_string())))
+}
+
+/// A small committed transaction: a disk that is full or read-only is found before anything depends on it.
+async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ('opened', '1')
+         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT)",
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|e| store_error(&e))
+}
+
+fn migration_error(error: &MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
+            StoreError::Newer(format!(
+                "its migration {version} is not known here; use that version"
+            ))
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            store_error(error)
+        }
+        other => StoreError::Damaged(other.to_string()),
+    }
+}

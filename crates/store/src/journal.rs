@@ -1,0 +1,312 @@
+//! The writing half of the journal and of the environment streams: who may append, where, and the projection that
+//! goes with it. Runs inside the writer's transaction; it never commits, and never changes a stored entry.
+
+use crate::chain;
+use crate::change::MAX_BODY;
+use crate::error::{Refusal, unreadable};
+use belay_engine::ports::{Batch, StoreError, Writer};
+use belay_model::environment;
+use belay_model::event::{self, Entry, Event};
+use belay_model::id::{DeploymentId, EnvironmentName, Scope, ServiceName};
+use belay_model::summary::{Phase, Summary};
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+/// Events per deployment at most (I11).
+const MAX_EVENTS: i64 = 10_000;
+
+/// Where signals stop being taken, so that a flood of them leaves a deployment the room to end.
+const MAX_EVENTS_OF_SIGNALS: i64 = 9_000;
+
+/// Format of environment events that is written now.
+const ENVIRONMENT_FORMAT: i64 = 1;
+
+/// Where a stream ends: its last position and hash.
+struct Head {
+    seq: i64,
+    hash: String,
+}
+
+pub(crate) async fn create(
+    tx: &mut SqliteConnection,
+    id: &DeploymentId,
+    at_us: i64,
+    created: &Event,
+    environment: &[(i64, environment::Event)],
+    limit: usize,
+) -> Result<(), Refusal> {
+    let entry = Entry {
+        seq: 1,
+        at_us,
+        format: event::FORMAT,
+        event: created.clone(),
+    };
+    let Some(summary) = Summary::begin(id.clone(), &entry) else {
+        return Err(
+            StoreError::Damaged(format!("deployment {id} does not begin with `created`")).into(),
+        );
+    };
+    let scope = summary.scope.clone();
+    refuse_too_many(tx, &scope, limit).await?;
+    let known: Option<(i64,)> = sqlx::query_as("SELECT head_seq FROM deployments WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+    if known.is_some() {
+        return Err(StoreError::Moved(id.clone()).into());
+    }
+    let mut head = Head {
+        seq: 0,
+        hash: chain::root_of_deployment(id),
+    };
+    insert_event(tx, id, &mut head, &entry).await?;
+    sqlx::query(
+        "INSERT INTO deployments
+           (id, service, environment, phase, ended, epoch, summary, head_seq, head_hash)
+         VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7)",
+    )
+    .bind(id.as_str())
+    .bind(scope.service.as_str())
+    .bind(scope.environment.as_str())
+    .bind(word(&summary.phase)?)
+    .bind(json("a summary", &summary)?)
+    .bind(head.seq)
+    .bind(head.hash)
+    .execute(&mut *tx)
+    .await?;
+    append_environment(tx, &scope, environment).await
+}
+
+async fn refuse_too_many(
+    tx: &mut SqliteConnection,
+    scope: &Scope,
+    limit: usize,
+) -> Result<(), Refusal> {
+    let (open,): (i64,) = sqlx::query_as(
+        "SELECT COUNT(*) FROM deployments WHERE service = $1 AND environment = $2 AND ended = 0",
+    )
+    .bind(scope.service.as_str())
+    .bind(scope.environment.as_str())
+    .fetch_one(&mut *tx)
+    .await?;
+    if usize::try_from(open).unwrap_or(usize::MAX) < limit {
+        return Ok(());
+    }
+    Err(StoreError::TooLarge(format!(
+        "{open} deployments of {scope} are open, {limit} may be"
+    ))
+    .into())
+}
+
+/// A deployment's row: service, environment, ended, owner, epoch, last position, last hash, summary.
+type Row = (
+    String,
+    String,
+    i64,
+    Option<String>,
+    i64,
+    i64,
+    String,
+    String,
+);
+
+pub(crate) async fn append(
+    tx: &mut SqliteConnection,
+    batch: &Batch,
+) -> Result<Vec<Entry>, Refusal> {
+    let id = &batch.deployment;
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT service, environment, ended, owner, epoch, head_seq, head_hash, summary
+         FROM deployments WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some((service, environment, ended, owner, epoch, seq, hash, summary)) = row else {
+        return Err(StoreError::Missing(format!("deployment {id}")).into());
+    };
+    if ended != 0 && !batch.events.is_empty() {
+        return Err(StoreError::Missing(format!("open deployment {id}: it has ended")).into());
+    }
+    let mut head = Head { seq, hash };
+    let (owner, epoch) = admit(batch, owner, epoch, head.seq)?;
+    let mut summary: Summary = serde_json::from_str(&summary)
+        .map_err(|e| unreadable(format!("the summary of {id}"), &e))?;
+    let mut entries = Vec::with_capacity(batch.events.len());
+    for (at_us, event) in &batch.events {
+        let entry = Entry {
+            seq: (head.seq + 1).unsigned_abs(),
+            at_us: *at_us,
+            format: event::FORMAT,
+            event: event.clone(),
+        };
+        insert_event(tx, id, &mut head, &entry).await?;
+        summary.apply(&entry);
+        entries.push(entry);
+    }
+    sqlx::query(
+        "UPDATE deployments SET phase = $2, ended = $3, owner = $4, epoch = $5, summary = $6,
+           head_seq = $7, head_hash = $8
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(word(&summary.phase)?)
+    .bind(i64::from(summary.phase == Phase::Ended))
+    .bind(owner)
+    .bind(epoch)
+    .bind(json("a summary", &summary)?)
+    .bind(head.seq)
+    .bind(head.hash)
+    .execute(&mut *tx)
+    .await?;
+    let scope = Scope {
+        service: ServiceName::new(service),
+        environment: EnvironmentName::new(environment),
+    };
+    append_environment(tx, &scope, &batch.environment).await?;
+    Ok(entries)
+}
+
+/// Whether this writer may append now; answers owner and epoch as they are afterwards.
+fn admit(
+    batch: &Batch,
+    owner: Option<String>,
+    stored: i64,
+    head: i64,
+) -> Result<(Option<String>, i64), StoreError> {
+    let id = &batch.deployment;
+    let at_end = |after: u64| {
+        if i64::try_from(after) == Ok(head) {
+            Ok(())
+        } else {
+            Err(StoreError::Moved(id.clone()))
+        }
+    };
+    match &batch.writer {
+        Writer::Worker { epoch, after } => {
+            if i64::try_from(*epoch) != Ok(stored) {
+                return Err(StoreError::Fenced(id.clone()));
+            }
+            at_end(*after)?;
+            Ok((owner, stored))
+        }
+        Writer::Claim { epoch, after } => {
+            if i64::try_from(*epoch) != Ok(stored + 1) {
+                return Err(StoreError::Fenced(id.clone()));
+            }
+            at_end(*after)?;
+            let claimed = batch.events.iter().find_map(|(_, event)| match event {
+                Event::Claimed { owner, epoch: new } if new == epoch => Some(owner.clone()),
+                _ => None,
+            });
+            match claimed {
+                Some(owner) => Ok((Some(owner), stored + 1)),
+                None => Err(StoreError::Damaged(format!(
+                    "a claim of {id} comes without its `claimed`"
+                ))),
+            }
+        }
+        Writer::Anyone => {
+            if head >= MAX_EVENTS_OF_SIGNALS {
+                return Err(StoreError::TooLarge(format!("signals to deployment {id}")));
+            }
+            Ok((owner, stored))
+        }
+    }
+}
+
+async fn insert_event(
+    tx: &mut SqliteConnection,
+    id: &DeploymentId,
+    head: &mut Head,
+    entry: &Entry,
+) -> Result<(), Refusal> {
+    let body = json("an event", &entry.event)?;
+    if head.seq >= MAX_EVENTS {
+        return Err(
+            StoreError::TooLarge(format!("deployment {id} has {MAX_EVENTS} events")).into(),
+        );
+    }
+    if body.len() > MAX_BODY {
+        let size = body.len();
+        return Err(StoreError::TooLarge(format!("an event of {id} has {size} bytes")).into());
+    }
+    let seq = head.seq + 1;
+    let format = i64::from(entry.format);
+    let hash = chain::link(&head.hash, seq, entry.at_us, format, &body);
+    sqlx::query(
+        "INSERT INTO events (deployment, seq, at_us, format, body, hash)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(id.as_str())
+    .bind(seq)
+    .bind(entry.at_us)
+    .bind(format)
+    .bind(body)
+    .bind(hash.as_str())
+    .execute(&mut *tx)
+    .await?;
+    *head = Head { seq, hash };
+    Ok(())
+}
+
+pub(crate) async fn append_environment(
+    tx: &mut SqliteConnection,
+    scope: &Scope,
+    events: &[(i64, environment::Event)],
+) -> Result<(), Refusal> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let row: Option<(i64, String)> = sqlx::query_as(
+        "SELECT head_seq, head_hash FROM environments WHERE service = $1 AND environment = $2",
+    )
+    .bind(scope.service.as_str())
+    .bind(scope.environment.as_str())
+    .fetch_optional(&mut *tx)
+    .await?;
+    let (mut seq, mut hash) = row.unwrap_or_else(|| (0, chain::root_of_scope(scope)));
+    for (at_us, event) in events {
+        let body = json("an environment event", event)?;
+        if body.len() > MAX_BODY {
+            return Err(StoreError::TooLarge(format!("an environment event of {scope}")).into());
+        }
+        seq += 1;
+        hash = chain::link(&hash, seq, *at_us, ENVIRONMENT_FORMAT, &body);
+        sqlx::query(
+            "INSERT INTO environment_events (service, environment, seq, at_us, format, body, hash)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(scope.service.as_str())
+        .bind(scope.environment.as_str())
+        .bind(seq)
+        .bind(*at_us)
+        .bind(ENVIRONMENT_FORMAT)
+        .bind(body)
+        .bind(hash.as_str())
+        .execute(&mut *tx)
+        .await?;
+    }
+    sqlx::query(
+        "INSERT INTO environments (service, environment, head_seq, head_hash)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (service, environment)
+         DO UPDATE SET head_seq = excluded.head_seq, head_hash = excluded.head_hash",
+    )
+    .bind(scope.service.as_str())
+    .bind(scope.environment.as_str())
+    .bind(seq)
+    .bind(hash)
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+fn json(what: &str, value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| unreadable(what, &e))
+}
+
+/// The stored word of a phase.
+fn word(phase: &Phase) -> Result<String, StoreError> {
+    Ok(json("a phase", phase)?.trim_matches('"').to_owned())
+}

@@ -1,0 +1,113 @@
+//! What is kept. The rule is pure; who collects asks the store what the rule means for all scopes at once.
+
+use crate::store::SqliteStore;
+use belay_engine::ports::{Store, StoreError};
+use belay_model::environment::View;
+use belay_model::event::{Event, records_of};
+use belay_model::id::{ArtifactDigest, BlobId, RecordHash};
+use belay_model::release::Record;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// Microseconds of a day.
+const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Records of one scope that are kept: the `good` newest good ones, all that changed within `days`, what serves,
+/// and what waits for its clean-up. `now_us`: Unix microseconds.
+pub fn retention(view: &View, good: usize, now_us: i64, days: u32) -> BTreeSet<RecordHash> {
+    let since_us = now_us.saturating_sub(DAY_US.saturating_mul(i64::from(days)));
+    let young = view
+        .records
+        .iter()
+        .filter(|(_, known)| known.since_us >= since_us)
+        .map(|(hash, _)| hash);
+    let mut proven: Vec<_> = view
+        .records
+        .iter()
+        .filter(|(_, known)| known.standing.is_good())
+        .collect();
+    proven.sort_by_key(|(_, known)| Reverse(known.good_at_us));
+    let newest = proven.into_iter().take(good).map(|(hash, _)| hash);
+    let serving = view.served.last().and_then(|(record, _)| record.as_ref());
+    let owed = view.cleanups.keys();
+    young
+        .chain(newest)
+        .chain(serving)
+        .chain(owed)
+        .cloned()
+        .collect()
+}
+
+/// What must not be collected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Artifacts that a kept record, an open deployment or a young release names.
+    pub artifacts: BTreeSet<ArtifactDigest>,
+    /// Blobs that a kept record or an open deployment names.
+    pub blobs: BTreeSet<BlobId>,
+}
+
+impl Kept {
+    fn keep(&mut self, record: &Record) {
+        self.artifacts.insert(record.artifact.clone());
+        self.blobs.extend(record.sealed.clone());
+    }
+}
+
+impl SqliteStore {
+    /// Applies the rule to everything in the store: all scopes, all open deployments, releases of the last `days`.
+    ///
+    /// # Errors
+    /// When the store cannot be read; then nothing may be collected.
+    pub async fn kept(&self, good: usize, now_us: i64, days: u32) -> Result<Kept, StoreError> {
+        let mut kept = Kept::default();
+        // Open deployments first: one that ends meanwhile has left its record in the stream that is read after it.
+        for summary in self.reader().open().await? {
+            for entry in self.events(&summary.id, 0).await? {
+                records_in(&entry.event).for_each(|record| kept.keep(record));
+            }
+        }
+        let since_ms = now_us.saturating_sub(DAY_US.saturating_mul(i64::from(days))) / 1_000;
+        for scope in self.scopes().await? {
+            let view = View::of(&self.environment(&scope, 0).await?);
+            for hash in retention(&view, good, now_us, days) {
+                // A clean-up may name a record that the stream does not hold; then there is nothing to keep of it.
+                if let Some(known) = view.records.get(&hash) {
+                    kept.keep(&known.record);
+                }
+            }
+        }
+        for release in self.reader().all_releases().await? {
+            if release.created_at_ms >= since_ms {
+                kept.artifacts.insert(release.artifact);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The records that [`records_of`] names, themselves.
+fn records_in(event: &Event) -> impl Iterator<Item = &Record> {
+    let (own, goals) = match event {
+        Event::Created(inputs) => (inputs.record.as_ref(), [inputs.goal.as_ref(), None]),
+        Event::Planned {
+            baseline_goal,
+            goal,
+            ..
+        } => (None, [Some(&**baseline_goal), Some(&**goal)]),
+        Event::RollbackPlanned { goal, .. } => (None, [goal.as_deref(), None]),
+        _ => (None, [None, None]),
+    };
+    let records = own.into_iter().chain(
+        goals
+            .into_iter()
+            .flatten()
+            .flat_map(|goal| goal.records.values()),
+    );
+    debug_assert_eq!(
+        records.clone().map(Record::hash).collect::<BTreeSet<_>>(),
+        records_of(event).into_iter().collect(),
+        "an event kind names records that retention does not see"
+    );
+    records
+}

@@ -1,0 +1,202 @@
+//! The writer: one task with the only connection that writes. It takes everything that waits, makes it in one
+//! transaction with a savepoint each, commits once and answers all: under load many requests share one fsync.
+//!
+//! It also tells when the database was changed: by itself at once, by others through `PRAGMA data_version`, which
+//! on this connection counts the commits of all other connections.
+
+use crate::change::{Answer, Change};
+use crate::error::{Refusal, again, closed, store_error};
+use crate::hints::Hints;
+use belay_engine::ports::StoreError;
+use sqlx::{Connection, SqliteConnection};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Requests in one transaction at most, so that the first of them does not wait for ever.
+const GROUP: usize = 256;
+
+type Reply = oneshot::Sender<Result<Answer, StoreError>>;
+
+pub(crate) enum Message {
+    /// Something to write.
+    Change(Change, Reply),
+    /// See whether others have committed.
+    Look,
+    /// Close the connection; answered when it is.
+    Close(oneshot::Sender<()>),
+}
+
+/// What the writer did since the store was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Transactions committed.
+    pub commits: u64,
+    /// Requests answered, refused ones included.
+    pub requests: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    commits: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            commits: self.commits.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+pub(crate) struct Handle(pub(crate) mpsc::Sender<Message>);
+
+impl Handle {
+    pub(crate) async fn change(&self, change: Change) -> Result<Answer, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.0.send(Message::Change(change, reply)).await;
+        sent.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(crate) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.0.send(Message::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+pub(crate) struct Task {
+    pub(crate) connection: SqliteConnection,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    /// Counts changes, whoever made them.
+    pub(crate) pulse: watch::Sender<u64>,
+    pub(crate) hints: Arc<Hints>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Task {
+    /// Runs until it is told to close or nobody can tell it anything any more.
+    pub(crate) async fn run(mut self) {
+        let mut version = self.version().await;
+        let mut done = None;
+        while done.is_none() {
+            let Some(first) = self.inbox.recv().await else {
+                break;
+            };
+            let mut group = Vec::new();
+            let mut look = false;
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Change(change, reply) => group.push((change, reply)),
+                    Message::Look => look = true,
+                    Message::Close(reply) => done = Some(reply),
+                }
+                let more = group.len() < GROUP && done.is_none();
+                next = more.then(|| self.inbox.try_recv().ok()).flatten();
+            }
+            if !group.is_empty() {
+                self.write(group).await;
+            }
+            if look {
+                let now = self.version().await;
+                if now != version {
+                    version = now;
+                    self.pulse.send_modify(|count| *count += 1);
+                }
+            }
+        }
+        let _ = self.connection.close().await;
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+
+    async fn version(&mut self) -> Option<i64> {
+        let row: Result<(i64,), _> = sqlx::query_as("PRAGMA data_version")
+            .fetch_one(&mut self.connection)
+            .await;
+        row.ok().map(|(version,)| version)
+    }
+
+    async fn write(&mut self, group: Vec<(Change, Reply)>) {
+        let requests = u64::try_from(group.len()).unwrap_or(u64::MAX);
+        let (changes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let results = match self.transaction(&changes).await {
+            Ok(results) => results,
+            Err(error) => changes.iter().map(|_| Err(again(&error))).collect(),
+        };
+        self.counters
+            .requests
+            .fetch_add(requests, Ordering::Relaxed);
+        if results.iter().any(Result::is_ok) {
+            self.pulse.send_modify(|count| *count += 1);
+            self.hints.send();
+        }
+        for (reply, result) in replies.into_iter().zip(results) {
+            // Who asked may be gone; what was committed stays.
+            let _ = reply.send(result);
+        }
+    }
+
+    /// All changes in one transaction; an error means that nothing of it was kept.
+    async fn transaction(
+        &mut self,
+        changes: &[Change],
+    ) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
+        self.run_sql("BEGIN IMMEDIATE").await?;
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            match self.savepoint(change).await {
+                Ok(result) => results.push(result),
+                Err(error) => return Err(self.give_up(error).await),
+            }
+        }
+        if results.iter().all(Result::is_err) {
+            self.run_sql("ROLLBACK").await?;
+            return Ok(results);
+        }
+        if let Err(error) = self.run_sql("COMMIT").await {
+            return Err(self.give_up(error).await);
+        }
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(results)
+    }
+
+    /// One change: its refusal undoes it alone. The outer error is the storage's.
+    async fn savepoint(
+        &mut self,
+        change: &Change,
+    ) -> Result<Result<Answer, StoreError>, StoreError> {
+        self.run_sql("SAVEPOINT change").await?;
+        match change.apply(&mut self.connection).await {
+            Ok(answer) => {
+                self.run_sql("RELEASE change").await?;
+                Ok(Ok(answer))
+            }
+            Err(Refusal::Change(error)) => {
+                self.run_sql("ROLLBACK TO change").await?;
+                self.run_sql("RELEASE change").await?;
+                Ok(Err(error))
+            }
+            Err(Refusal::Storage(error)) => Err(error),
+        }
+    }
+
+    /// Leaves no transaction open behind an error. SQLite has rolled back by itself after some.
+    async fn give_up(&mut self, error: StoreError) -> StoreError {
+        let _ = self.run_sql("ROLLBACK").await;
+        error
+    }
+
+    async fn run_sql(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let run = sqlx::query(sql).execute(&mut self.connection).await;
+        run.map(drop).map_err(|e| store_error(&e))
+    }
+}

@@ -1,0 +1,453 @@
+//! What every store must do, whatever it is made of. A store joins with a [`Factory`] and the list in its test file.
+
+use crate::support::{
+    batch, claim, created, deployment, ended, record, recorded, release, scope, signal,
+};
+use belay_engine::ports::{Evidence, Store, StoreError, Writer};
+use belay_model::environment;
+use belay_model::event::Event;
+use belay_model::id::{ReleaseNumber, ServiceName, StepId};
+use belay_model::summary::Phase;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Makes one store; `another` is the same store as another process would open it.
+#[async_trait::async_trait]
+pub trait Factory {
+    async fn open(&self) -> Arc<dyn Store>;
+    async fn another(&self) -> Arc<dyn Store>;
+}
+
+/// Longer than anything here takes, so that a test that hangs says where.
+const LONG: Duration = Duration::from_secs(20);
+
+pub async fn journal_keeps_order(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("order");
+    let environment = vec![recorded("shop", 1)];
+    store
+        .create(&id, 5, created("shop"), environment, 1)
+        .await
+        .unwrap();
+    assert_eq!(store.epoch(&id).await.unwrap(), 0);
+    let entries = store.append(claim(&id, 1, 1)).await.unwrap();
+    assert_eq!(entries[0].seq, 2);
+    let writer = Writer::Worker { epoch: 1, after: 2 };
+    let said = store
+        .append(batch(&id, writer, vec![signal("a"), signal("b")]))
+        .await
+        .unwrap();
+    assert_eq!(
+        said.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
+        [3, 4]
+    );
+
+    let all = store.events(&id, 0).await.unwrap();
+    assert_eq!(
+        all.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
+        [1, 2, 3, 4]
+    );
+    assert_eq!(all[0].event, created("shop"));
+    assert_eq!(all[0].at_us, 5);
+    assert_eq!(store.events(&id, 2).await.unwrap(), said);
+    assert_eq!(store.epoch(&id).await.unwrap(), 1);
+    let summary = store.summary(&id).await.unwrap().unwrap();
+    assert_eq!((summary.seq, summary.phase), (4, Phase::Queued));
+    assert_eq!(store.environment(&scope("shop"), 0).await.unwrap().len(), 1);
+}
+
+pub async fn unknown_things_are_missing(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("unknown");
+    let nothing = store
+        .append(batch(&id, Writer::Anyone, vec![signal("x")]))
+        .await;
+    assert!(
+        matches!(nothing, Err(StoreError::Missing(_))),
+        "{nothing:?}"
+    );
+    assert!(matches!(
+        store.epoch(&id).await,
+        Err(StoreError::Missing(_))
+    ));
+    assert!(store.summary(&id).await.unwrap().is_none());
+    assert!(store.events(&id, 0).await.unwrap().is_empty());
+    let service = ServiceName::new("shop");
+    assert!(
+        store
+            .release_of(&service, ReleaseNumber(1))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+pub async fn creation_is_bounded_and_happens_once(factory: impl Factory) {
+    let store = factory.open().await;
+    let (one, two, other) = (deployment("1"), deployment("2"), deployment("3"));
+    store
+        .create(&one, 1, created("shop"), vec![], 2)
+        .await
+        .unwrap();
+    let twice = store.create(&one, 1, created("shop"), vec![], 2).await;
+    assert!(matches!(twice, Err(StoreError::Moved(_))), "{twice:?}");
+    let full = store
+        .create(&two, 1, created("shop"), vec![recorded("shop", 1)], 1)
+        .await;
+    assert!(matches!(full, Err(StoreError::TooLarge(_))), "{full:?}");
+    assert!(
+        store
+            .environment(&scope("shop"), 0)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // Another scope has its own bound, and what has ended does not count.
+    store
+        .create(&other, 1, created("bank"), vec![], 1)
+        .await
+        .unwrap();
+    store
+        .append(batch(&one, Writer::Anyone, vec![ended()]))
+        .await
+        .unwrap();
+    store
+        .create(&two, 1, created("shop"), vec![], 1)
+        .await
+        .unwrap();
+
+    let open = store.open().await.unwrap();
+    let ids: Vec<_> = open.into_iter().map(|summary| summary.id).collect();
+    assert_eq!(ids, [other, two.clone()]);
+    let history = store.history(&scope("shop"), 10).await.unwrap();
+    let ids: Vec<_> = history.into_iter().map(|summary| summary.id).collect();
+    assert_eq!(ids, [two, one]);
+    assert_eq!(store.history(&scope("shop"), 1).await.unwrap().len(), 1);
+    assert_eq!(
+        store.scopes().await.unwrap(),
+        [scope("bank"), scope("shop")]
+    );
+}
+
+pub async fn only_the_newest_worker_appends(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("fence");
+    store
+        .create(&id, 1, created("shop"), vec![], 1)
+        .await
+        .unwrap();
+    store.append(claim(&id, 1, 1)).await.unwrap();
+    let again = store.append(claim(&id, 1, 2)).await;
+    assert!(matches!(again, Err(StoreError::Fenced(_))), "{again:?}");
+    let leap = store.append(claim(&id, 3, 2)).await;
+    assert!(matches!(leap, Err(StoreError::Fenced(_))), "{leap:?}");
+    let behind = store.append(claim(&id, 2, 1)).await;
+    assert!(matches!(behind, Err(StoreError::Moved(_))), "{behind:?}");
+    store.append(claim(&id, 2, 2)).await.unwrap();
+
+    let mut stale = batch(
+        &id,
+        Writer::Worker { epoch: 1, after: 3 },
+        vec![signal("x")],
+    );
+    stale.environment = vec![recorded("shop", 1)];
+    let stale = store.append(stale).await;
+    assert!(matches!(stale, Err(StoreError::Fenced(_))), "{stale:?}");
+    let blind = batch(
+        &id,
+        Writer::Worker { epoch: 2, after: 2 },
+        vec![signal("x")],
+    );
+    let blind = store.append(blind).await;
+    assert!(matches!(blind, Err(StoreError::Moved(_))), "{blind:?}");
+    let bare = batch(&id, Writer::Claim { epoch: 3, after: 3 }, vec![signal("x")]);
+    assert!(store.append(bare).await.is_err());
+    assert_eq!(store.events(&id, 0).await.unwrap().len(), 3);
+    assert_eq!(store.epoch(&id).await.unwrap(), 2);
+    assert!(
+        store
+            .environment(&scope("shop"), 0)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+pub async fn anyone_appends_at_the_end(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("anyone");
+    store
+        .create(&id, 1, created("shop"), vec![], 1)
+        .await
+        .unwrap();
+    store.append(claim(&id, 1, 1)).await.unwrap();
+    let entries = store
+        .append(batch(&id, Writer::Anyone, vec![signal("x")]))
+        .await
+        .unwrap();
+    assert_eq!(entries[0].seq, 3);
+    // The worker has to look first.
+    let writer = Writer::Worker { epoch: 1, after: 2 };
+    let blind = store.append(batch(&id, writer, vec![ended()])).await;
+    assert!(matches!(blind, Err(StoreError::Moved(_))), "{blind:?}");
+    let writer = Writer::Worker { epoch: 1, after: 3 };
+    store
+        .append(batch(&id, writer, vec![ended()]))
+        .await
+        .unwrap();
+    let late = store
+        .append(batch(&id, Writer::Anyone, vec![signal("y")]))
+        .await;
+    assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
+    let summary = store.summary(&id).await.unwrap().unwrap();
+    assert_eq!((summary.phase, summary.ended_us), (Phase::Ended, Some(10)));
+    assert!(store.open().await.unwrap().is_empty());
+}
+
+pub async fn events_are_bounded(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("bounds");
+    store
+        .create(&id, 1, created("shop"), vec![], 1)
+        .await
+        .unwrap();
+    let long = signal(&"x".repeat(1 << 20));
+    let long = store
+        .append(batch(&id, Writer::Anyone, vec![signal("a"), long]))
+        .await;
+    assert!(matches!(long, Err(StoreError::TooLarge(_))), "{long:?}");
+    assert_eq!(store.events(&id, 0).await.unwrap().len(), 1);
+    // Signals stop early enough that a worker can still end it.
+    let flood = (1..9_000).map(|_| signal("x")).collect();
+    store
+        .append(batch(&id, Writer::Anyone, flood))
+        .await
+        .unwrap();
+    let signals = store
+        .append(batch(&id, Writer::Anyone, vec![signal("x")]))
+        .await;
+    assert!(
+        matches!(signals, Err(StoreError::TooLarge(_))),
+        "{signals:?}"
+    );
+    store.append(claim(&id, 1, 9_000)).await.unwrap();
+    let writer = Writer::Worker {
+        epoch: 1,
+        after: 9_001,
+    };
+    let many = (0..1_000).map(|_| signal("x")).collect();
+    let many = store.append(batch(&id, writer.clone(), many)).await;
+    assert!(matches!(many, Err(StoreError::TooLarge(_))), "{many:?}");
+    store
+        .append(batch(&id, writer, vec![ended()]))
+        .await
+        .unwrap();
+}
+
+pub async fn concurrent_appenders_lose_nothing(factory: impl Factory) {
+    let stores = [factory.open().await, factory.another().await];
+    let ids: Vec<_> = (0..8).map(|n| deployment(&format!("c{n}"))).collect();
+    for id in &ids {
+        stores[0]
+            .create(id, 1, created(id.as_str()), vec![], 1)
+            .await
+            .unwrap();
+    }
+    let tasks: Vec<_> = (0..64)
+        .map(|task: usize| {
+            let (store, id) = (stores[task % 2].clone(), ids[task % 8].clone());
+            tokio::spawn(async move {
+                for n in 0..10 {
+                    let mut one = batch(&id, Writer::Anyone, vec![signal(&format!("{task}.{n}"))]);
+                    one.environment = vec![recorded(id.as_str(), 1)];
+                    store.append(one).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for (n, id) in ids.iter().enumerate() {
+        let entries = stores[0].events(id, 0).await.unwrap();
+        let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
+        assert_eq!(seqs, (1..=81).collect::<Vec<_>>());
+        let mut reasons: Vec<_> = entries[1..]
+            .iter()
+            .map(|entry| match &entry.event {
+                Event::Signal { reason, .. } => reason.clone().unwrap(),
+                other => panic!("unexpected {other:?}"),
+            })
+            .collect();
+        let order = reasons.clone();
+        reasons.sort();
+        let mut expected: Vec<_> = (0..8)
+            .flat_map(|t| (0..10).map(move |m| format!("{}.{m}", n + 8 * t)))
+            .collect();
+        expected.sort();
+        assert_eq!(reasons, expected);
+        // Each task's own entries are in the order in which it was answered.
+        for task in (0..8).map(|t| format!("{}.", n + 8 * t)) {
+            let own: Vec<_> = order
+                .iter()
+                .filter(|r| r.starts_with(&task))
+                .cloned()
+                .collect();
+            let sorted: Vec<_> = (0..10).map(|m| format!("{task}{m}")).collect();
+            assert_eq!(own, sorted);
+        }
+        let stream = stores[1].environment(&scope(id.as_str()), 0).await.unwrap();
+        assert_eq!(stream.len(), 80);
+    }
+}
+
+pub async fn changes_wake_who_waits(factory: impl Factory) {
+    let (ours, theirs) = (factory.open().await, factory.another().await);
+    let id = deployment("wake");
+    ours.create(&id, 1, created("shop"), vec![], 1)
+        .await
+        .unwrap();
+    for n in 0..20 {
+        let reader = theirs.clone();
+        let watched = id.clone();
+        let waiter = tokio::spawn(async move {
+            while reader.events(&watched, n + 1).await.unwrap().is_empty() {
+                reader.changed().await;
+            }
+        });
+        ours.append(batch(&id, Writer::Anyone, vec![signal("x")]))
+            .await
+            .unwrap();
+        tokio::time::timeout(LONG, waiter)
+            .await
+            .expect("it is woken")
+            .unwrap();
+    }
+    // A change between two calls is not lost: the next call returns for it.
+    ours.append(batch(&id, Writer::Anyone, vec![signal("x")]))
+        .await
+        .unwrap();
+    tokio::time::timeout(LONG, ours.changed())
+        .await
+        .expect("own changes wake");
+    tokio::time::timeout(LONG, theirs.changed())
+        .await
+        .expect("others' changes wake");
+}
+
+pub async fn environment_streams_are_kept(factory: impl Factory) {
+    let store = factory.open().await;
+    let shop = scope("shop");
+    store
+        .append_environment(&shop, vec![recorded("shop", 1), recorded("shop", 2)])
+        .await
+        .unwrap();
+    store
+        .append_environment(&scope("bank"), vec![recorded("bank", 1)])
+        .await
+        .unwrap();
+    let cleanup = environment::Event::CleanupDue {
+        deployment: deployment("x"),
+        record: record("shop", 1).hash(),
+        due_ms: 7,
+    };
+    store
+        .append_environment(&shop, vec![(30, cleanup)])
+        .await
+        .unwrap();
+    let stream = store.environment(&shop, 0).await.unwrap();
+    assert_eq!(
+        stream.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(store.environment(&shop, 2).await.unwrap(), stream[2..]);
+    let view = environment::View::of(&stream);
+    assert_eq!((view.records.len(), view.cleanups.len()), (2, 1));
+    assert_eq!(store.scopes().await.unwrap(), [scope("bank"), shop]);
+}
+
+pub async fn releases_are_numbered_by_content(factory: impl Factory) {
+    let store = factory.open().await;
+    let shop = ServiceName::new("shop");
+    let one = store.release(release("shop", "a")).await.unwrap();
+    let mut elsewhere = release("shop", "a");
+    elsewhere.source = "another place".to_owned();
+    elsewhere.created_at_ms = 99;
+    assert_eq!(store.release(elsewhere).await.unwrap(), one);
+    let two = store.release(release("shop", "b")).await.unwrap();
+    let mut configured = release("shop", "a");
+    configured
+        .config
+        .insert("COLOUR".to_owned(), "blue".to_owned());
+    let three = store.release(configured).await.unwrap();
+    let bank = store.release(release("bank", "a")).await.unwrap();
+    let numbers = [&one, &two, &three, &bank].map(|release| release.number.0);
+    assert_eq!(numbers, [1, 2, 3, 1]);
+    assert_eq!(
+        store.releases(&shop).await.unwrap(),
+        [three, two.clone(), one]
+    );
+    assert_eq!(
+        store.release_of(&shop, ReleaseNumber(2)).await.unwrap(),
+        Some(two)
+    );
+
+    let tasks: Vec<_> = (0..32)
+        .map(|n| {
+            let store = store.clone();
+            let candidate = release("race", &format!("{}", n % 4));
+            tokio::spawn(async move { store.release(candidate).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(
+        store
+            .releases(&ServiceName::new("race"))
+            .await
+            .unwrap()
+            .len(),
+        4
+    );
+}
+
+pub async fn evidence_and_progress_are_kept(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("ledger");
+    let evidence = |n: u16| Evidence {
+        step: StepId { plan: 1, index: n },
+        at_us: i64::from(n),
+        cursor: format!("at {n}"),
+        counts: serde_json::json!({ "requests": n }),
+    };
+    store
+        .evidence(&id, vec![evidence(1), evidence(2)])
+        .await
+        .unwrap();
+    store.evidence(&id, vec![evidence(3)]).await.unwrap();
+    let kept = store.evidence_of(&id).await.unwrap();
+    let seen: Vec<_> = kept
+        .iter()
+        .map(|one| (one.step.index, one.cursor.as_str()))
+        .collect();
+    assert_eq!(seen, [(1, "at 1"), (2, "at 2"), (3, "at 3")]);
+    assert_eq!(kept[2].counts, serde_json::json!({ "requests": 3 }));
+
+    store.progress(&id, 1, "starting").await.unwrap();
+    store.progress(&id, 2, "started").await.unwrap();
+    store
+        .progress(&deployment("other"), 3, "elsewhere")
+        .await
+        .unwrap();
+    let lines = store.progress_of(&id, 0).await.unwrap();
+    let text: Vec<_> = lines
+        .iter()
+        .map(|(_, at, line)| (*at, line.as_str()))
+        .collect();
+    assert_eq!(text, [(1, "starting"), (2, "started")]);
+    assert_eq!(
+        store.progress_of(&id, lines[0].0).await.unwrap(),
+        lines[1..]
+    );
+}

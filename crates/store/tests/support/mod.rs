@@ -1,0 +1,128 @@
+//! What the tests of the store write: small deployments, records and releases.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use belay_engine::ports::{Batch, Writer};
+use belay_model::config::{FirstFailure, Inconclusive, Strategy};
+use belay_model::environment;
+use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
+use belay_model::id::{
+    ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
+};
+use belay_model::release::{Record, Release, Target};
+use belay_store::{Options, SqliteStore};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub fn scope(service: &str) -> Scope {
+    Scope {
+        service: ServiceName::new(service),
+        environment: EnvironmentName::new("production"),
+    }
+}
+
+pub fn deployment(name: &str) -> DeploymentId {
+    DeploymentId::new(format!("dep_{name}"))
+}
+
+pub fn record(service: &str, number: u32) -> Record {
+    Record {
+        format: 1,
+        scope: scope(service),
+        release: ReleaseNumber(number),
+        artifact: ArtifactDigest::new(format!("sha256:{number:064}")),
+        config: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        sealed: None,
+        target: Target {
+            driver: "process".to_owned(),
+            name: format!("{service}/production"),
+            host: None,
+            settings: serde_json::Value::Null,
+        },
+    }
+}
+
+pub fn release(service: &str, content: &str) -> Release {
+    Release {
+        format: 1,
+        service: ServiceName::new(service),
+        number: ReleaseNumber(0),
+        artifact: ArtifactDigest::new(format!("sha256:{content}")),
+        source: "./dist".to_owned(),
+        config: BTreeMap::new(),
+        created_at_ms: 1,
+        commit: None,
+    }
+}
+
+pub fn created(service: &str) -> Event {
+    created_with(service, "ada")
+}
+
+pub fn created_with(service: &str, actor: &str) -> Event {
+    Event::Created(Box::new(Inputs {
+        kind: Kind::Deploy,
+        scope: scope(service),
+        record: Some(record(service, 1)),
+        goal: None,
+        strategy: Strategy::Basic,
+        checks: Vec::new(),
+        bake_ms: 0,
+        warm_ms: 0,
+        inconclusive: Inconclusive::Ask,
+        on_first_failure: FirstFailure::Remove,
+        actor: actor.to_owned(),
+        reason: None,
+    }))
+}
+
+pub fn signal(reason: &str) -> Event {
+    Event::Signal {
+        actor: "ada".to_owned(),
+        ask: Ask::Retry,
+        reason: Some(reason.to_owned()),
+    }
+}
+
+pub fn ended() -> Event {
+    Event::Ended {
+        outcome: Outcome::Succeeded,
+    }
+}
+
+pub fn batch(id: &DeploymentId, writer: Writer, events: Vec<Event>) -> Batch {
+    Batch {
+        deployment: id.clone(),
+        writer,
+        events: events.into_iter().map(|event| (10, event)).collect(),
+        environment: Vec::new(),
+    }
+}
+
+pub fn claim(id: &DeploymentId, epoch: u64, after: u64) -> Batch {
+    let claimed = Event::Claimed {
+        owner: format!("worker {epoch}"),
+        epoch,
+    };
+    batch(id, Writer::Claim { epoch, after }, vec![claimed])
+}
+
+pub fn recorded(service: &str, number: u32) -> (i64, environment::Event) {
+    let record = Box::new(record(service, number));
+    (20, environment::Event::Recorded { record })
+}
+
+pub async fn open(dir: &Path) -> SqliteStore {
+    let opened = SqliteStore::open(dir, Options::default()).await;
+    opened.expect("the store opens")
+}
+
+/// Does to the file what nobody may do through the store.
+pub async fn sql(dir: &Path, sql: &'static str) -> Result<(), sqlx::Error> {
+    use sqlx::{ConnectOptions, Connection};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("belay.db"));
+    let mut connection = options.connect().await?;
+    let done = sqlx::raw_sql(sql).execute(&mut connection).await.map(drop);
+    connection.close().await?;
+    done
+}
