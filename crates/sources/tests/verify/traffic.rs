@@ -193,7 +193,7 @@ async fn the_old_rates_are_those_before_the_bake() {
 #[tokio::test]
 async fn counters_that_cannot_be_read_are_never_a_pass() {
     let world = World::counting(|_| Err("connection refused".to_owned()));
-    let sentence = "the proxy's counters could not be read for 5.3 s (connection refused), so nothing is known about \
+    let sentence = "the proxy's counters could not be read for 5.2 s (connection refused), so nothing is known about \
                     release 2";
     world
         .check(&held(Look::Bake, 600_000), Inconclusive, sentence)
