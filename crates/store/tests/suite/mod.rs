@@ -311,8 +311,12 @@ pub async fn changes_wake_who_waits(factory: impl Factory) {
         let reader = theirs.clone();
         let watched = id.clone();
         let waiter = tokio::spawn(async move {
-            while reader.events(&watched, n + 1).await.unwrap().is_empty() {
-                reader.changed().await;
+            loop {
+                let generation = reader.generation();
+                if !reader.events(&watched, n + 1).await.unwrap().is_empty() {
+                    return;
+                }
+                reader.changed(generation).await;
             }
         });
         ours.append(batch(&id, Writer::Anyone, vec![signal("x")]))
@@ -324,13 +328,14 @@ pub async fn changes_wake_who_waits(factory: impl Factory) {
             .unwrap();
     }
     // A change between two calls is not lost: the next call returns for it.
+    let generations = (ours.generation(), theirs.generation());
     ours.append(batch(&id, Writer::Anyone, vec![signal("x")]))
         .await
         .unwrap();
-    tokio::time::timeout(LONG, ours.changed())
+    tokio::time::timeout(LONG, ours.changed(generations.0))
         .await
         .expect("own changes wake");
-    tokio::time::timeout(LONG, theirs.changed())
+    tokio::time::timeout(LONG, theirs.changed(generations.1))
         .await
         .expect("others' changes wake");
 }
