@@ -226,9 +226,6 @@ impl Course {
         let outcome = self.apply(id, attempt, &effect).await?;
         let (finish, times) = match outcome {
             Some(Ok(times)) => (Finish::Done, times),
-            Some(Err(failure)) if failure.effect == belay_model::error::Effect::NotApplied => {
-                (Finish::Failed(failure), BTreeMap::new())
-            }
             Some(Err(failure)) => (Finish::Failed(failure), BTreeMap::new()),
             // Cut off: `decide` sees a step without an end and settles it.
             None => return Ok(()),
@@ -490,7 +487,8 @@ impl Course {
         let mut unready = 0;
         let mut look_us = self.journal.now_us() + LOOK_US;
         loop {
-            let until_look_ms = u64::try_from((look_us - self.journal.now_us()).max(0) / 1000).unwrap_or(0);
+            let until_look_ms =
+                u64::try_from((look_us - self.journal.now_us()).max(0) / 1000).unwrap_or(0);
             tokio::select! {
                 biased;
                 verdict = &mut verifying => return Ok(Some(verdict)),
