@@ -66,7 +66,7 @@ impl Clock for FakeClock {
 type Read = dyn Fn(i64) -> Result<Reading, String> + Send + Sync;
 
 /// Answers readings from the time.
-struct FakeCounters {
+pub(crate) struct FakeCounters {
     clock: Arc<FakeClock>,
     read: Box<Read>,
     /// Readings wait for it, if there is one.
@@ -116,7 +116,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) notes: Arc<Notes>,
     pub(crate) directory: PathBuf,
-    counters: Arc<FakeCounters>,
+    pub(crate) counters: Arc<FakeCounters>,
 }
 
 impl World {
