@@ -25,8 +25,8 @@ use std::sync::Arc;
 pub const DEADLINE_MS: u64 = 30 * 60 * 1000;
 /// How long a request in flight is waited for once someone asked to go back (I12).
 const GRACE_MS: u64 = 10_000;
-/// How often the instances are looked at while a verification watches.
-const LOOK_MS: u64 = 1000;
+/// How often the instances are looked at while a verification watches, microseconds.
+const LOOK_US: i64 = 1_000_000;
 /// How often in a row they must be seen unready before that is a verdict.
 const UNREADY_LOOKS: u32 = 3;
 
@@ -226,9 +226,6 @@ impl Course {
         let outcome = self.apply(id, attempt, &effect).await?;
         let (finish, times) = match outcome {
             Some(Ok(times)) => (Finish::Done, times),
-            Some(Err(failure)) if failure.effect == belay_model::error::Effect::NotApplied => {
-                (Finish::Failed(failure), BTreeMap::new())
-            }
             Some(Err(failure)) => (Finish::Failed(failure), BTreeMap::new()),
             // Cut off: `decide` sees a step without an end and settles it.
             None => return Ok(()),
@@ -488,7 +485,10 @@ impl Course {
         let verifying = ports.verifier.verify(question, &keeper, lines);
         tokio::pin!(verifying);
         let mut unready = 0;
+        let mut look_us = self.journal.now_us() + LOOK_US;
         loop {
+            let until_look_ms =
+                u64::try_from((look_us - self.journal.now_us()).max(0) / 1000).unwrap_or(0);
             tokio::select! {
                 biased;
                 verdict = &mut verifying => return Ok(Some(verdict)),
@@ -499,7 +499,8 @@ impl Course {
                         return Ok(None);
                     }
                 }
-                () = ports.clock.sleep_ms(LOOK_MS), if question.hold_ms > 0 => {
+                () = ports.clock.sleep_ms(until_look_ms), if question.hold_ms > 0 => {
+                    look_us = self.journal.now_us() + LOOK_US;
                     let why = self.unready_instances(question).await;
                     unready = if why.is_some() { unready + 1 } else { 0 };
                     if let Some(why) = why.filter(|_| unready >= UNREADY_LOOKS) {

@@ -111,15 +111,17 @@ fn in_flight(number: u16, run: &PlanRun) -> Option<StepId> {
 }
 
 fn all_done(deployment: &Deployment, run: &PlanRun) -> Command {
-    if deployment.goes_back() {
-        // Nothing to go back to was parked before; a person who skips that ends it.
-        return if run.goal.is_some() {
-            Command::Confirm
-        } else {
-            Command::End(ending(deployment))
-        };
+    if !deployment.goes_back() {
+        return Command::End(Outcome::Succeeded);
     }
-    Command::End(Outcome::Succeeded)
+    if run.goal.is_some() {
+        return Command::Confirm;
+    }
+    // There was nowhere to go, and a person answered: what was left out is named, or it is looked at once more.
+    match &run.cause {
+        Some(cause) if deployment.residue.is_empty() => Command::Rollback(cause.clone()),
+        _ => Command::End(ending(deployment)),
+    }
 }
 
 /// How a way back ends once its goal is met, or a person said it is enough.

@@ -344,13 +344,15 @@ impl Deployment {
                 }
             }
             Ask::Skip => {
-                // Only a stuck step can be skipped; without one the request has nothing to answer.
-                if let Some((Some(step), why)) = self.parked.clone() {
-                    let title = self.step(step).0.title();
+                let Some((step, why)) = self.parked.take() else {
+                    return;
+                };
+                let title =
+                    step.map_or_else(|| "going on".to_owned(), |step| self.step(step).0.title());
+                self.residue
+                    .push(format!("skipped by {actor}: {title} ({why})"));
+                if let Some(step) = step {
                     self.run_mut(step).status = Status::Skipped;
-                    self.residue
-                        .push(format!("skipped by {actor}: {title} ({why})"));
-                    self.parked = None;
                     self.note_promotion(step);
                 }
             }

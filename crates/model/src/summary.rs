@@ -206,6 +206,11 @@ impl Summary {
                 if *ask == Ask::Abort {
                     self.timeline.t1.get_or_insert(entry.at_us);
                 }
+                if self.phase == Phase::NeedsOperator {
+                    // Answered: it goes on, or says anew what it waits for.
+                    self.phase = if self.plan_number == 0 { Phase::Running } else { Phase::RollingBack };
+                    self.stuck = None;
+                }
             }
             Event::RollbackPlanned {
                 number,

@@ -120,7 +120,7 @@ impl Sources {
             let name = unique(&sorted.names, check.name());
             sorted.names.push(name.clone());
             match self.ready(question, &name, check).await {
-                Ok(Ready::Probe(probe)) => sorted.probes.push(probe),
+                Ok(Ready::Probe(probe)) => sorted.probes.push(*probe),
                 Ok(Ready::Traffic(traffic)) => sorted.traffic.push((name, traffic)),
                 Err(answer) => sorted.answered.push(answer),
             }
@@ -157,12 +157,12 @@ impl Sources {
             outcome,
             ..unusable(kind, why)
         })?;
-        Ok(Ready::Probe(Probe {
+        Ok(Ready::Probe(Box::new(Probe {
             check: name.to_owned(),
             ask,
             timeout_ms: check.timeout().as_ms(),
             places,
-        }))
+        })))
     }
 
     /// When the release first answered badly, for a fail that was not found in the traffic.
@@ -175,7 +175,7 @@ impl Sources {
 }
 
 enum Ready {
-    Probe(Probe),
+    Probe(Box<Probe>),
     Traffic(Traffic),
 }
 

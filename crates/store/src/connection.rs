@@ -28,6 +28,8 @@ fn settings(dir: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
         .pragma("journal_size_limit", "67108864")
+        // What a savepoint may have to undo stays out of /tmp, which may be full.
+        .pragma("temp_store", "MEMORY")
         .disable_statement_logging()
 }
 
@@ -62,9 +64,7 @@ pub(crate) async fn readers(dir: &Path) -> Result<SqlitePool, StoreError> {
     let settings = settings(dir)
         .create_if_missing(false)
         .pragma("query_only", "ON");
-    let pool = SqlitePoolOptions::new()
-        .max_connections(4)
-        .min_connections(0);
+    let pool = lasting().max_connections(4);
     pool.connect_with(settings)
         .await
         .map_err(|e| store_error(&e))
@@ -79,10 +79,18 @@ pub(crate) async fn progress(dir: &Path) -> Result<SqlitePool, StoreError> {
         .synchronous(SqliteSynchronous::Off)
         .busy_timeout(BUSY)
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = lasting().max_connections(1);
     pool.connect_with(settings)
         .await
         .map_err(|e| store_error(&e))
+}
+
+/// Connections that are kept: opening one again could fail just when the disk is full.
+fn lasting() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
 }
 
 async fn lock(dir: &Path) -> Result<std::fs::File, StoreError> {

@@ -16,7 +16,6 @@ use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -25,8 +24,7 @@ use tokio::task::AbortHandle;
 /// How often we look for commits of others that sent no hint.
 const POLL: Duration = Duration::from_millis(100);
 
-/// `changed` returns after this long at the latest: it is a hint, and a hint that went to another caller of the same
-/// store must not be missed for ever.
+/// `changed` returns after this long at the latest: it is a hint, and hints may be lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a store is opened.
@@ -54,7 +52,6 @@ pub struct SqliteStore {
     hints: Arc<Hints>,
     counters: Arc<Counters>,
     pulse: watch::Receiver<u64>,
-    seen: AtomicU64,
     watching: OnceLock<AbortHandle>,
 }
 
@@ -91,7 +88,6 @@ impl SqliteStore {
             hints,
             counters,
             pulse,
-            seen: AtomicU64::new(0),
             watching: OnceLock::new(),
         })
     }
@@ -339,23 +335,19 @@ impl Store for SqliteStore {
         self.reader.releases(service).await
     }
 
-    async fn changed(&self) {
+    fn generation(&self) -> u64 {
+        self.watch();
+        *self.pulse.borrow()
+    }
+
+    async fn changed(&self, since: u64) {
         self.watch();
         let mut pulse = self.pulse.clone();
-        let seen = self.seen.load(Ordering::Acquire);
-        let wait = async {
-            pulse
-                .wait_for(|count| *count > seen)
-                .await
-                .map(|count| *count)
-        };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(Ok(count)) => {
-                self.seen.fetch_max(count, Ordering::AcqRel);
-            }
+        let wait = async { pulse.wait_for(|count| *count != since).await.is_ok() };
+        let gone = matches!(tokio::time::timeout(PATIENCE, wait).await, Ok(false));
+        if gone {
             // The writer is gone: nothing will change any more, and nobody shall spin on that.
-            Ok(Err(_)) => tokio::time::sleep(PATIENCE).await,
-            Err(_) => {}
+            tokio::time::sleep(PATIENCE).await;
         }
     }
 }

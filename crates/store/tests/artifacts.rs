@@ -264,7 +264,7 @@ async fn collection_leaves_what_is_kept() {
         .collect(&BTreeSet::from([two.clone()]))
         .await
         .unwrap();
-    assert_eq!(gone, [one.clone()]);
+    assert_eq!(gone, std::slice::from_ref(&one));
     assert_eq!(project.kept(), 1);
     project.artifacts.directory(&two).await.unwrap();
     let error = project.artifacts.directory(&one).await.unwrap_err();

@@ -18,6 +18,11 @@ impl Factory for Sqlite {
     async fn another(&self) -> Arc<dyn Store> {
         self.open().await
     }
+
+    async fn check(&self) -> Vec<String> {
+        let store = support::open(&self.0.path().join(".belay")).await;
+        store.check().await.unwrap()
+    }
 }
 
 macro_rules! conforms {

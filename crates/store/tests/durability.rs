@@ -25,10 +25,9 @@ async fn child_appends_until_killed() {
         .map(|n| {
             let (store, id) = (store.clone(), deployment(&n.to_string()));
             tokio::spawn(async move {
-                loop {
-                    let signal = signal(&"x".repeat(500));
-                    let entries = store.append(batch(&id, Writer::Anyone, vec![signal])).await;
-                    let seq = entries.unwrap()[0].seq;
+                let one = batch(&id, Writer::Anyone, vec![signal(&"x".repeat(500))]);
+                while let Ok(entries) = store.append(one.clone()).await {
+                    let seq = entries[0].seq;
                     writeln!(std::io::stdout(), "\nacknowledged {id} {seq}").unwrap();
                 }
             })

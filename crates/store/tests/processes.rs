@@ -145,7 +145,7 @@ async fn deep_directories_have_hints() {
     let sockets = || std::fs::read_dir(dir.join("hints")).unwrap().count();
     let bound = async {
         while sockets() == 0 {
-            store.changed().await;
+            store.changed(store.generation()).await;
         }
     };
     tokio::time::timeout(LONG, bound)

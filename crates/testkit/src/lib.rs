@@ -1,1 +1,20 @@
-//! Simulated worlds, fault plans, fake clock, crash runner; for tests only
+//! Simulated worlds, fault plans, fake clock, crash runner; for tests only.
+//!
+//! The worlds are ours and say so: what they prove is the engine, never a platform. Drivers are proved against the
+//! real software by their own suites.
+
+mod clock;
+mod crash;
+mod oracle;
+mod scene;
+mod store;
+mod verifier;
+mod world;
+
+pub use clock::FakeClock;
+pub use crash::{Crashes, Point};
+pub use oracle::{breaches, check_journal};
+pub use scene::Scene;
+pub use store::MemoryStore;
+pub use verifier::Script;
+pub use world::{Fault, SideBySide};

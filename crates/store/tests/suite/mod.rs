@@ -13,15 +13,17 @@ use std::time::Duration;
 
 /// Makes one store; `another` is the same store as another process would open it.
 #[async_trait::async_trait]
-pub trait Factory {
+pub(crate) trait Factory {
     async fn open(&self) -> Arc<dyn Store>;
     async fn another(&self) -> Arc<dyn Store>;
+    /// Verifies all hash chains; one line for each thing that is wrong.
+    async fn check(&self) -> Vec<String>;
 }
 
 /// Longer than anything here takes, so that a test that hangs says where.
 const LONG: Duration = Duration::from_secs(20);
 
-pub async fn journal_keeps_order(factory: impl Factory) {
+pub(crate) async fn journal_keeps_order(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("order");
     let environment = vec![recorded("shop", 1)];
@@ -56,7 +58,7 @@ pub async fn journal_keeps_order(factory: impl Factory) {
     assert_eq!(store.environment(&scope("shop"), 0).await.unwrap().len(), 1);
 }
 
-pub async fn unknown_things_are_missing(factory: impl Factory) {
+pub(crate) async fn unknown_things_are_missing(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("unknown");
     let nothing = store
@@ -82,7 +84,7 @@ pub async fn unknown_things_are_missing(factory: impl Factory) {
     );
 }
 
-pub async fn creation_is_bounded_and_happens_once(factory: impl Factory) {
+pub(crate) async fn creation_is_bounded_and_happens_once(factory: impl Factory) {
     let store = factory.open().await;
     let (one, two, other) = (deployment("1"), deployment("2"), deployment("3"));
     store
@@ -129,7 +131,7 @@ pub async fn creation_is_bounded_and_happens_once(factory: impl Factory) {
     );
 }
 
-pub async fn only_the_newest_worker_appends(factory: impl Factory) {
+pub(crate) async fn only_the_newest_worker_appends(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("fence");
     store
@@ -173,7 +175,7 @@ pub async fn only_the_newest_worker_appends(factory: impl Factory) {
     );
 }
 
-pub async fn anyone_appends_at_the_end(factory: impl Factory) {
+pub(crate) async fn anyone_appends_at_the_end(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("anyone");
     store
@@ -204,7 +206,7 @@ pub async fn anyone_appends_at_the_end(factory: impl Factory) {
     assert!(store.open().await.unwrap().is_empty());
 }
 
-pub async fn events_are_bounded(factory: impl Factory) {
+pub(crate) async fn events_are_bounded(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("bounds");
     store
@@ -244,7 +246,7 @@ pub async fn events_are_bounded(factory: impl Factory) {
         .unwrap();
 }
 
-pub async fn concurrent_appenders_lose_nothing(factory: impl Factory) {
+pub(crate) async fn concurrent_appenders_lose_nothing(factory: impl Factory) {
     let stores = [factory.open().await, factory.another().await];
     let ids: Vec<_> = (0..8).map(|n| deployment(&format!("c{n}"))).collect();
     for id in &ids {
@@ -299,9 +301,10 @@ pub async fn concurrent_appenders_lose_nothing(factory: impl Factory) {
         let stream = stores[1].environment(&scope(id.as_str()), 0).await.unwrap();
         assert_eq!(stream.len(), 80);
     }
+    assert!(factory.check().await.is_empty());
 }
 
-pub async fn changes_wake_who_waits(factory: impl Factory) {
+pub(crate) async fn changes_wake_who_waits(factory: impl Factory) {
     let (ours, theirs) = (factory.open().await, factory.another().await);
     let id = deployment("wake");
     ours.create(&id, 1, created("shop"), vec![], 1)
@@ -311,8 +314,12 @@ pub async fn changes_wake_who_waits(factory: impl Factory) {
         let reader = theirs.clone();
         let watched = id.clone();
         let waiter = tokio::spawn(async move {
-            while reader.events(&watched, n + 1).await.unwrap().is_empty() {
-                reader.changed().await;
+            loop {
+                let generation = reader.generation();
+                if !reader.events(&watched, n + 1).await.unwrap().is_empty() {
+                    return;
+                }
+                reader.changed(generation).await;
             }
         });
         ours.append(batch(&id, Writer::Anyone, vec![signal("x")]))
@@ -324,18 +331,19 @@ pub async fn changes_wake_who_waits(factory: impl Factory) {
             .unwrap();
     }
     // A change between two calls is not lost: the next call returns for it.
+    let generations = (ours.generation(), theirs.generation());
     ours.append(batch(&id, Writer::Anyone, vec![signal("x")]))
         .await
         .unwrap();
-    tokio::time::timeout(LONG, ours.changed())
+    tokio::time::timeout(LONG, ours.changed(generations.0))
         .await
         .expect("own changes wake");
-    tokio::time::timeout(LONG, theirs.changed())
+    tokio::time::timeout(LONG, theirs.changed(generations.1))
         .await
         .expect("others' changes wake");
 }
 
-pub async fn environment_streams_are_kept(factory: impl Factory) {
+pub(crate) async fn environment_streams_are_kept(factory: impl Factory) {
     let store = factory.open().await;
     let shop = scope("shop");
     store
@@ -366,7 +374,7 @@ pub async fn environment_streams_are_kept(factory: impl Factory) {
     assert_eq!(store.scopes().await.unwrap(), [scope("bank"), shop]);
 }
 
-pub async fn releases_are_numbered_by_content(factory: impl Factory) {
+pub(crate) async fn releases_are_numbered_by_content(factory: impl Factory) {
     let store = factory.open().await;
     let shop = ServiceName::new("shop");
     let one = store.release(release("shop", "a")).await.unwrap();
@@ -412,7 +420,7 @@ pub async fn releases_are_numbered_by_content(factory: impl Factory) {
     );
 }
 
-pub async fn evidence_and_progress_are_kept(factory: impl Factory) {
+pub(crate) async fn evidence_and_progress_are_kept(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("ledger");
     let evidence = |n: u16| Evidence {

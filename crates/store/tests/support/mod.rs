@@ -13,18 +13,18 @@ use belay_store::{Options, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub fn scope(service: &str) -> Scope {
+pub(crate) fn scope(service: &str) -> Scope {
     Scope {
         service: ServiceName::new(service),
         environment: EnvironmentName::new("production"),
     }
 }
 
-pub fn deployment(name: &str) -> DeploymentId {
+pub(crate) fn deployment(name: &str) -> DeploymentId {
     DeploymentId::new(format!("dep_{name}"))
 }
 
-pub fn record(service: &str, number: u32) -> Record {
+pub(crate) fn record(service: &str, number: u32) -> Record {
     Record {
         format: 1,
         scope: scope(service),
@@ -42,7 +42,7 @@ pub fn record(service: &str, number: u32) -> Record {
     }
 }
 
-pub fn release(service: &str, content: &str) -> Release {
+pub(crate) fn release(service: &str, content: &str) -> Release {
     Release {
         format: 1,
         service: ServiceName::new(service),
@@ -55,11 +55,11 @@ pub fn release(service: &str, content: &str) -> Release {
     }
 }
 
-pub fn created(service: &str) -> Event {
+pub(crate) fn created(service: &str) -> Event {
     created_with(service, "ada")
 }
 
-pub fn created_with(service: &str, actor: &str) -> Event {
+pub(crate) fn created_with(service: &str, actor: &str) -> Event {
     Event::Created(Box::new(Inputs {
         kind: Kind::Deploy,
         scope: scope(service),
@@ -76,7 +76,7 @@ pub fn created_with(service: &str, actor: &str) -> Event {
     }))
 }
 
-pub fn signal(reason: &str) -> Event {
+pub(crate) fn signal(reason: &str) -> Event {
     Event::Signal {
         actor: "ada".to_owned(),
         ask: Ask::Retry,
@@ -84,13 +84,13 @@ pub fn signal(reason: &str) -> Event {
     }
 }
 
-pub fn ended() -> Event {
+pub(crate) fn ended() -> Event {
     Event::Ended {
         outcome: Outcome::Succeeded,
     }
 }
 
-pub fn batch(id: &DeploymentId, writer: Writer, events: Vec<Event>) -> Batch {
+pub(crate) fn batch(id: &DeploymentId, writer: Writer, events: Vec<Event>) -> Batch {
     Batch {
         deployment: id.clone(),
         writer,
@@ -99,7 +99,7 @@ pub fn batch(id: &DeploymentId, writer: Writer, events: Vec<Event>) -> Batch {
     }
 }
 
-pub fn claim(id: &DeploymentId, epoch: u64, after: u64) -> Batch {
+pub(crate) fn claim(id: &DeploymentId, epoch: u64, after: u64) -> Batch {
     let claimed = Event::Claimed {
         owner: format!("worker {epoch}"),
         epoch,
@@ -107,18 +107,18 @@ pub fn claim(id: &DeploymentId, epoch: u64, after: u64) -> Batch {
     batch(id, Writer::Claim { epoch, after }, vec![claimed])
 }
 
-pub fn recorded(service: &str, number: u32) -> (i64, environment::Event) {
+pub(crate) fn recorded(service: &str, number: u32) -> (i64, environment::Event) {
     let record = Box::new(record(service, number));
     (20, environment::Event::Recorded { record })
 }
 
-pub async fn open(dir: &Path) -> SqliteStore {
+pub(crate) async fn open(dir: &Path) -> SqliteStore {
     let opened = SqliteStore::open(dir, Options::default()).await;
     opened.expect("the store opens")
 }
 
 /// Does to the file what nobody may do through the store.
-pub async fn sql(dir: &Path, sql: &'static str) -> Result<(), sqlx::Error> {
+pub(crate) async fn sql(dir: &Path, sql: &'static str) -> Result<(), sqlx::Error> {
     use sqlx::{ConnectOptions, Connection};
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("belay.db"));
     let mut connection = options.connect().await?;

@@ -1,0 +1,438 @@
+//! The invariants of the engine, each by a test of its name. ARCHITECTURE.md lists them.
+
+use belay_engine::ports::{Batch, Store, StoreError, Writer};
+use belay_model::config::{CanaryStep, Duration, Inconclusive, Percent, Strategy};
+use belay_model::environment::Standing;
+use belay_model::error::Class;
+use belay_model::event::{Ask, Event, Finish, Outcome, RollbackResult};
+use belay_model::id::DeploymentId;
+use belay_model::plan::Look;
+use belay_model::summary::Phase;
+use belay_model::verdict::Outcome as Said;
+use belay_testkit::{Fault, Scene, check_journal};
+use std::collections::BTreeMap;
+
+fn canary() -> Strategy {
+    let step = |percent| CanaryStep {
+        to: Percent::from_percent(percent),
+        hold: Some(Duration::from_secs(5)),
+    };
+    Strategy::Canary(vec![step(10), step(50)])
+}
+
+fn complete() -> Option<Outcome> {
+    Some(Outcome::Failed {
+        rollback: RollbackResult::Complete,
+        residue: Vec::new(),
+    })
+}
+
+/// A scene in which release 1 is good and serves.
+async fn with_one(strategy: Strategy) -> Scene {
+    let scene = Scene::new(strategy, 4);
+    let first = scene.deploy(1).await;
+    scene.work().await;
+    assert_eq!(
+        scene.summary(&first).await.outcome,
+        Some(Outcome::Succeeded)
+    );
+    scene
+}
+
+async fn journal_of(scene: &Scene, id: &DeploymentId) -> Vec<Event> {
+    let journal = scene.store.journal(id);
+    check_journal(&journal);
+    journal.into_iter().map(|entry| entry.event).collect()
+}
+
+#[tokio::test]
+async fn i1_the_baseline_is_durable_with_or_before_the_first_start() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    let events = journal_of(&scene, &id).await;
+    let planned = events
+        .iter()
+        .position(|event| matches!(event, Event::Planned { .. }))
+        .expect("planned");
+    let started = events
+        .iter()
+        .position(|event| matches!(event, Event::Started { .. }))
+        .expect("started");
+    assert!(planned < started);
+    let Event::Planned { baseline, .. } = &events[planned] else {
+        unreachable!()
+    };
+    let group = format!("group/{}", scene.record(1).group());
+    assert!(
+        baseline.resources.contains_key(&group),
+        "the baseline holds what served: {baseline:?}"
+    );
+}
+
+#[tokio::test]
+async fn i2_going_back_grows_switches_verifies_and_only_then_shrinks() {
+    let scene = with_one(canary()).await;
+    scene.script.say(2, Look::Live, Said::Fail);
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    let log = scene.world.log();
+    let back = log
+        .iter()
+        .rposition(|line| line.starts_with("weights"))
+        .expect("switched back");
+    let gone = log
+        .iter()
+        .rposition(|line| line.starts_with("remove"))
+        .expect("removed");
+    assert!(back < gone, "{log:?}");
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    assert_eq!(scene.world.groups(), [scene.record(1).group()]);
+    journal_of(&scene, &id).await;
+}
+
+#[tokio::test]
+async fn i3_no_forward_step_starts_once_a_rollback_is_planned() {
+    let scene = with_one(canary()).await;
+    scene.script.say(2, Look::Live, Said::Fail);
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    let events = journal_of(&scene, &id).await;
+    let planned = events
+        .iter()
+        .position(|event| matches!(event, Event::RollbackPlanned { .. }))
+        .expect("planned");
+    let forward = |event: &Event| matches!(event, Event::Started { step, .. } if step.plan == 0);
+    assert!(!events[planned..].iter().any(forward));
+}
+
+#[tokio::test]
+async fn i4_a_step_cut_off_half_way_is_settled_and_tried_again() {
+    // Killed inside a grow: something was done, the step is idempotent, a new attempt follows.
+    let scene = with_one(Strategy::BlueGreen).await;
+    let id = scene.deploy(2).await;
+    let point = scene_point(|| with_one(Strategy::BlueGreen), "apply", "inside").await;
+    scene.crashes.kill_at(point);
+    assert_eq!(scene.work().await, 1);
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
+    let events = journal_of(&scene, &id).await;
+    let unknown = |event: &&Event| {
+        matches!(
+            event,
+            Event::Finished {
+                finish: Finish::Unknown,
+                ..
+            }
+        )
+    };
+    assert_eq!(events.iter().filter(unknown).count(), 1);
+    let again = events
+        .iter()
+        .any(|event| matches!(event, Event::Started { attempt: 2, .. }));
+    assert!(again, "{events:#?}");
+}
+
+/// Index of the first point of that kind in a deployment of release 2.
+async fn scene_point<F: Future<Output = Scene>>(
+    make: impl Fn() -> F,
+    call: &str,
+    place: &str,
+) -> usize {
+    let scene = make().await;
+    scene.deploy(2).await;
+    scene.crashes.kill_at(usize::MAX);
+    scene.work().await;
+    let seen = scene.crashes.seen();
+    seen.iter()
+        .position(|point| point.call == call && point.place == place)
+        .expect("there is such a point")
+}
+
+#[tokio::test]
+async fn i5_a_way_back_that_keeps_failing_waits_for_a_person_and_goes_on_with_retry() {
+    let scene = with_one(canary()).await;
+    scene.script.say(2, Look::Live, Said::Fail);
+    let id = scene.deploy(2).await;
+    // Two forward effects, then the switch back is refused as often as it is tried.
+    let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
+    scene.world.faults([None, None].into_iter().chain(refused));
+    scene.work().await;
+    let stuck = scene.summary(&id).await;
+    assert_eq!(stuck.phase, Phase::NeedsOperator, "{stuck:#?}");
+    assert!(
+        stuck
+            .stuck
+            .is_some_and(|why| why.contains("refused by the test"))
+    );
+    scene.signal(&id, Ask::Retry).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    journal_of(&scene, &id).await;
+}
+
+#[tokio::test]
+async fn i5_skip_names_what_it_leaves_and_abandon_frees_the_lock() {
+    for ask in [Ask::Skip, Ask::Abandon] {
+        let scene = with_one(canary()).await;
+        scene.script.say(2, Look::Live, Said::Fail);
+        let id = scene.deploy(2).await;
+        let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
+        // The last effect of the way back (removing release 2) is the one that is stuck.
+        scene
+            .world
+            .faults([None, None, None].into_iter().chain(refused));
+        scene.work().await;
+        assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+        scene.signal(&id, ask.clone()).await;
+        scene.work().await;
+        let Some(Outcome::Failed { rollback, residue }) = scene.summary(&id).await.outcome else {
+            panic!("it ended");
+        };
+        assert_eq!(rollback, RollbackResult::Incomplete);
+        assert!(!residue.is_empty(), "{ask:?} names what stays");
+        // The lock is free.
+        let next = scene.deploy(3).await;
+        scene.work().await;
+        assert_eq!(scene.summary(&next).await.outcome, Some(Outcome::Succeeded));
+    }
+}
+
+#[tokio::test]
+async fn i6_an_old_epoch_cannot_append() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    let id = scene.deploy(2).await;
+    let claim = |epoch| Batch {
+        deployment: id.clone(),
+        writer: Writer::Claim {
+            epoch,
+            after: epoch,
+        },
+        events: vec![(
+            0,
+            Event::Claimed {
+                owner: format!("worker {epoch}"),
+                epoch,
+            },
+        )],
+        environment: Vec::new(),
+    };
+    scene.store.append(claim(1)).await.expect("the first claim");
+    scene.store.append(claim(2)).await.expect("a takeover");
+    let late = Batch {
+        deployment: id.clone(),
+        writer: Writer::Worker { epoch: 1, after: 3 },
+        events: vec![(
+            0,
+            Event::Parked {
+                step: None,
+                why: "late".to_owned(),
+            },
+        )],
+        environment: Vec::new(),
+    };
+    assert!(matches!(
+        scene.store.append(late).await,
+        Err(StoreError::Fenced(_))
+    ));
+}
+
+#[tokio::test]
+async fn i7_a_rollback_runs_the_record_as_it_was() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
+    let back = scene.go_back(None).await;
+    scene.work().await;
+    let summary = scene.summary(&back).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    let standing = |release| scene.view().records[&scene.record(release).hash()].standing;
+    assert_eq!(standing(2), Standing::Quarantined);
+    assert!(standing(1).is_good());
+}
+
+#[tokio::test]
+async fn i8_inconclusive_is_never_pass() {
+    let mut scene = with_one(canary()).await;
+    scene.script.say(2, Look::Live, Said::Inconclusive);
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    // Where policy asks a person, it waits for one.
+    scene.inconclusive = Inconclusive::Ask;
+    scene.script.say(3, Look::Live, Said::Inconclusive);
+    let id = scene.deploy(3).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    scene.signal(&id, Ask::Abort).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+}
+
+#[tokio::test]
+async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_other() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    scene.deploy(2).await;
+    scene.work().await;
+    let back = scene.go_back(None).await;
+    scene.work().await;
+    let undone = scene.undo(&back).await;
+    scene.work().await;
+    assert_eq!(
+        scene.summary(&undone).await.outcome,
+        Some(Outcome::Succeeded)
+    );
+    assert_eq!(scene.serving(), Some(scene.record(2).group()));
+
+    scene.script.say(1, Look::Live, Said::Fail);
+    let fails = scene.go_back(Some(1)).await;
+    scene.work().await;
+    let summary = scene.summary(&fails).await;
+    assert_eq!(summary.phase, Phase::NeedsOperator);
+    let planned = |event: &Event| matches!(event, Event::RollbackPlanned { .. });
+    assert!(!journal_of(&scene, &fails).await.iter().any(planned));
+}
+
+#[tokio::test]
+async fn i10_forward_a_foreign_change_waits_for_a_person() {
+    let scene = with_one(canary()).await;
+    let id = scene.deploy(2).await;
+    // Growing is held up for long enough that a stranger can change the weights before the switch.
+    scene
+        .world
+        .faults([Some(Fault::AnswerLost(Class::Connectivity))]);
+    let observe = scene_point(|| with_one(canary()), "append", "after").await;
+    scene.crashes.kill_at(observe);
+    let stranger = BTreeMap::from([("stranger".to_owned(), 1000)]);
+    let meddle = async {
+        scene.crashes.killed().await;
+        scene.world.set_weights(stranger.clone());
+        scene.crashes.revive();
+    };
+    let worker = belay_engine::worker::Worker::new(scene.ports(), "first");
+    let first = tokio::spawn(async move { worker.run().await });
+    meddle.await;
+    first.abort();
+    scene.work().await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.phase, Phase::NeedsOperator, "{summary:#?}");
+    assert_eq!(scene.world.weights(), stranger, "nothing was overwritten");
+}
+
+#[tokio::test]
+async fn i10_going_back_a_foreign_change_is_reported_and_overwritten() {
+    let scene = with_one(canary()).await;
+    let mut scene = scene;
+    scene.inconclusive = Inconclusive::Ask;
+    scene.script.say(2, Look::Live, Said::Inconclusive);
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    scene
+        .world
+        .set_weights(BTreeMap::from([(scene.record(2).group(), 1000)]));
+    scene.signal(&id, Ask::Abort).await;
+    scene.work().await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.outcome, complete());
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    assert!(
+        summary
+            .remarks
+            .iter()
+            .any(|remark| remark.contains("changed by someone else")),
+        "{summary:#?}"
+    );
+}
+
+#[tokio::test]
+async fn i12_a_rollback_of_what_runs_is_a_signal_and_others_wait_their_turn() {
+    let scene = with_one(canary()).await;
+    let id = scene.deploy(2).await;
+    let queued = scene.deploy(3).await;
+    scene.signal(&id, Ask::Abort).await;
+    scene.work().await;
+    // It had changed nothing: it ends without a plan.
+    assert!(matches!(
+        scene.summary(&id).await.outcome,
+        Some(Outcome::Failed {
+            rollback: RollbackResult::None,
+            ..
+        })
+    ));
+    let (first, second) = (scene.summary(&id).await, scene.summary(&queued).await);
+    assert_eq!(second.outcome, Some(Outcome::Succeeded));
+    let planned = scene
+        .store
+        .journal(&queued)
+        .iter()
+        .find_map(|entry| match entry.event {
+            Event::Planned { .. } => Some(entry.at_us),
+            _ => None,
+        });
+    assert!(
+        planned > first.ended_us,
+        "the second was planned when the first was over"
+    );
+}
+
+#[tokio::test]
+async fn i13_back_in_one_move_from_any_share() {
+    let scene = with_one(canary()).await;
+    scene.script.say(2, Look::Bake, Said::Fail);
+    let id = scene.deploy(2).await;
+    let before = scene.world.log().len();
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    let log = scene.world.log().split_off(before);
+    let switches: Vec<_> = log
+        .iter()
+        .filter(|line| line.starts_with("weights"))
+        .collect();
+    // 10 %, 50 %, 100 %, and one move back.
+    assert_eq!(switches.len(), 4, "{log:?}");
+}
+
+#[tokio::test]
+async fn a_first_deployment_that_fails_is_removed() {
+    let scene = Scene::default();
+    scene.script.say(1, Look::Bake, Said::Fail);
+    let id = scene.deploy(1).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert!(scene.world.groups().is_empty());
+    assert!(scene.world.weights().is_empty());
+}
+
+#[tokio::test]
+async fn a_quarantined_release_is_refused_with_nothing_changed() {
+    let scene = with_one(canary()).await;
+    scene.script.say(2, Look::Live, Said::Fail);
+    scene.deploy(2).await;
+    scene.work().await;
+    let log = scene.world.log();
+    let again = scene.deploy(2).await;
+    scene.work().await;
+    let outcome = scene.summary(&again).await.outcome;
+    assert!(
+        matches!(
+            outcome,
+            Some(Outcome::Failed {
+                rollback: RollbackResult::None,
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(scene.world.log(), log);
+}
+
+#[tokio::test]
+async fn what_was_kept_warm_is_removed_when_its_time_is_over() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    scene.deploy(2).await;
+    scene.work().await;
+    assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+    assert!(scene.view().cleanups.is_empty());
+}

@@ -1,0 +1,73 @@
+//! Where a worker can be killed: every append (before, after) and every driver call (before, inside, after), counted
+//! in the order in which they come. A killed worker's future never goes on; the scene drops it and starts another.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// A place where a kill is possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// `append`, `apply`, `observe`, `settle`.
+    pub call: &'static str,
+    /// `before`, `inside`, `after`.
+    pub place: &'static str,
+}
+
+/// Counts points, and kills at one.
+#[derive(Debug, Default)]
+pub struct Crashes {
+    seen: Mutex<Vec<Point>>,
+    kill_at: Mutex<Option<usize>>,
+    killed: Notify,
+    dead: AtomicBool,
+}
+
+impl Crashes {
+    /// Kill at the n-th point from now, counted from 0.
+    pub fn kill_at(&self, point: usize) {
+        *self.kill_at.lock().expect("no panic while held") = Some(point);
+        self.seen.lock().expect("no panic while held").clear();
+    }
+
+    /// Points seen since the last `kill_at`.
+    pub fn seen(&self) -> Vec<Point> {
+        self.seen.lock().expect("no panic while held").clone()
+    }
+
+    /// Resolves when a worker was killed.
+    pub async fn killed(&self) {
+        self.killed.notified().await;
+    }
+
+    /// The next worker lives.
+    pub fn revive(&self) {
+        self.dead.store(false, Ordering::SeqCst);
+    }
+
+    /// A worker passes here; if it is to be killed here it does not come back.
+    pub async fn pass(&self, call: &'static str, place: &'static str) {
+        if self.dead.load(Ordering::SeqCst) {
+            // A dead process does nothing, whichever of its tasks it is.
+            std::future::pending::<()>().await;
+        }
+        let index = {
+            let mut seen = self.seen.lock().expect("no panic while held");
+            seen.push(Point { call, place });
+            seen.len() - 1
+        };
+        let kill = {
+            let mut kill_at = self.kill_at.lock().expect("no panic while held");
+            let kill = *kill_at == Some(index);
+            if kill {
+                *kill_at = None;
+            }
+            kill
+        };
+        if kill {
+            self.dead.store(true, Ordering::SeqCst);
+            self.killed.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
