@@ -25,6 +25,8 @@ mod status;
 mod worker;
 
 pub use accepted::Accepted;
+pub use belay_driver::Restorability;
+pub use belay_driver_process::supervisor::main as supervise;
 pub use belay::{Belay, Options};
 pub use deploy::DeployRequest;
 pub use error::{Error, Exit};
