@@ -97,7 +97,9 @@ impl Output {
 
     fn report(&self, report: Report) -> Exit {
         match self.format {
-            Format::Text => print(&report.text),
+            Format::Text => {
+                print(&report.text);
+            }
             Format::Json => {
                 let mut json = report.json;
                 if let Some(object) = json.as_object_mut() {
