@@ -7,7 +7,7 @@ use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::Scope;
 use belay_model::summary::{Summary, Timeline};
 use belay_runtime::{
-    GroupStatus, PlannedStep, Readiness, ReleaseInfo, RollbackPreview, ScopeStatus,
+    GroupStatus, PlannedStep, Readiness, ReleaseInfo, Restorability, RollbackPreview, ScopeStatus,
 };
 use serde_json::{Value, json};
 
@@ -145,11 +145,21 @@ pub(crate) fn preview(preview: &RollbackPreview) -> Value {
             json!({ "release": skipped.release, "record": skipped.record, "why": skipped.why })
         }).collect::<Value>(),
         "steps": steps(&preview.steps),
+        "restorability": restorability(&preview.restorability),
         "drift": preview.drift,
         "newer_secrets": preview.newer_secrets,
         "signal_to": preview.signal_to,
         "remarks": preview.remarks,
     })
+}
+
+/// `exact` with a predicted time if there is one, `partial` or `no` with why.
+fn restorability(restorability: &Restorability) -> Value {
+    match restorability {
+        Restorability::Exact { millis } => json!({ "is": "exact", "predicted_ms": millis }),
+        Restorability::Partial(missing) => json!({ "is": "partial", "missing": missing }),
+        Restorability::No(why) => json!({ "is": "no", "missing": why }),
+    }
 }
 
 pub(crate) fn readiness(readiness: &Readiness) -> Value {
