@@ -59,14 +59,14 @@ pub(crate) fn on_rollback(
     view: &View,
 ) -> Vec<Event> {
     let mut events = Vec::new();
-    if let (Kind::Deploy, Some(record)) = (&inputs.kind, &inputs.record) {
-        if cause.blames_release() {
-            let actor = match cause {
-                Cause::Request { actor, .. } => Some(actor.clone()),
-                _ => None,
-            };
-            events.push(quarantine(id, record.hash(), actor, cause.sentence()));
-        }
+    if let (Kind::Deploy, Some(record)) = (&inputs.kind, &inputs.record)
+        && cause.blames_release()
+    {
+        let actor = match cause {
+            Cause::Request { actor, .. } => Some(actor.clone()),
+            _ => None,
+        };
+        events.push(quarantine(id, record.hash(), actor, cause.sentence()));
     }
     let needed = goal.and_then(|goal| goal.record.clone());
     events.extend(keep(needed, view, "the rollback needs it"));

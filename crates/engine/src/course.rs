@@ -13,7 +13,7 @@ use belay_model::environment::View;
 use belay_model::error::{Class, Failure};
 use belay_model::event::{Cause, Event, Finish, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, StepId};
-use belay_model::plan::{Action, Effect, Plan};
+use belay_model::plan::{Action, Effect, Look, Plan};
 use belay_model::release::Target;
 use belay_model::state::{Goal, State};
 use belay_model::verdict::{self, Verdict};
@@ -27,6 +27,8 @@ pub const DEADLINE_MS: u64 = 30 * 60 * 1000;
 const GRACE_MS: u64 = 10_000;
 /// How often the instances are looked at while a verification watches, microseconds.
 const LOOK_US: i64 = 1_000_000;
+/// How long a bake is extended while the evidence does not say, milliseconds from its beginning.
+const LONGEST_BAKE_MS: u64 = 30 * 60 * 1000;
 /// How often in a row they must be seen unready before that is a verdict.
 const UNREADY_LOOKS: u32 = 3;
 
@@ -517,7 +519,7 @@ impl Course {
             against: against.cloned(),
             record,
         };
-        let Some(verdict) = self.answer(&question).await? else {
+        let Some(verdict) = self.answer_in_time(question).await? else {
             return Ok(());
         };
         if hold_ms > 0 {
@@ -531,6 +533,33 @@ impl Course {
         let (_, run) = self.state().current()?;
         let goal = run.goal.as_ref()?;
         goal.records.get(goal.record.as_ref()?).cloned()
+    }
+
+    /// A bake without enough evidence is extended before policy decides: traffic may come later.
+    async fn answer_in_time(
+        &mut self,
+        mut question: Question,
+    ) -> Result<Option<Verdict>, StoreError> {
+        let bake_ms = question.hold_ms;
+        loop {
+            let Some(verdict) = self.answer(&question).await? else {
+                return Ok(None);
+            };
+            let spent_ms =
+                u64::try_from((self.journal.now_us() - question.since_us) / 1000).unwrap_or(0);
+            let undecided =
+                verdict.outcome == verdict::Outcome::Inconclusive && question.look == Look::Bake;
+            if !undecided || spent_ms >= LONGEST_BAKE_MS {
+                return Ok(Some(verdict));
+            }
+            question.hold_ms = (spent_ms + bake_ms.max(1000)).min(LONGEST_BAKE_MS);
+            let line = format!("the bake is extended: {}", verdict.sentence);
+            Lines {
+                ports: self.ports.clone(),
+                id: self.id.clone(),
+            }
+            .line(&line);
+        }
     }
 
     /// Asks the verifier while watching the instances and the journal; none: someone asked for something else.

@@ -335,12 +335,12 @@ impl Deployment {
             Ask::Abort => self.abort = Some(request),
             Ask::Abandon => self.abandon = Some(request),
             Ask::Retry => {
-                if let Some((step, _)) = self.parked.take() {
-                    if let Some(step) = step {
-                        let run = self.run_mut(step);
-                        run.status = Status::Pending;
-                        run.attempts = 0;
-                    }
+                if let Some((step, _)) = self.parked.take()
+                    && let Some(step) = step
+                {
+                    let run = self.run_mut(step);
+                    run.status = Status::Pending;
+                    run.attempts = 0;
                 }
             }
             Ask::Skip => {

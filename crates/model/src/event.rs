@@ -117,7 +117,9 @@ impl Cause {
     /// Whether it says something against the release itself, so that its content is quarantined.
     pub fn blames_release(&self) -> bool {
         match self {
-            Cause::Verification(_) | Cause::Request { .. } => true,
+            // Not knowing is no fault of the release: it is taken back, and may be tried again.
+            Cause::Verification(verdict) => verdict.outcome == crate::verdict::Outcome::Fail,
+            Cause::Request { .. } => true,
             Cause::Step { failure, .. } => {
                 matches!(
                     failure.class,
