@@ -1,0 +1,147 @@
+//! What every verb needs: where the store and the configuration are, who asks, and how to open the store.
+//!
+//! The process's environment is read here and in `args`, nowhere else.
+
+use crate::args::{Global, Place};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use belay_model::id::Scope;
+use belay_runtime::config::{self, Diagnostic, Loaded};
+use belay_runtime::{Belay, Options};
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "belay.yaml";
+const STORE: &str = ".belay";
+
+/// Of one run of the command.
+#[derive(Clone, Debug)]
+pub(crate) struct Cx {
+    pub(crate) output: Output,
+    file: Option<PathBuf>,
+    dir: PathBuf,
+}
+
+impl Cx {
+    pub(crate) fn new(global: &Global, output: Output) -> Self {
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let file = global.file.clone().or_else(|| nearest(&here));
+        let beside = |file: &Path| here.join(file).parent().map(|dir| dir.join(STORE));
+        let dir = global.dir.clone().map(|dir| here.join(dir));
+        let dir = dir
+            .or_else(|| file.as_deref().and_then(beside))
+            .unwrap_or_else(|| here.join(STORE));
+        Self { output, file, dir }
+    }
+
+    /// The store's directory, absolute.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Opens the store, making it when there is none: for verbs that begin something.
+    pub(crate) async fn open_or_make(&self) -> Result<Belay, Failure> {
+        let exe = std::env::current_exe().map_err(|error| {
+            Failure::new(
+                Exit::Unusable,
+                "E0302",
+                format!("failed to find this executable: {error}"),
+            )
+        })?;
+        let options = Options {
+            dir: self.dir.clone(),
+            exe,
+            key: std::env::var("BELAY_KEY")
+                .ok()
+                .filter(|key| !key.is_empty()),
+            actor: actor(),
+        };
+        Ok(Belay::open(options).await?)
+    }
+
+    /// Opens a store that is there: looking does not make one.
+    pub(crate) async fn open(&self) -> Result<Belay, Failure> {
+        if self.dir.is_dir() {
+            return self.open_or_make().await;
+        }
+        let message = format!("there is no store at {}", self.dir.display());
+        Err(Failure::new(Exit::Usage, "E0302", message)
+            .next("belay deploy -e ENV    makes it with the first deployment")
+            .next("name the store with --dir or BELAY_DIR if it is elsewhere"))
+    }
+
+    /// The configuration, which has to be there and right.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        self.load_or_found()?
+            .map_err(|found| belay_runtime::Error::Configuration(found).into())
+    }
+
+    /// The configuration, or everything that is wrong with it.
+    pub(crate) fn load_or_found(&self) -> Result<Result<Loaded, Vec<Diagnostic>>, Failure> {
+        let file = self.file.as_deref().ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                "E0303",
+                "there is no belay.yaml here or in a directory above",
+            )
+            .next("name it with -f FILE or BELAY_FILE")
+        })?;
+        Ok(config::load(file))
+    }
+
+    /// The configuration if there is one that can be read: for verbs that work without.
+    pub(crate) fn load_if_any(&self) -> Option<Loaded> {
+        config::load(self.file.as_deref()?).ok()
+    }
+
+    /// The place that is meant, by the store and, for the service, the configuration.
+    pub(crate) async fn scope(&self, belay: &Belay, place: &Place) -> Result<Scope, Failure> {
+        let service = self.service(place.service.as_deref());
+        let scope = belay
+            .find_scope(service.as_deref(), place.env.as_deref())
+            .await?;
+        Ok(scope)
+    }
+
+    /// The service that is meant, unless the store has to tell.
+    pub(crate) fn service(&self, named: Option<&str>) -> Option<String> {
+        named
+            .map(str::to_owned)
+            .or_else(|| Some(self.load_if_any()?.config.service))
+    }
+}
+
+fn nearest(from: &Path) -> Option<PathBuf> {
+    let mut files = from.ancestors().map(|dir| dir.join(FILE));
+    files.find(|file| file.is_file())
+}
+
+/// Who asks, for the history: `BELAY_ACTOR`, or user and host.
+fn actor() -> String {
+    if let Some(actor) = variable("BELAY_ACTOR") {
+        return actor;
+    }
+    let user = variable("USER")
+        .or_else(|| variable("LOGNAME"))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let names = rustix::system::uname();
+    format!("{user}@{}", names.nodename().to_string_lossy())
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_file_is_found_upwards() {
+        let root = tempfile::tempdir().expect("a directory");
+        let deep = root.path().join("a/b");
+        std::fs::create_dir_all(&deep).expect("directories");
+        let file = root.path().join(FILE);
+        std::fs::write(&file, "").expect("a file");
+        assert_eq!(nearest(&deep), Some(file));
+    }
+}

@@ -1,0 +1,210 @@
+//! The documented shapes of `--output json`. Our own, not those of the journal, so that a stored format may change without
+//! breaking a script. docs/cli.md describes every field.
+
+use crate::output::time::rfc3339;
+use belay_model::environment::Known;
+use belay_model::event::{Outcome, RollbackResult};
+use belay_model::id::Scope;
+use belay_model::summary::{Summary, Timeline};
+use belay_runtime::{
+    GroupStatus, PlannedStep, Readiness, ReleaseInfo, Restorability, RollbackPreview, ScopeStatus,
+};
+use serde_json::{Value, json};
+
+fn at(us: Option<i64>) -> Value {
+    json!(us.and_then(rfc3339))
+}
+
+/// One deployment.
+pub(crate) fn deployment(summary: &Summary) -> Value {
+    json!({
+        "id": summary.id,
+        "service": summary.scope.service,
+        "environment": summary.scope.environment,
+        "kind": summary.kind,
+        "release": summary.release,
+        "record": summary.record,
+        "actor": summary.actor,
+        "reason": summary.reason,
+        "phase": summary.phase,
+        "outcome": summary.outcome.as_ref().map(outcome),
+        "created_at": at(Some(summary.created_us)),
+        "promoted_at": at(summary.promoted_us),
+        "ended_at": at(summary.ended_us),
+        "step": summary.step,
+        "step_title": summary.step_title,
+        "steps": summary.steps,
+        "cause": summary.cause,
+        "back_to": summary.back_to,
+        "stuck": summary.stuck,
+        "verdict": summary.verdict,
+        "failure": summary.failure,
+        "remarks": summary.remarks,
+        "timeline": timeline(&summary.timeline),
+    })
+}
+
+fn outcome(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Succeeded => json!({ "result": "succeeded" }),
+        Outcome::Stopped => json!({ "result": "stopped" }),
+        Outcome::Failed { rollback, residue } => json!({
+            "result": "failed",
+            "rollback": match rollback {
+                RollbackResult::None => "none",
+                RollbackResult::Complete => "complete",
+                RollbackResult::Limited => "limited",
+                RollbackResult::Incomplete => "incomplete",
+            },
+            "residue": residue,
+        }),
+    }
+}
+
+/// The measured way back, Unix microseconds; null where it did not happen or nobody could see it.
+fn timeline(timeline: &Timeline) -> Value {
+    json!({
+        "t0_us": timeline.t0, "t1_us": timeline.t1, "t2_us": timeline.t2, "t3_us": timeline.t3,
+        "t4_us": timeline.t4, "t5_us": timeline.t5, "t6_us": timeline.t6, "t7_us": timeline.t7,
+    })
+}
+
+pub(crate) fn scope(scope: &Scope) -> (&str, &str) {
+    (scope.service.as_str(), scope.environment.as_str())
+}
+
+pub(crate) fn steps(steps: &[PlannedStep]) -> Value {
+    let steps = steps.iter().map(|step| {
+        json!({
+            "title": step.title,
+            "wave": step.wave,
+            "promotes": step.promotes,
+            "bake": step.bake,
+            "residue": step.residue,
+        })
+    });
+    steps.collect()
+}
+
+/// How one service stands in one environment.
+pub(crate) fn status(status: &ScopeStatus) -> Value {
+    let (service, environment) = scope(&status.scope);
+    let serving = status.serving.as_ref().map(|serving| {
+        json!({
+            "release": serving.release,
+            "record": serving.record,
+            "group": serving.group,
+            "standing": serving.standing,
+            "deployment": serving.deployment,
+            "since": at(Some(serving.since_us)),
+        })
+    });
+    let target = status.target.as_ref().map(|target| match target {
+        Ok(target) => json!({
+            "name": target.name,
+            "listen": target.listen,
+            "groups": target.groups.iter().map(group).collect::<Value>(),
+        }),
+        Err(why) => json!({ "unobserved": why }),
+    });
+    json!({
+        "service": service,
+        "environment": environment,
+        "serving": serving,
+        "target": target,
+        "open": status.open.iter().map(deployment).collect::<Value>(),
+        "last": status.last.as_ref().map(deployment),
+    })
+}
+
+fn group(group: &GroupStatus) -> Value {
+    json!({
+        "group": group.group,
+        "release": group.release,
+        "ready": group.ready,
+        "instances": group.instances,
+        "weight_per_mille": group.weight,
+        "unhealthy": group.unhealthy,
+        "removed_at": at(group.removed_at_ms.map(|ms| ms.saturating_mul(1000))),
+    })
+}
+
+/// Where a rollback leads.
+pub(crate) fn preview(preview: &RollbackPreview) -> Value {
+    let (service, environment) = scope(&preview.scope);
+    json!({
+        "service": service,
+        "environment": environment,
+        "leaves": preview.leaves,
+        "goal": preview.goal,
+        "release": preview.release,
+        "record": preview.record,
+        "standing": preview.standing,
+        "good_at": at(preview.good_at_us),
+        "skipped": preview.skipped.iter().map(|skipped| {
+            json!({ "release": skipped.release, "record": skipped.record, "why": skipped.why })
+        }).collect::<Value>(),
+        "steps": steps(&preview.steps),
+        "restorability": restorability(&preview.restorability),
+        "drift": preview.drift,
+        "newer_secrets": preview.newer_secrets,
+        "signal_to": preview.signal_to,
+        "remarks": preview.remarks,
+    })
+}
+
+/// `exact` with a predicted time if there is one, `partial` or `no` with why.
+fn restorability(restorability: &Restorability) -> Value {
+    match restorability {
+        Restorability::Exact { millis } => json!({ "is": "exact", "predicted_ms": millis }),
+        Restorability::Partial(missing) => json!({ "is": "partial", "missing": missing }),
+        Restorability::No(why) => json!({ "is": "no", "missing": why }),
+    }
+}
+
+pub(crate) fn readiness(readiness: &Readiness) -> Value {
+    let (service, environment) = scope(&readiness.scope);
+    json!({
+        "service": service,
+        "environment": environment,
+        "ready": readiness.ready,
+        "goal": readiness.goal,
+        "release": readiness.release,
+        "warm": readiness.warm,
+        "predicted_ms": readiness.predicted_ms,
+        "reasons": readiness.reasons,
+        "skipped": readiness.skipped.iter().map(|skipped| {
+            json!({ "release": skipped.release, "record": skipped.record, "why": skipped.why })
+        }).collect::<Value>(),
+    })
+}
+
+pub(crate) fn release(info: &ReleaseInfo) -> Value {
+    let standings = info.standings.iter().map(|(environment, known)| {
+        let mut json = standing(known);
+        json["environment"] = json!(environment);
+        json
+    });
+    json!({
+        "service": info.release.service,
+        "number": info.release.number,
+        "artifact": info.release.artifact,
+        "source": info.release.source,
+        "commit": info.release.commit,
+        "config": info.release.config,
+        "created_at": at(Some(info.release.created_at_ms.saturating_mul(1000))),
+        "standings": standings.collect::<Value>(),
+        "serves": info.serves,
+    })
+}
+
+fn standing(known: &Known) -> Value {
+    json!({
+        "record": known.record.hash(),
+        "standing": known.standing,
+        "since": at(Some(known.since_us)),
+        "good_at": at(known.good_at_us),
+        "reason": known.reason,
+        "deployment": known.deployment,
+    })
+}

@@ -1,0 +1,256 @@
+//! A deployment's news as lines for people. Pure: what is told depends on the journal alone, so a terminal and a log read
+//! the same words. It must not decide anything; the journal has.
+
+use belay_model::event::{Ask, Entry, Event, Finish};
+use belay_model::id::StepId;
+use belay_model::plan::{Plan, Step};
+use belay_model::verdict::{Outcome, Verdict};
+use belay_runtime::Line;
+use std::collections::BTreeMap;
+
+use crate::output::table::printable;
+use crate::output::time::length;
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Good,
+    Bad,
+    Unsure,
+}
+
+impl Mark {
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Mark::Good => "✓",
+            Mark::Bad => "✗",
+            Mark::Unsure => "?",
+        }
+    }
+}
+
+/// One thing to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// A line that stands alone.
+    Note(String),
+    /// A step begins.
+    Begin { step: StepId, title: String },
+    /// What is new about the step that runs.
+    Detail(String),
+    /// A step ended.
+    End {
+        step: StepId,
+        mark: Mark,
+        text: String,
+    },
+}
+
+/// What has been told, as far as it matters for what comes.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    plans: BTreeMap<u16, Plan>,
+    running: BTreeMap<StepId, i64>,
+    last_detail: String,
+}
+
+impl Story {
+    /// The next news, in the order they happened.
+    pub(crate) fn tell(&mut self, entries: &[Entry], lines: &[Line]) -> Vec<Say> {
+        let mut says = Vec::new();
+        let mut lines = lines.iter().peekable();
+        for entry in entries {
+            while let Some(line) = lines.next_if(|line| line.at_us < entry.at_us) {
+                self.detail(line, &mut says);
+            }
+            self.entry(entry, &mut says);
+        }
+        for line in lines {
+            self.detail(line, &mut says);
+        }
+        says
+    }
+
+    fn detail(&mut self, line: &Line, says: &mut Vec<Say>) {
+        if line.text != self.last_detail {
+            self.last_detail.clone_from(&line.text);
+            says.push(Say::Detail(printable(&line.text)));
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry, says: &mut Vec<Say>) {
+        match &entry.event {
+            Event::Created(inputs) => {
+                let what = match &inputs.record {
+                    Some(record) => record.title(),
+                    None => "what was there before".to_owned(),
+                };
+                let why = reason(inputs.reason.as_deref());
+                says.push(note(format!(
+                    "{what} to {}, asked for by {}{why}",
+                    inputs.scope, inputs.actor
+                )));
+            }
+            Event::Planned {
+                plan,
+                baseline_goal,
+                goal,
+                ..
+            } => {
+                let steps = counted(plan.len(), "step");
+                let back = &baseline_goal.title;
+                says.push(note(format!(
+                    "{steps} to {}; the way back: {back}",
+                    goal.title
+                )));
+                self.plans.insert(0, plan.clone());
+            }
+            Event::Started { step, attempt, .. } => {
+                self.started(entry.at_us, *step, *attempt, says)
+            }
+            Event::Finished { step, finish, .. } => self.finished(entry.at_us, *step, finish, says),
+            Event::Verified { step, verdict } => self.verified(entry.at_us, *step, verdict, says),
+            Event::Signal {
+                actor,
+                ask,
+                reason: why,
+            } => {
+                let ask = match ask {
+                    Ask::Abort => "go back",
+                    Ask::Retry => "try again",
+                    Ask::Skip => "go on without the step",
+                    Ask::Abandon => "end as it is",
+                };
+                says.push(note(format!(
+                    "{actor} said: {ask}{}",
+                    reason(why.as_deref())
+                )));
+            }
+            Event::RollbackPlanned {
+                number,
+                cause,
+                goal,
+                plan,
+                remarks,
+                ..
+            } => {
+                self.close_all(says);
+                let to = goal
+                    .as_ref()
+                    .map_or("nowhere: there is nothing to go back to", |goal| {
+                        &goal.title
+                    });
+                says.push(note(format!("going back to {to}: {}", cause.sentence())));
+                says.extend(remarks.iter().map(|remark| note(format!("note: {remark}"))));
+                self.plans.insert(*number, plan.clone());
+            }
+            Event::Parked { why, .. } => {
+                self.close_all(says);
+                says.push(note(format!("waits for a person: {why}")));
+            }
+            Event::Ended { .. } => self.close_all(says),
+            Event::Claimed { .. }
+            | Event::Accepted { .. }
+            | Event::TimerSet { .. }
+            | Event::TimerFired { .. } => {}
+        }
+    }
+
+    fn started(&mut self, at_us: i64, step: StepId, attempt: u32, says: &mut Vec<Say>) {
+        self.running.insert(step, at_us);
+        let mut title = self.title(step);
+        if attempt > 1 {
+            title = format!("{title} (attempt {attempt})");
+        }
+        says.push(Say::Begin { step, title });
+    }
+
+    fn finished(&mut self, at_us: i64, step: StepId, finish: &Finish, says: &mut Vec<Say>) {
+        // A verification was told with its verdict.
+        let Some(began) = self.running.remove(&step) else {
+            return;
+        };
+        let (title, took) = (self.title(step), length(at_us - began));
+        let (mark, text) = match finish {
+            Finish::Done => (Mark::Good, format!("{title} ({took})")),
+            Finish::Unknown => {
+                let text = format!("{title}: lost sight of it; it did not take effect ({took})");
+                (Mark::Unsure, text)
+            }
+            Finish::Failed(failure) => {
+                let text = format!(
+                    "{title}: failed to {} ({took})",
+                    printable(&failure.message)
+                );
+                (Mark::Bad, text)
+            }
+        };
+        says.push(Say::End { step, mark, text });
+        if let Finish::Failed(failure) = finish {
+            let lines = failure.detail.iter();
+            says.extend(lines.map(|line| note(format!("  | {}", printable(line)))));
+        }
+        if *finish == Finish::Done {
+            self.promoted(step, says);
+        }
+    }
+
+    fn verified(&mut self, at_us: i64, step: StepId, verdict: &Verdict, says: &mut Vec<Say>) {
+        let began = self.running.remove(&step).unwrap_or(at_us);
+        let mark = match verdict.outcome {
+            Outcome::Pass => Mark::Good,
+            Outcome::Fail => Mark::Bad,
+            Outcome::Inconclusive => Mark::Unsure,
+        };
+        let (title, took) = (self.title(step), length(at_us - began));
+        let text = format!("{title}: {} ({took})", printable(&verdict.sentence));
+        says.push(Say::End { step, mark, text });
+        if mark == Mark::Good {
+            self.promoted(step, says);
+        }
+    }
+
+    fn promoted(&self, step: StepId, says: &mut Vec<Say>) {
+        if step.plan == 0 && self.step(step).is_some_and(|step| step.promotes) {
+            says.push(note("promoted".to_owned()));
+        }
+    }
+
+    /// What runs no longer without having said so: a wait that was cut short.
+    fn close_all(&mut self, says: &mut Vec<Say>) {
+        for (step, _) in std::mem::take(&mut self.running) {
+            let text = format!("{}: not waited for any longer", self.title(step));
+            says.push(Say::End {
+                step,
+                mark: Mark::Unsure,
+                text,
+            });
+        }
+    }
+
+    fn step(&self, id: StepId) -> Option<&Step> {
+        self.plans.get(&id.plan)?.steps().nth(usize::from(id.index))
+    }
+
+    fn title(&self, id: StepId) -> String {
+        self.step(id)
+            .map_or_else(|| format!("step {id}"), Step::title)
+    }
+}
+
+fn note(text: String) -> Say {
+    Say::Note(text)
+}
+
+fn reason(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(" ({})", printable(reason)))
+}
+
+/// `1 step`, `2 steps`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! `belay history`: deployments of a place, or the journal of one.
+
+use crate::args::History;
+use crate::cx::Cx;
+use crate::exit::Failure;
+use crate::output::table::{printable, table};
+use crate::output::time::{length, moment};
+use crate::output::{Report, json};
+use belay_model::event::{Entry, Outcome, RollbackResult};
+use belay_model::summary::Summary;
+use belay_runtime::Belay;
+use serde_json::{Value, json};
+
+pub(crate) async fn run(cx: &Cx, args: &History) -> Result<Report, Failure> {
+    let belay = cx.open().await?;
+    if let Some(deployment) = &args.events {
+        return events(&belay, deployment).await;
+    }
+    let scope = cx.scope(&belay, &args.place).await?;
+    let history = belay.history(&scope, args.limit).await?;
+    let json = json!({ "deployments": history.iter().map(json::deployment).collect::<Value>() });
+    let text = table(
+        [
+            "DEPLOYMENT",
+            "WHEN",
+            "KIND",
+            "RELEASE",
+            "ENDED",
+            "TOOK",
+            "BY",
+            "WHY",
+        ],
+        history.iter().map(row),
+    );
+    let text = if text.is_empty() {
+        format!("{scope}: nothing was deployed yet")
+    } else {
+        text
+    };
+    Ok(Report::new(text, json))
+}
+
+fn row(summary: &Summary) -> [String; 8] {
+    let dash = || "-".to_owned();
+    let why = summary.cause.as_ref().or(summary.reason.as_ref());
+    [
+        summary.id.to_string(),
+        moment(summary.created_us),
+        summary.kind.clone(),
+        summary
+            .release
+            .map_or_else(dash, |release| release.to_string()),
+        ended(summary),
+        summary
+            .ended_us
+            .map_or_else(dash, |ended| length(ended - summary.created_us)),
+        printable(&summary.actor),
+        why.map_or_else(dash, |why| printable(why)),
+    ]
+}
+
+fn ended(summary: &Summary) -> String {
+    match &summary.outcome {
+        None => summary.phase.to_string(),
+        Some(Outcome::Succeeded) => "succeeded".to_owned(),
+        Some(Outcome::Stopped) => "left as it was".to_owned(),
+        Some(Outcome::Failed { rollback, .. }) => match rollback {
+            RollbackResult::None => "failed".to_owned(),
+            RollbackResult::Complete => "failed, rolled back".to_owned(),
+            RollbackResult::Limited => "failed, rolled back in part".to_owned(),
+            RollbackResult::Incomplete => "failed, not all rolled back".to_owned(),
+        },
+    }
+}
+
+/// As far as the journal is written now.
+async fn events(belay: &Belay, text: &str) -> Result<Report, Failure> {
+    let id = belay.resolve_deployment(text).await?;
+    let update = belay.follow(&id).next().await?;
+    let entries = update.map(|update| update.entries).unwrap_or_default();
+    let lines: Vec<_> = entries.iter().map(line).collect();
+    let json = json!({ "id": id, "events": entries });
+    Ok(Report::new(lines.join("\n"), json))
+}
+
+/// `3  2026-03-01 14:05:09Z  started  {...}`: for looking closely, so the whole fact in one line.
+fn line(entry: &Entry) -> String {
+    let event = serde_json::to_value(&entry.event).unwrap_or_default();
+    let (name, facts) = match event {
+        Value::Object(object) => match object.into_iter().next() {
+            Some((name, facts)) => (name, facts.to_string()),
+            None => (String::new(), String::new()),
+        },
+        Value::String(name) => (name, String::new()),
+        other => (String::new(), other.to_string()),
+    };
+    format!(
+        "{:>3}  {}  {name:<16}  {facts}",
+        entry.seq,
+        moment(entry.at_us)
+    )
+}

@@ -1,0 +1,50 @@
+//! The verbs, one file each: they parse nothing and print nothing, but call the runtime and say what came of it.
+
+mod check;
+mod deploy;
+mod follow;
+mod history;
+mod logs;
+mod outcome;
+mod plan;
+mod proxy;
+mod ready;
+mod release;
+mod rollback;
+mod status;
+mod stuck;
+pub(crate) mod supervise;
+mod watch;
+mod worker;
+
+use crate::args::Verb;
+use crate::cx::Cx;
+use crate::exit::Failure;
+use crate::output::Report;
+use belay_model::event::Ask;
+use std::process::ExitCode;
+
+pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
+    match verb {
+        Verb::Check(args) => check::run(cx, &args),
+        Verb::Plan(args) => plan::run(cx, args).await,
+        Verb::Deploy(args) => deploy::run(cx, args).await,
+        Verb::Status(args) => status::run(cx, &args).await,
+        Verb::Watch(args) => watch::run(cx, &args).await,
+        Verb::History(args) => history::run(cx, &args).await,
+        Verb::Rollback(args) => rollback::run(cx, args).await,
+        Verb::Ready(args) => ready::run(cx, &args).await,
+        Verb::Retry(args) => stuck::run(cx, Ask::Retry, stuck::Args::from(args)).await,
+        Verb::Skip(args) => stuck::run(cx, Ask::Skip, stuck::Args::from(args)).await,
+        Verb::Abandon(args) => stuck::run(cx, Ask::Abandon, stuck::Args::from(args)).await,
+        Verb::Logs(args) => logs::run(cx, &args).await,
+        Verb::Release(args) => release::run(cx, args).await,
+        Verb::Proxy(args) => proxy::run(cx, &args).await,
+        Verb::Worker(args) => worker::run(cx, &args).await,
+        // Run before there is an async runtime; see main.
+        Verb::Supervise(args) => {
+            let _: ExitCode = supervise::run(&args);
+            Ok(Report::silent())
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `belay plan`: what deploy would do, and the way back. Changes nothing.
+
+use crate::args::Plan;
+use crate::cx::Cx;
+use crate::exit::Failure;
+use crate::output::table::printable;
+use crate::output::{Report, json};
+use crate::verbs::deploy;
+use belay_runtime::{DeployPlan, PlannedStep};
+use serde_json::json;
+
+pub(crate) async fn run(cx: &Cx, args: Plan) -> Result<Report, Failure> {
+    let request = deploy::request(cx, &args.place, args.what, None)?;
+    let belay = cx.open_or_make().await?;
+    let plan = belay.plan(&request).await?;
+    let (service, environment) = json::scope(&plan.scope);
+    let json = json!({ "plan": {
+        "service": service,
+        "environment": environment,
+        "release": plan.release,
+        "artifact": plan.artifact,
+        "nothing_to_do": plan.nothing_to_do,
+        "steps": json::steps(&plan.steps),
+        "back_to": plan.back_to,
+        "back_steps": json::steps(&plan.back_steps),
+        "behind": plan.behind,
+        "remarks": plan.remarks,
+    }});
+    Ok(Report::new(text(&plan), json))
+}
+
+fn text(plan: &DeployPlan) -> String {
+    let release = match plan.release {
+        Some(release) => format!("release {release}"),
+        None => "a new release".to_owned(),
+    };
+    let mut lines = vec![format!("{}: {release} ({})", plan.scope, plan.artifact)];
+    if plan.nothing_to_do {
+        lines.push("  it serves already: nothing would be done".to_owned());
+    }
+    lines.extend(steps(&plan.steps));
+    lines.push(format!("the way back: {}", plan.back_to));
+    lines.extend(steps(&plan.back_steps));
+    lines.extend(plan.behind.iter().map(|id| format!("waits for {id}")));
+    lines.extend(
+        plan.remarks
+            .iter()
+            .map(|remark| format!("note: {}", printable(remark))),
+    );
+    lines.join("\n")
+}
+
+/// Numbered, with what stays behind.
+pub(crate) fn steps(steps: &[PlannedStep]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (number, step) in (1..).zip(steps) {
+        let promotes = if step.promotes { "  (promotes)" } else { "" };
+        lines.push(format!("  {number}. {}{promotes}", printable(&step.title)));
+        let residue = step.residue.iter();
+        lines.extend(residue.map(|left| format!("     stays behind: {}", printable(left))));
+    }
+    lines
+}

@@ -1,0 +1,289 @@
+//! `belay rollback`: shows where it leads, asks where someone can be asked, then has it done.
+
+use crate::args::{Rollback, Until};
+use crate::cx::Cx;
+use crate::exit::{Exit, Failure};
+use crate::output::table::printable;
+use crate::output::time::moment;
+use crate::output::{Report, json, warn};
+use crate::verbs::follow::{Followed, Watched, follow, interrupted};
+use crate::verbs::outcome;
+use belay_model::event::{Outcome, RollbackResult};
+use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
+use belay_model::summary::Summary;
+use belay_runtime::{Accepted, Belay, Restorability, RollbackPreview, RollbackRequest};
+use serde_json::json;
+use std::io::{BufRead, Write};
+
+pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
+    let belay = cx.open().await?;
+    let (scope, undo) = what(cx, &belay, &args).await?;
+    let request = RollbackRequest {
+        to: args.to.map(ReleaseNumber),
+        undo,
+        reason: args.reason.clone(),
+    };
+    let preview = belay
+        .preview(&scope, &request, cx.load_if_any().as_ref())
+        .await?;
+    let shown = text(&preview);
+    if args.plan {
+        return Ok(Report::new(
+            shown,
+            json!({ "preview": json::preview(&preview) }),
+        ));
+    }
+    if !args.yes && cx.output.can_ask() {
+        // Shown even where talk is not wanted: nobody should agree to something unseen.
+        warn(&shown);
+        if !agreed(&format!("Go back to {}? [y/N] ", preview.goal)) {
+            cx.output.say("nothing was changed");
+            let json =
+                json!({ "deployment": null, "preview": json::preview(&preview), "declined": true });
+            return Ok(Report {
+                exit: Exit::Interrupted,
+                ..Report::new("", json)
+            });
+        }
+    } else {
+        cx.output.say(&shown);
+    }
+    let known = match &preview.signal_to {
+        Some(id) => seen(&belay, id).await?,
+        None => 0,
+    };
+    let accepted = belay.rollback(&scope, &request).await?;
+    perform(cx, &belay, &accepted, known, args.detach).await
+}
+
+/// Where, and which deployment is taken back.
+async fn what(
+    cx: &Cx,
+    belay: &Belay,
+    args: &Rollback,
+) -> Result<(Scope, Option<DeploymentId>), Failure> {
+    match args.undo.as_deref() {
+        None => Ok((cx.scope(belay, &args.place).await?, None)),
+        Some("") => {
+            let scope = cx.scope(belay, &args.place).await?;
+            let history = belay.history(&scope, usize::from(u16::MAX)).await?;
+            let last = history.into_iter().find(|summary| summary.kind != "deploy");
+            let none = || {
+                let message = format!("{scope} was never rolled back on request");
+                Failure::new(Exit::Blocked, "E0304", message).next(format!(
+                    "belay history {} -e {}",
+                    scope.service, scope.environment
+                ))
+            };
+            let id = last.ok_or_else(none)?.id;
+            Ok((scope, Some(id)))
+        }
+        Some(text) => {
+            let id = belay.resolve_deployment(text).await?;
+            let summary = first(belay, &id).await?.map(|summary| summary.scope);
+            let scope = match summary {
+                Some(scope) => scope,
+                None => cx.scope(belay, &args.place).await?,
+            };
+            Ok((scope, Some(id)))
+        }
+    }
+}
+
+async fn first(belay: &Belay, id: &DeploymentId) -> Result<Option<Summary>, Failure> {
+    Ok(belay.follow(id).next().await?.map(|update| update.summary))
+}
+
+/// How much of a journal was written before we speak: not told again.
+pub(crate) async fn seen(belay: &Belay, id: &DeploymentId) -> Result<u64, Failure> {
+    Ok(first(belay, id).await?.map_or(0, |summary| summary.seq))
+}
+
+async fn perform(
+    cx: &Cx,
+    belay: &Belay,
+    accepted: &Accepted,
+    known: u64,
+    detach: bool,
+) -> Result<Report, Failure> {
+    let Some(id) = accepted.id() else {
+        let Accepted::NothingToDo {
+            release,
+            deployment,
+        } = accepted
+        else {
+            return Ok(Report::silent());
+        };
+        let text = format!("nothing to do: release {release} serves already, since {deployment}");
+        let json = json!({ "deployment": null, "nothing_to_do": { "release": release, "deployment": deployment } });
+        return Ok(Report::new(text, json));
+    };
+    let is_signal = matches!(accepted, Accepted::Signal { .. });
+    belay.ensure_worker().await?;
+    if detach {
+        return Ok(Report::new(
+            id.to_string(),
+            json!({ "deployment": { "id": id } }),
+        ));
+    }
+    let watched = Watched {
+        id,
+        until: Until::Baked,
+        known,
+    };
+    match follow(cx, belay, watched).await? {
+        Followed::Interrupted(last) => Ok(interrupted(cx, id, last.as_deref())),
+        Followed::Until(summary) if is_signal => signalled(belay, &summary).await,
+        Followed::Until(summary) => requested(belay, &summary).await,
+    }
+}
+
+/// A rollback of its own: how it came out is how the command ends.
+async fn requested(belay: &Belay, summary: &Summary) -> Result<Report, Failure> {
+    let mut report = outcome::report(belay, summary).await?;
+    if report.exit == Exit::Ok {
+        report.text += &verified(summary);
+        report.text += &quarantine(belay, summary).await?;
+        report.text += &format!("\nto take it back: belay rollback --undo {}", summary.id);
+    }
+    Ok(report)
+}
+
+/// An open deployment was told to go back. It has failed; the rollback has not if it is complete.
+async fn signalled(belay: &Belay, summary: &Summary) -> Result<Report, Failure> {
+    let mut report = outcome::report(belay, summary).await?;
+    match &summary.outcome {
+        Some(Outcome::Failed {
+            rollback: RollbackResult::Complete | RollbackResult::None,
+            ..
+        }) if report.exit == Exit::RolledBack => {
+            let to = summary
+                .back_to
+                .as_deref()
+                .unwrap_or("what was there before");
+            let times = outcome::timeline(&summary.timeline);
+            report.exit = Exit::Ok;
+            report.failure = None;
+            report.text = format!(
+                "{}: back to {to} ({} was told to go back)",
+                summary.scope, summary.id
+            );
+            if !times.is_empty() {
+                report.text += &format!("\n\n{times}");
+            }
+            report.text += &verified(summary);
+            report.text += &quarantine(belay, summary).await?;
+        }
+        Some(Outcome::Succeeded) => {
+            let message = format!(
+                "{} had ended before it could be told to go back",
+                summary.id
+            );
+            let failure = Failure::new(Exit::Blocked, "E0306", message)
+                .next(outcome::back_command(&summary.scope));
+            report = report.failing(Some(failure));
+        }
+        _ => {}
+    }
+    Ok(report)
+}
+
+fn verified(summary: &Summary) -> String {
+    match &summary.verdict {
+        Some(verdict) => format!(
+            "\n\nverified by {}: {}",
+            verdict.check,
+            printable(&verdict.sentence)
+        ),
+        None => "\n\nnot verified: readiness is the only evidence".to_owned(),
+    }
+}
+
+async fn quarantine(belay: &Belay, summary: &Summary) -> Result<String, Failure> {
+    let bad = outcome::quarantined(belay, summary).await?;
+    let lines = bad.iter().map(|release| {
+        format!("\nrelease {release} is quarantined; to allow it again: belay release lift {release} --reason TEXT")
+    });
+    Ok(lines.collect())
+}
+
+/// Where it leads.
+fn text(preview: &RollbackPreview) -> String {
+    let from = match preview.leaves {
+        Some(release) => format!("release {release}"),
+        None => "nothing".to_owned(),
+    };
+    let mut lines = vec![format!(
+        "{}: from {from} back to {}",
+        preview.scope, preview.goal
+    )];
+    if let Some(standing) = preview.standing {
+        let since = preview.good_at_us.map_or_else(
+            || ", never seen to be good here".to_owned(),
+            |at| format!(", good at {}", moment(at)),
+        );
+        lines.push(format!("  standing: {standing}{since}"));
+    }
+    if let Some(id) = &preview.signal_to {
+        lines.push(format!(
+            "  {id} is open: it is told to go back to what was there before it"
+        ));
+    }
+    for skipped in &preview.skipped {
+        lines.push(format!(
+            "  passed over: release {}, {}",
+            skipped.release,
+            printable(&skipped.why)
+        ));
+    }
+    for (number, step) in (1..).zip(&preview.steps) {
+        lines.push(format!("  {number}. {}", printable(&step.title)));
+        lines.extend(
+            step.residue
+                .iter()
+                .map(|residue| format!("     stays behind: {}", printable(residue))),
+        );
+    }
+    match &preview.restorability {
+        Restorability::Exact { millis: Some(ms) } => {
+            lines.push(format!("  expected to take {ms} ms"))
+        }
+        Restorability::Exact { millis: None } => {}
+        Restorability::Partial(missing) => {
+            lines.extend(
+                missing
+                    .iter()
+                    .map(|line| format!("  not restored: {}", printable(line))),
+            );
+        }
+        Restorability::No(why) => {
+            lines.extend(
+                why.iter()
+                    .map(|line| format!("  cannot be restored: {}", printable(line))),
+            );
+        }
+    }
+    let more = [
+        ("differs from today's belay.yaml", &preview.drift),
+        ("secret", &preview.newer_secrets),
+        ("note", &preview.remarks),
+    ];
+    for (what, found) in more {
+        lines.extend(
+            found
+                .iter()
+                .map(|line| format!("  {what}: {}", printable(line))),
+        );
+    }
+    lines.join("\n")
+}
+
+/// Asks on stderr, so that stdout stays data. No answer is no.
+fn agreed(question: &str) -> bool {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{question}");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}

@@ -1,0 +1,164 @@
+//! `belay status`: what serves where, and what is going on.
+
+use crate::args::Status;
+use crate::cx::Cx;
+use crate::exit::{Exit, Failure};
+use crate::output::table::{printable, table};
+use crate::output::time::{ago, length, moment, now_us};
+use crate::output::{Report, json};
+use crate::verbs::proxy::share;
+use belay_model::summary::{Phase, Summary};
+use belay_runtime::{GroupStatus, ScopeStatus};
+use serde_json::json;
+
+pub(crate) async fn run(cx: &Cx, args: &Status) -> Result<Report, Failure> {
+    let belay = cx.open().await?;
+    let mut scopes = belay.status().await?;
+    if args.place.env.is_some() || args.place.service.is_some() {
+        let (service, env) = (args.place.service.as_deref(), args.place.env.as_deref());
+        scopes.retain(|status| {
+            service.is_none_or(|service| status.scope.service.as_str() == service)
+                && env.is_none_or(|env| status.scope.environment.as_str() == env)
+        });
+        if scopes.is_empty() {
+            // Nothing fits: this tells what there is, and what is near.
+            let scope = belay.find_scope(service, env).await?;
+            let message = format!("nothing is known of {scope}");
+            return Err(Failure::new(Exit::Usage, "E0304", message).next("belay status"));
+        }
+    }
+    let now = now_us();
+    let json =
+        json!({ "services": scopes.iter().map(json::status).collect::<serde_json::Value>() });
+    Ok(Report::new(text(&scopes, now), json))
+}
+
+fn text(scopes: &[ScopeStatus], now: i64) -> String {
+    if scopes.is_empty() {
+        return "nothing was deployed yet".to_owned();
+    }
+    let rows = scopes.iter().map(|status| row(status, now));
+    let mut text = table(
+        [
+            "SERVICE",
+            "ENVIRONMENT",
+            "SERVES",
+            "STANDING",
+            "SINCE",
+            "READY",
+            "TRAFFIC",
+            "OPEN",
+        ],
+        rows,
+    );
+    for status in scopes {
+        for line in notes(status, now) {
+            text += &format!("\n{}: {}", status.scope, printable(&line));
+        }
+    }
+    text
+}
+
+fn row(status: &ScopeStatus, now: i64) -> [String; 8] {
+    let serving = status.serving.as_ref();
+    let dash = || "-".to_owned();
+    let groups = match &status.target {
+        Some(Ok(target)) => target.groups.as_slice(),
+        _ => &[],
+    };
+    let carrying = || groups.iter().filter(|group| group.weight > 0);
+    let shares: Vec<_> = carrying()
+        .map(|group| format!("{} {}", name(group), share(group.weight)))
+        .collect();
+    let ready = groups
+        .iter()
+        .filter(|group| group.weight > 0 || group.removed_at_ms.is_none());
+    let ready: Vec<_> = ready
+        .map(|group| format!("{}/{}", group.ready, group.instances))
+        .collect();
+    let or_dash = |list: Vec<String>| {
+        if list.is_empty() {
+            dash()
+        } else {
+            list.join(", ")
+        }
+    };
+    [
+        status.scope.service.to_string(),
+        status.scope.environment.to_string(),
+        serving.map_or_else(
+            || "nothing".to_owned(),
+            |serving| format!("release {}", serving.release),
+        ),
+        serving.map_or_else(dash, |serving| serving.standing.to_string()),
+        serving.map_or_else(dash, |serving| ago(serving.since_us, now)),
+        or_dash(ready),
+        or_dash(shares),
+        status
+            .open
+            .first()
+            .map_or_else(dash, |open| going_on(open, now)),
+    ]
+}
+
+fn name(group: &GroupStatus) -> String {
+    group.release.map_or_else(
+        || group.group.clone(),
+        |release| format!("release {release}"),
+    )
+}
+
+/// `dep_1 running, step 2/6 (12.3 s)`.
+fn going_on(open: &Summary, now: i64) -> String {
+    let step = open.step.map_or_else(String::new, |step| {
+        format!(", step {}/{}", step.index + 1, open.steps)
+    });
+    let since = length(now - open.created_us);
+    format!("{} {}{step} ({since})", open.id, open.phase)
+}
+
+fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
+    let mut notes = Vec::new();
+    match &status.target {
+        Some(Ok(target)) => {
+            notes.extend(
+                target
+                    .listen
+                    .iter()
+                    .map(|listen| format!("listens on {listen}")),
+            );
+            for group in &target.groups {
+                if let Some(why) = &group.unhealthy {
+                    notes.push(format!("{} is not healthy: {why}", group.group));
+                }
+                if let Some(at_ms) = group.removed_at_ms {
+                    let at = moment(at_ms.saturating_mul(1000));
+                    notes.push(format!(
+                        "{} ({}) is kept warm until {at}",
+                        group.group,
+                        name(group)
+                    ));
+                }
+            }
+        }
+        Some(Err(why)) => notes.push(format!("the target could not be observed: {why}")),
+        None => {}
+    }
+    for open in &status.open {
+        if let Some(title) = &open.step_title {
+            notes.push(format!("{}: {title}", open.id));
+        }
+        if open.phase == Phase::NeedsOperator {
+            let why = open.stuck.as_deref().unwrap_or("it cannot go on");
+            notes.push(format!("{} waits for a person: {why}", open.id));
+            notes.push(format!("-> belay watch {} tells what can be done", open.id));
+        }
+    }
+    if let Some(last) = status.last.as_ref().filter(|_| status.open.is_empty())
+        && let Some(cause) = &last.cause
+    {
+        let when = ago(last.ended_us.unwrap_or(last.created_us), now);
+        notes.push(format!("{} went back {when}: {cause}", last.id));
+    }
+    notes
+}

@@ -1,0 +1,45 @@
+//! Every code that the command line gives has a page, and the page says the three things it has to.
+
+use std::path::Path;
+
+const CODES: [&str; 11] = [
+    "E0300", "E0301", "E0302", "E0303", "E0304", "E0305", "E0306", "E0310", "E0311", "E0312",
+    "E0313",
+];
+
+fn docs() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+}
+
+#[test]
+fn every_code_has_a_page() {
+    for code in CODES {
+        let path = docs().join("errors").join(format!("{code}.md"));
+        let page = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(page.starts_with(&format!("# {code}: ")), "{code}");
+        for part in [
+            "**What happened.**",
+            "**What state the world is in.**",
+            "**What to do.**",
+        ] {
+            assert!(page.contains(part), "{code} lacks {part}");
+        }
+    }
+}
+
+#[test]
+fn every_code_in_the_source_is_listed_here() {
+    let mut waiting = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            let files = std::fs::read_dir(&path).expect("a directory");
+            waiting.extend(files.map(|file| file.expect("a file").path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("text");
+        for (at, _) in text.match_indices("E03") {
+            let code = &text[at..at + 5];
+            assert!(CODES.contains(&code), "{}: {code}", path.display());
+        }
+    }
+}
