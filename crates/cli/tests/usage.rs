@@ -14,12 +14,12 @@ environments:
   staging:
     target:
       process:
-        command: ./app
+        run: ./app
         listen: 127.0.0.1:18080
   production:
     target:
       process:
-        command: ./app
+        run: ./app
         listen: 127.0.0.1:18081
 ";
 
