@@ -231,14 +231,76 @@ impl Course {
             None => return Ok(()),
         };
         let state = self.observe().await.ok();
-        self.journal.push(Event::Finished {
+        let finished = Event::Finished {
             step: id,
             attempt,
             finish,
             state,
             times,
-        });
-        conclude::after_step(&mut self.journal, &self.ports, id).await
+        };
+        self.finish(id, &effect, finished).await
+    }
+
+    /// Journals the end of an attempt, what it means for the environment, and what someone else did meanwhile.
+    async fn finish(
+        &mut self,
+        id: StepId,
+        effect: &Effect,
+        finished: Event,
+    ) -> Result<(), StoreError> {
+        let foreign = self.foreign(effect, &finished);
+        self.journal.push(finished);
+        conclude::after_step(&mut self.journal, &self.ports, id).await?;
+        if !foreign.is_empty() && !self.state().goes_back() {
+            // I10: forward, what someone else changed is theirs to judge; a retry goes on with it as it is.
+            let why = format!(
+                "someone else changed the target while Belay worked on it: {}; `retry` goes on with it as it is",
+                foreign.join("; ")
+            );
+            self.journal.push(Event::Parked { step: None, why });
+        }
+        Ok(())
+    }
+
+    /// Differences between what is there and what it should be after this attempt, without what the step itself
+    /// touches where it is not known to be done.
+    fn foreign(&self, effect: &Effect, finished: &Event) -> Vec<String> {
+        let (
+            Event::Finished {
+                finish,
+                state: Some(now),
+                ..
+            },
+            Ok(driver),
+        ) = (finished, self.driver())
+        else {
+            return Vec::new();
+        };
+        let before = &self.state().left;
+        let after = driver.after(&self.target(), before, effect);
+        let touched: Vec<String> = driver
+            .diff(&after, before)
+            .0
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect();
+        let expected = if *finish == Finish::Done {
+            &after
+        } else {
+            before
+        };
+        let foreign = driver.diff(expected, now);
+        let foreign = foreign
+            .must()
+            .filter(|entry| *finish == Finish::Done || !touched.contains(&entry.key));
+        foreign
+            .map(|entry| {
+                format!(
+                    "{}: expected {}, found {}",
+                    entry.key, entry.want, entry.have
+                )
+            })
+            .collect()
     }
 
     /// Applies and follows; none: it was cut off because someone asked to go back.
@@ -367,14 +429,14 @@ impl Course {
             Ok((finish, state)) => (finish, Some(state)),
             Err(failure) => (Finish::Failed(failure), None),
         };
-        self.journal.push(Event::Finished {
+        let finished = Event::Finished {
             step: id,
             attempt,
             finish,
             state,
             times: BTreeMap::new(),
-        });
-        conclude::after_step(&mut self.journal, &self.ports, id).await
+        };
+        self.finish(id, &effect, finished).await
     }
 
     async fn look_after_loss(

@@ -317,7 +317,13 @@ async fn i10_forward_a_foreign_change_waits_for_a_person() {
     first.abort();
     scene.work().await;
     let summary = scene.summary(&id).await;
-    assert_eq!(summary.phase, Phase::NeedsOperator, "{summary:#?}");
+    let kinds: Vec<String> = scene
+        .store
+        .journal(&id)
+        .iter()
+        .map(|e| format!("{:?}", e.event).chars().take(90).collect())
+        .collect();
+    assert_eq!(summary.phase, Phase::NeedsOperator, "{kinds:#?}");
     assert_eq!(scene.world.weights(), stranger, "nothing was overwritten");
 }
 

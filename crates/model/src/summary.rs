@@ -208,7 +208,11 @@ impl Summary {
                 }
                 if self.phase == Phase::NeedsOperator {
                     // Answered: it goes on, or says anew what it waits for.
-                    self.phase = if self.plan_number == 0 { Phase::Running } else { Phase::RollingBack };
+                    self.phase = if self.plan_number == 0 {
+                        Phase::Running
+                    } else {
+                        Phase::RollingBack
+                    };
                     self.stuck = None;
                 }
             }

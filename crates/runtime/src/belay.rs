@@ -1,9 +1,19 @@
 //! One store opened, with everything put together around it.
 
 use crate::Error;
-use belay_engine::ports::{Ports, Store};
+use crate::artifacts::StoredArtifacts;
+use crate::clock::SystemClock;
+use crate::counters::ProxyCounters;
+use crate::launch::{Launcher, make_directory};
+use crate::secrets::SealedSecrets;
+use belay_driver::Driver;
+use belay_engine::ports::{Drivers, Ports, Store};
+use belay_sources::Sources;
+use belay_store::{ArtifactOptions, Artifacts, BlobError, Blobs, SqliteStore};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// What the command line knows.
 #[derive(Clone, Debug)]
@@ -20,34 +30,166 @@ pub struct Options {
 
 /// One store opened. Cheap to clone.
 #[derive(Clone)]
-pub struct Belay {}
+pub struct Belay(Arc<Inner>);
+
+struct Inner {
+    dir: PathBuf,
+    actor: String,
+    store: Arc<SqliteStore>,
+    sealed: Arc<Sealed>,
+    artifacts: Artifacts,
+    launcher: Launcher,
+    ports: Ports,
+}
 
 impl Belay {
     /// Opens the store, making it when there is none.
     ///
     /// # Errors
     /// The directory or the store cannot be used.
-    pub async fn open(_options: Options) -> Result<Self, Error> {
-        unimplemented!()
+    pub async fn open(options: Options) -> Result<Self, Error> {
+        let io = |source| Error::Io {
+            what: format!("use the directory {}", options.dir.display()),
+            source,
+        };
+        make_directory(&options.dir).map_err(io)?;
+        // Detached processes have another working directory, and a path with links is not the same path twice.
+        let dir = std::fs::canonicalize(&options.dir).map_err(io)?;
+        let exe = std::path::absolute(&options.exe).map_err(io)?;
+        let store = Arc::new(SqliteStore::open(&dir, belay_store::Options::default()).await?);
+        let artifacts = Artifacts::open(&dir, ArtifactOptions::default());
+        let artifacts = artifacts.map_err(|error| Error::Io {
+            what: format!("use the artifacts of {}", dir.display()),
+            source: std::io::Error::other(error),
+        })?;
+        let sealed = Arc::new(Sealed {
+            store: store.clone(),
+            key: options.key.clone(),
+            blobs: OnceCell::new(),
+        });
+        let launcher = Launcher::new(dir.clone(), exe, options.key);
+        let clock = Arc::new(SystemClock);
+        let stored = Arc::new(StoredArtifacts(artifacts.clone()));
+        let verifier = Sources {
+            clock: clock.clone(),
+            counters: Arc::new(ProxyCounters::new(launcher.client())),
+            artifacts: stored.clone(),
+        };
+        let ports = Ports {
+            store: store.clone(),
+            clock,
+            verifier: Arc::new(verifier),
+            secrets: Arc::new(SealedSecrets(sealed.clone())),
+            drivers: Arc::new(Registry::new(&launcher, stored)),
+        };
+        Ok(Self(Arc::new(Inner {
+            dir,
+            actor: options.actor,
+            store,
+            sealed,
+            artifacts,
+            launcher,
+            ports,
+        })))
     }
 
-    /// The store's directory.
+    /// The store's directory, absolute.
     pub fn dir(&self) -> &Path {
-        unimplemented!()
+        &self.0.dir
     }
 
     /// Who asks.
     pub fn actor(&self) -> &str {
-        unimplemented!()
+        &self.0.actor
     }
 
     /// The durable places.
     pub fn store(&self) -> Arc<dyn Store> {
-        unimplemented!()
+        self.0.store.clone()
+    }
+
+    /// The same as its own type, for what only SQLite offers (integrity checks, retention).
+    pub fn sqlite(&self) -> &SqliteStore {
+        &self.0.store
+    }
+
+    /// What releases run.
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.0.artifacts
     }
 
     /// What the engine needs.
     pub fn ports(&self) -> Ports {
-        unimplemented!()
+        self.0.ports.clone()
+    }
+
+    /// Closes the store's files. Nothing of this value can be used afterwards.
+    pub async fn close(&self) {
+        self.0.store.close().await;
+    }
+
+    pub(crate) fn launcher(&self) -> &Launcher {
+        &self.0.launcher
+    }
+
+    pub(crate) fn now_us(&self) -> i64 {
+        self.0.ports.clock.now_us()
+    }
+
+    pub(crate) fn driver(&self, name: &str) -> Result<Arc<dyn Driver>, Error> {
+        let driver = self.0.ports.drivers.driver(name);
+        driver.ok_or_else(|| Error::NoDriver(name.to_owned()))
+    }
+
+    pub(crate) async fn blobs(&self) -> Result<&Blobs, Error> {
+        self.0.sealed.blobs().await.map_err(Error::Key)
+    }
+}
+
+impl std::fmt::Debug for Belay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Belay").field("dir", &self.0.dir).finish()
+    }
+}
+
+/// Sealed blobs, opened when the first secret is needed: who has none needs no key.
+pub(crate) struct Sealed {
+    store: Arc<SqliteStore>,
+    key: Option<String>,
+    blobs: OnceCell<Blobs>,
+}
+
+impl Sealed {
+    pub(crate) async fn blobs(&self) -> Result<&Blobs, BlobError> {
+        let open = || self.store.blobs(self.key.as_deref());
+        self.blobs.get_or_try_init(open).await
+    }
+}
+
+/// The drivers of this build.
+struct Registry(BTreeMap<&'static str, Arc<dyn Driver>>);
+
+impl Registry {
+    #[cfg_attr(not(feature = "process"), allow(unused_variables, unused_mut))]
+    fn new(launcher: &Launcher, artifacts: Arc<StoredArtifacts>) -> Self {
+        let mut drivers: BTreeMap<&'static str, Arc<dyn Driver>> = BTreeMap::new();
+        #[cfg(feature = "process")]
+        {
+            let options = belay_driver_process::Options {
+                root: launcher.instances(),
+                exe: launcher.exe().to_owned(),
+                key_file: launcher.key_file(),
+            };
+            let router = Arc::new(crate::router::ProxyRouter::new(launcher.clone()));
+            let driver = belay_driver_process::Process::new(options, router, artifacts);
+            drivers.insert("process", Arc::new(driver));
+        }
+        Self(drivers)
+    }
+}
+
+impl Drivers for Registry {
+    fn driver(&self, name: &str) -> Option<Arc<dyn Driver>> {
+        self.0.get(name).cloned()
     }
 }

@@ -1,9 +1,18 @@
 //! Putting a release out: from a configuration to a deployment in the journal.
 
 use crate::config::Loaded;
-use crate::{Accepted, Belay, DeployPlan, Error};
+use crate::prepare::Prepared;
+use crate::{Accepted, Belay, Error};
+use belay_engine::ports::StoreError;
+use belay_model::environment::{Event as InEnvironment, Standing, View};
+use belay_model::event::Event;
+use belay_model::id::{DeploymentId, Scope};
+use belay_model::summary::Summary;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Most deployments that may be open in a scope (I11).
+const OPEN: usize = 20;
 
 /// A request to put a release out.
 #[derive(Clone, Debug)]
@@ -30,15 +39,89 @@ impl Belay {
     /// # Errors
     /// The configuration, a secret or the artifact is wrong; the content is quarantined; too many are open. Nothing
     /// was changed then, but for the artifact and the release's number.
-    pub async fn deploy(&self, _request: &DeployRequest) -> Result<Accepted, Error> {
-        unimplemented!()
+    pub async fn deploy(&self, request: &DeployRequest) -> Result<Accepted, Error> {
+        let prepared = self.prepare(request, true).await?;
+        let Prepared { record, inputs, .. } = prepared;
+        let scope = inputs.scope.clone();
+        let view = self.view(&scope).await?;
+        let open = self.open_in(&scope).await?;
+        if let Some(error) = quarantine(&view, &record) {
+            return Err(error);
+        }
+        let serves = view
+            .serving()
+            .is_some_and(|known| known.record.hash() == record.hash());
+        if let (true, true, Some(deployment)) = (serves, open.is_empty(), view.serving_since()) {
+            return Ok(Accepted::NothingToDo {
+                release: record.release,
+                deployment: deployment.clone(),
+            });
+        }
+        let release = record.release;
+        let recorded = InEnvironment::Recorded {
+            record: Box::new(record),
+        };
+        let id = self.new_id();
+        self.create(&id, Event::Created(Box::new(inputs)), vec![recorded])
+            .await?;
+        Ok(Accepted::New {
+            id,
+            release: Some(release),
+            behind: open.into_iter().map(|summary| summary.id).collect(),
+        })
     }
 
-    /// What [`Belay::deploy`] would do. Changes nothing.
-    ///
-    /// # Errors
-    /// As [`Belay::deploy`]; a quarantine is told in the plan.
-    pub async fn plan(&self, _request: &DeployRequest) -> Result<DeployPlan, Error> {
-        unimplemented!()
+    /// Writes a deployment down with what belongs to it.
+    pub(crate) async fn create(
+        &self,
+        id: &DeploymentId,
+        created: Event,
+        environment: Vec<InEnvironment>,
+    ) -> Result<(), Error> {
+        let now_us = self.now_us();
+        let environment = environment.into_iter().map(|event| (now_us, event));
+        let stored = self
+            .store()
+            .create(id, now_us, created, environment.collect(), OPEN)
+            .await;
+        stored.map_err(|error| match error {
+            StoreError::TooLarge(why) => Error::TooMany(why),
+            error => Error::Store(error),
+        })
     }
+
+    /// An id that sorts by time.
+    pub(crate) fn new_id(&self) -> DeploymentId {
+        let now_us = u64::try_from(self.now_us()).unwrap_or(0);
+        let nanos = u32::try_from(now_us % 1_000_000 * 1000).unwrap_or(0);
+        let at = uuid::Timestamp::from_unix(uuid::NoContext, now_us / 1_000_000, nanos);
+        DeploymentId::new(format!("dep_{}", uuid::Uuid::new_v7(at).simple()))
+    }
+
+    pub(crate) async fn view(&self, scope: &Scope) -> Result<View, Error> {
+        Ok(View::of(&self.store().environment(scope, 0).await?))
+    }
+
+    /// Open deployments of a scope, in the order in which they run.
+    pub(crate) async fn open_in(&self, scope: &Scope) -> Result<Vec<Summary>, Error> {
+        let mut open = self.store().open().await?;
+        open.retain(|summary| summary.scope == *scope);
+        Ok(open)
+    }
+}
+
+/// The refusal of quarantined content.
+pub(crate) fn quarantine(view: &View, record: &belay_model::release::Record) -> Option<Error> {
+    let known = view.records.get(&record.hash())?;
+    if known.standing != Standing::Quarantined {
+        return None;
+    }
+    let why = known.reason.clone();
+    Some(Error::Quarantined {
+        scope: record.scope.clone(),
+        release: record.release,
+        since_us: known.since_us,
+        by: known.deployment.clone(),
+        why: why.unwrap_or_else(|| "it was rolled back".to_owned()),
+    })
 }

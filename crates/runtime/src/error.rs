@@ -5,6 +5,7 @@ use crate::config::Diagnostic;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
 use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
+use belay_store::BlobError;
 use std::path::PathBuf;
 
 /// What kind of failure it is, for the exit code.
@@ -38,12 +39,12 @@ pub enum Error {
         nearest: Option<String>,
     },
     /// `E0203`: a secret has no value.
-    #[error("read the secret {name} from `{source_name}`: {why}")]
+    #[error("read the secret {name} from `{reference}`: {why}")]
     Secret {
         /// The secret.
         name: String,
         /// The reference.
-        source_name: String,
+        reference: String,
         /// Why not.
         why: String,
     },
@@ -70,7 +71,7 @@ pub enum Error {
         why: String,
     },
     /// `E0206`: there is nothing good to go back to.
-    #[error("roll {scope} back: no release was ever good here but the one that runs")]
+    #[error("roll {scope} back: {}", nothing_good(*to))]
     NothingGood {
         /// Where.
         scope: Scope,
@@ -80,12 +81,12 @@ pub enum Error {
         skipped: Vec<Skipped>,
     },
     /// `E0207`: the goal cannot be built again.
-    #[error("restore release {release}: {}", lines.join("; "))]
+    #[error("restore {goal}: {}", lines.join("; "))]
     NotRestorable {
-        /// Which.
-        release: ReleaseNumber,
-        /// What it runs.
-        artifact: ArtifactDigest,
+        /// What, in words: `release 1`.
+        goal: String,
+        /// What it runs, if it is a release.
+        artifact: Option<ArtifactDigest>,
         /// What is missing.
         lines: Vec<String>,
     },
@@ -143,7 +144,7 @@ pub enum Error {
     NoDriver(String),
     /// `E0215`: the store cannot be used.
     #[error("use the store")]
-    Store(#[source] StoreError),
+    Store(#[from] StoreError),
     /// `E0216`: a process of Belay's own did not start.
     #[error("start the {what}: {why}")]
     Launch {
@@ -168,6 +169,26 @@ pub enum Error {
         /// Which.
         release: ReleaseNumber,
     },
+    /// `E0219`: the key of sealed values cannot be used.
+    #[error("use the key of the store's secrets")]
+    Key(#[source] BlobError),
+    /// `E0220`: a deployment is open, and going back from it leads elsewhere.
+    #[error("go to release {to}: {open} is open, and going back from it leads to {leads_to}")]
+    Open {
+        /// What was asked for.
+        to: ReleaseNumber,
+        /// The open deployment.
+        open: DeploymentId,
+        /// Where a signal to it leads.
+        leads_to: String,
+    },
+}
+
+fn nothing_good(to: Option<ReleaseNumber>) -> String {
+    match to {
+        Some(to) => format!("release {to} is no release to go back to"),
+        None => "no other release was ever good here".to_owned(),
+    }
 }
 
 impl Error {
@@ -192,16 +213,117 @@ impl Error {
             Self::Launch { .. } => "E0216",
             Self::Io { .. } => "E0217",
             Self::NotQuarantined { .. } => "E0218",
+            Self::Key(_) => "E0219",
+            Self::Open { .. } => "E0220",
         }
     }
 
     /// What kind of failure it is.
     pub fn exit(&self) -> Exit {
-        unimplemented!()
+        match self {
+            Self::Configuration(_)
+            | Self::NoEnvironment { .. }
+            | Self::Secret { .. }
+            | Self::Artifact { .. }
+            | Self::NotFound { .. }
+            | Self::Ambiguous { .. }
+            | Self::NoDriver(_) => Exit::Usage,
+            Self::Quarantined { .. }
+            | Self::NothingGood { .. }
+            | Self::NotRestorable { .. }
+            | Self::NoUndo { .. }
+            | Self::NotAsked { .. }
+            | Self::TooMany(_)
+            | Self::NotQuarantined { .. }
+            | Self::Open { .. } => Exit::Blocked,
+            Self::Target { .. }
+            | Self::Store(_)
+            | Self::Launch { .. }
+            | Self::Io { .. }
+            | Self::Key(_) => Exit::Failed,
+        }
     }
 
-    /// What to do next, one line each: commands first.
+    /// What to do next, one line each.
     pub fn next(&self) -> Vec<String> {
-        unimplemented!()
+        let did_you_mean = |nearest: &Option<String>, known: &[String]| match nearest {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None if known.is_empty() => "nothing was deployed yet: `belay deploy`".to_owned(),
+            None => format!("known: {}", known.join(", ")),
+        };
+        let line = match self {
+            Self::Configuration(_) => {
+                "correct the file; `belay validate` checks it again".to_owned()
+            }
+            Self::NoEnvironment { nearest, known, .. } | Self::NotFound { nearest, known, .. } => {
+                did_you_mean(nearest, known)
+            }
+            Self::Secret { reference, .. } => match reference.strip_prefix("env:") {
+                Some(name) => format!("set the variable: `{name}=... belay deploy`"),
+                None => "make the file readable for whoever deploys".to_owned(),
+            },
+            Self::Artifact { .. } => {
+                "build it, or name another one with `--artifact PATH`".to_owned()
+            }
+            Self::Quarantined { scope, release, .. } => format!(
+                "deploy something else; or lift it: `belay release lift {}/{release} --env {} --reason TEXT`",
+                scope.service, scope.environment
+            ),
+            Self::NothingGood { to: Some(_), .. } => {
+                "leave `--to` out, or name a good one: `belay releases`".to_owned()
+            }
+            Self::NothingGood { to: None, .. } => {
+                "deploy a release that works; a quarantined one after `belay release lift`"
+                    .to_owned()
+            }
+            Self::NotRestorable { .. } => {
+                "deploy that release again from its source, or go to another one with `--to`"
+                    .to_owned()
+            }
+            Self::NoUndo {
+                instead: Some(last),
+                ..
+            } => format!("the last one is {last}: `belay rollback --undo {last}`"),
+            Self::NoUndo { instead: None, .. } => {
+                "name a release instead: `belay rollback --to RELEASE`".to_owned()
+            }
+            Self::Ambiguous { candidates, .. } => format!("one of: {}", candidates.join(", ")),
+            Self::NotAsked { id, .. } => {
+                format!("see how it stands: `belay status`, `belay watch {id}`")
+            }
+            Self::TooMany(_) => "wait for them, or end them: `belay status`".to_owned(),
+            Self::Target { .. } => {
+                "see that the place is there and can be reached, then try again".to_owned()
+            }
+            Self::NoDriver(_) => "use a build with that driver".to_owned(),
+            Self::Store(error) => store_next(error).to_owned(),
+            Self::Launch { log: Some(log), .. } => format!("see {}", log.display()),
+            Self::Launch { log: None, .. } | Self::Io { .. } => {
+                "see that the disk has room and that you own the directory".to_owned()
+            }
+            Self::NotQuarantined { .. } => "see what is quarantined: `belay releases`".to_owned(),
+            Self::Key(_) => {
+                "restore the key file, or set BELAY_KEY to the key this store was made with"
+                    .to_owned()
+            }
+            Self::Open { open, .. } => {
+                format!("leave `--to` out, or wait for it: `belay watch {open}`")
+            }
+        };
+        vec![line]
+    }
+}
+
+fn store_next(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unwritable(_) => {
+            "free some space or make the directory writable, then try again"
+        }
+        StoreError::Damaged(_) => "stop, copy the directory away, and restore the last backup",
+        StoreError::Newer(_) => "use the newer belay",
+        StoreError::Moved(_)
+        | StoreError::Fenced(_)
+        | StoreError::Missing(_)
+        | StoreError::TooLarge(_) => "see how things stand: `belay status`",
     }
 }

@@ -1,9 +1,16 @@
 //! Watching a deployment.
 
 use crate::{Belay, Error};
-use belay_model::event::Entry;
+use belay_engine::ports::Store;
+use belay_model::event::{Entry, Event};
 use belay_model::id::DeploymentId;
 use belay_model::summary::Summary;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How often lines of progress are asked for: adding one wakes nobody.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// A line of progress.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,21 +33,75 @@ pub struct Update {
 }
 
 /// Watches one deployment; dropping it only stops watching.
-pub struct Follow {}
+pub struct Follow {
+    store: Arc<dyn Store>,
+    id: DeploymentId,
+    entries: u64,
+    lines: i64,
+    rests: bool,
+}
 
 impl Follow {
     /// Waits for news; absent: the deployment ended, or waits for a person, and everything was told.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// There is no such deployment, or the store cannot be read.
     pub async fn next(&mut self) -> Result<Option<Update>, Error> {
-        unimplemented!()
+        loop {
+            let generation = self.store.generation();
+            let rested = self.rests;
+            if let Some(update) = self.news().await? {
+                return Ok(Some(update));
+            }
+            if rested {
+                return Ok(None);
+            }
+            // Over or changed: the next turn tells.
+            let _ = timeout(PROGRESS_EVERY, self.store.changed(generation)).await;
+        }
+    }
+
+    async fn news(&mut self) -> Result<Option<Update>, Error> {
+        let entries = self.store.events(&self.id, self.entries).await?;
+        let lines = self.store.progress_of(&self.id, self.lines).await?;
+        if entries.is_empty() && lines.is_empty() {
+            return Ok(None);
+        }
+        for entry in &entries {
+            self.entries = entry.seq;
+            match entry.event {
+                Event::Parked { .. } | Event::Ended { .. } => self.rests = true,
+                // Taking it over moves nothing.
+                Event::Claimed { .. } => {}
+                _ => self.rests = false,
+            }
+        }
+        if let Some((position, _, _)) = lines.last() {
+            self.lines = *position;
+        }
+        let summary = self.store.summary(&self.id).await?;
+        let summary = summary.ok_or_else(|| crate::scope::no_deployment(self.id.as_str()))?;
+        let lines = lines
+            .into_iter()
+            .map(|(_, at_us, text)| Line { at_us, text })
+            .collect();
+        Ok(Some(Update {
+            summary,
+            entries,
+            lines,
+        }))
     }
 }
 
 impl Belay {
     /// Watches a deployment from its beginning.
-    pub fn follow(&self, _id: &DeploymentId) -> Follow {
-        unimplemented!()
+    pub fn follow(&self, id: &DeploymentId) -> Follow {
+        Follow {
+            store: self.store(),
+            id: id.clone(),
+            entries: 0,
+            lines: 0,
+            rests: false,
+        }
     }
 }

@@ -2,38 +2,55 @@
 //!
 //! [`Belay`] is one store opened: it puts the ports together and offers what people ask for as methods. Each comes
 //! back at once, with what was written down; a worker ([`run_worker`], started by [`Belay::ensure_worker`]) does it, and
-//! [`Belay::follow`] watches. Nothing here prints, asks or reads the process's environment.
+//! [`Belay::follow`] watches. Nothing here prints, asks, or decides what a deployment does next: that is the engine.
+//!
+//! The executable that [`Options::exe`] names is started as `EXE worker --detached --dir DIR` ([`detach`] and
+//! [`run_worker`]), `EXE proxy run --dir DIR` and `EXE supervise DIR` ([`supervise`]).
 #![warn(missing_docs)]
 
 #[allow(missing_docs)]
 pub mod config;
 
 mod accepted;
+mod artifacts;
 mod belay;
 mod clock;
+mod counters;
 mod deploy;
 mod error;
 mod follow;
+mod host;
 mod launch;
+mod lock;
 mod operations;
 mod plan;
+mod prepare;
+mod preview;
 mod readiness;
 mod rollback;
+#[cfg(feature = "process")]
 mod router;
 mod scope;
+mod secrets;
 mod status;
+mod way;
 mod worker;
 
 pub use accepted::Accepted;
 pub use belay_driver::Restorability;
 pub use belay_driver_process::supervisor::main as supervise;
 pub use belay::{Belay, Options};
+pub use belay_driver::Restorability;
+pub use belay_driver_process::supervisor::main as supervise;
+pub use belay_engine::goal::Skipped;
 pub use deploy::DeployRequest;
 pub use error::{Error, Exit};
 pub use follow::{Follow, Line, Update};
+pub use launch::detach;
 pub use operations::{InstanceLog, Lifted, ReleaseInfo};
 pub use plan::{DeployPlan, PlannedStep};
+pub use preview::RollbackPreview;
 pub use readiness::Readiness;
-pub use rollback::{RollbackPreview, RollbackRequest};
+pub use rollback::RollbackRequest;
 pub use status::{GroupStatus, ScopeStatus, Serving, TargetStatus};
 pub use worker::{Left, run_worker};

@@ -1,13 +1,14 @@
 //! What people ask of deployments, releases and instances, other than going forward and back.
 
 use crate::{Belay, Error};
-use belay_model::environment::{Known, Standing};
-use belay_model::event::Ask;
+use belay_engine::ports::{Batch, Writer};
+use belay_model::environment::{Event as InEnvironment, Known, Standing};
+use belay_model::event::{Ask, Event};
 use belay_model::id::{
     DeploymentId, EnvironmentName, RecordHash, ReleaseNumber, Scope, ServiceName,
 };
 use belay_model::release::Release;
-use belay_model::summary::Summary;
+use belay_model::summary::{Phase, Summary};
 use std::path::PathBuf;
 
 /// A release and what it is where.
@@ -48,14 +49,45 @@ impl Belay {
     ///
     /// # Errors
     /// There is no such deployment, it has ended, or it does not wait for that (`retry`, `skip`, `abandon` answer one
-    /// that is parked).
+    /// that waits for a person).
     pub async fn signal(
         &self,
-        _id: &DeploymentId,
-        _ask: Ask,
-        _reason: Option<String>,
+        id: &DeploymentId,
+        ask: Ask,
+        reason: Option<String>,
     ) -> Result<Summary, Error> {
-        unimplemented!()
+        let summary = self.store().summary(id).await?;
+        let summary = summary.ok_or_else(|| crate::scope::no_deployment(id.as_str()))?;
+        if let Some(why) = objection(&summary, &ask) {
+            return Err(Error::NotAsked {
+                id: id.clone(),
+                ask: word(&ask),
+                why: why.to_owned(),
+            });
+        }
+        self.append_signal(id, ask, reason).await?;
+        Ok(summary)
+    }
+
+    pub(crate) async fn append_signal(
+        &self,
+        id: &DeploymentId,
+        ask: Ask,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let signal = Event::Signal {
+            actor: self.actor().to_owned(),
+            ask,
+            reason,
+        };
+        let batch = Batch {
+            deployment: id.clone(),
+            writer: Writer::Anyone,
+            events: vec![(self.now_us(), signal)],
+            environment: Vec::new(),
+        };
+        self.store().append(batch).await?;
+        Ok(())
     }
 
     /// Lifts the quarantine of a release, in one environment or wherever it is quarantined.
@@ -64,39 +96,144 @@ impl Belay {
     /// No record of it is quarantined there.
     pub async fn lift(
         &self,
-        _service: &ServiceName,
-        _environment: Option<&EnvironmentName>,
-        _release: ReleaseNumber,
-        _reason: String,
+        service: &ServiceName,
+        environment: Option<&EnvironmentName>,
+        release: ReleaseNumber,
+        reason: String,
     ) -> Result<Vec<Lifted>, Error> {
-        unimplemented!()
+        let mut lifted = Vec::new();
+        for scope in self.store().scopes().await? {
+            let is_meant = scope.service == *service
+                && environment.is_none_or(|environment| scope.environment == *environment);
+            if !is_meant {
+                continue;
+            }
+            let view = self.view(&scope).await?;
+            let known = view.of_release(release).into_iter();
+            for known in known.filter(|known| known.standing == Standing::Quarantined) {
+                let one = self.lift_one(&scope, known, &reason).await?;
+                lifted.push(one);
+            }
+        }
+        if lifted.is_empty() {
+            return Err(Error::NotQuarantined { release });
+        }
+        Ok(lifted)
+    }
+
+    async fn lift_one(&self, scope: &Scope, known: &Known, reason: &str) -> Result<Lifted, Error> {
+        let standing = match known.good_at_us {
+            Some(_) => Standing::Good,
+            None => Standing::Candidate,
+        };
+        let record = known.record.hash();
+        let event = InEnvironment::Stands {
+            record: record.clone(),
+            standing,
+            deployment: None,
+            actor: Some(self.actor().to_owned()),
+            reason: Some(reason.to_owned()),
+        };
+        let events = vec![(self.now_us(), event)];
+        self.store().append_environment(scope, events).await?;
+        Ok(Lifted {
+            scope: scope.clone(),
+            record,
+            standing,
+        })
     }
 
     /// Newest deployments first.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn history(&self, _scope: &Scope, _limit: usize) -> Result<Vec<Summary>, Error> {
-        unimplemented!()
+    pub async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, Error> {
+        Ok(self.store().history(scope, limit).await?)
     }
 
     /// Releases of a service, newest first.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn releases(&self, _service: &ServiceName) -> Result<Vec<ReleaseInfo>, Error> {
-        unimplemented!()
+    pub async fn releases(&self, service: &ServiceName) -> Result<Vec<ReleaseInfo>, Error> {
+        let mut views = Vec::new();
+        for scope in self.store().scopes().await? {
+            if scope.service == *service {
+                views.push((scope.environment.clone(), self.view(&scope).await?));
+            }
+        }
+        let releases = self.store().releases(service).await?;
+        let told = releases.into_iter().map(|release| {
+            let standings = views.iter().flat_map(|(environment, view)| {
+                let known = view.of_release(release.number).into_iter();
+                known.map(|known| (environment.clone(), known.clone()))
+            });
+            let serves = views.iter().filter(|(_, view)| {
+                let serving = view.serving();
+                serving.is_some_and(|known| known.record.release == release.number)
+            });
+            ReleaseInfo {
+                standings: standings.collect(),
+                serves: serves.map(|(environment, _)| environment.clone()).collect(),
+                release,
+            }
+        });
+        Ok(told.collect())
     }
 
-    /// Where instances write; all groups unless one is named.
+    /// Where instances write; all groups unless one is named. Those that were stopped lately are among them.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub async fn logs(
         &self,
-        _scope: &Scope,
-        _group: Option<&str>,
+        scope: &Scope,
+        group: Option<&str>,
     ) -> Result<Vec<InstanceLog>, Error> {
-        unimplemented!()
+        let root = self.launcher().instances();
+        let prefix = format!("{}.{}.", scope.service, scope.environment);
+        let entries = match std::fs::read_dir(&root) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| Error::Io {
+                what: format!("list {}", root.display()),
+                source,
+            })?,
+        };
+        let mut logs: Vec<_> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let (own, index) = name.strip_prefix(&prefix)?.rsplit_once('.')?;
+                let path = entry.path().join("output.log");
+                let is_meant = group.is_none_or(|group| group == own) && path.is_file();
+                is_meant.then(|| InstanceLog {
+                    group: own.to_owned(),
+                    instance: index.to_owned(),
+                    path,
+                })
+            })
+            .collect();
+        logs.sort_by(|a, b| (&a.group, &a.instance).cmp(&(&b.group, &b.instance)));
+        Ok(logs)
+    }
+}
+
+/// Why a deployment does not take a request.
+fn objection(summary: &Summary, ask: &Ask) -> Option<&'static str> {
+    match (summary.phase, ask) {
+        (Phase::Ended, _) => Some("it has ended"),
+        (Phase::NeedsOperator, _) => None,
+        (Phase::RollingBack, Ask::Abort) => Some("it goes back already"),
+        (_, Ask::Abort) => None,
+        (_, Ask::Retry | Ask::Skip | Ask::Abandon) => Some("it does not wait for a person"),
+    }
+}
+
+fn word(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Abort => "go back",
+        Ask::Retry => "retry",
+        Ask::Skip => "skip",
+        Ask::Abandon => "abandon",
     }
 }

@@ -1,7 +1,17 @@
 //! Plans as people see them before anything happens.
 
+use crate::prepare::Prepared;
+use crate::{Belay, DeployRequest, Error};
+use belay_driver::{Context, Driver, Progress};
+use belay_engine::{goal, planning};
 use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
-use belay_model::plan::{Plan, Wave};
+use belay_model::plan::{Action, Plan, Step, Wave};
+use belay_model::release::Target;
+use belay_model::state::State;
+use std::sync::Arc;
+
+/// How long an observation for a person may take, milliseconds.
+const DEADLINE_MS: u64 = 10_000;
 
 /// One step of a plan in words.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +30,22 @@ pub struct PlannedStep {
 
 impl PlannedStep {
     /// The steps of a plan, in order.
-    pub fn of(_plan: &Plan) -> Vec<Self> {
-        unimplemented!()
+    pub fn of(plan: &Plan) -> Vec<Self> {
+        plan.steps().map(Self::of_step).collect()
+    }
+
+    fn of_step(step: &Step) -> Self {
+        let effect = match &step.action {
+            Action::Effect(effect) => Some(effect),
+            Action::Verify { .. } => None,
+        };
+        Self {
+            title: step.title(),
+            wave: effect.map(|effect| effect.wave),
+            promotes: step.promotes,
+            bake: step.bake,
+            residue: effect.and_then(|effect| effect.residue.clone()),
+        }
     }
 }
 
@@ -38,7 +62,7 @@ pub struct DeployPlan {
     pub plan: Plan,
     /// Its steps in words.
     pub steps: Vec<PlannedStep>,
-    /// The way back in words: where to, and the steps from the end.
+    /// Where going back would lead, in words: `release 1 (as it was before)`.
     pub back_to: String,
     /// Steps of the way back once the release serves alone.
     pub back_steps: Vec<PlannedStep>,
@@ -48,4 +72,111 @@ pub struct DeployPlan {
     pub behind: Vec<DeploymentId>,
     /// It serves already: nothing would be done.
     pub nothing_to_do: bool,
+}
+
+impl Belay {
+    /// What [`Belay::deploy`] would do. Nothing is changed, but the artifact is taken in: its digest is that of the copy.
+    ///
+    /// # Errors
+    /// As [`Belay::deploy`]; a quarantine is told in the plan.
+    pub async fn plan(&self, request: &DeployRequest) -> Result<DeployPlan, Error> {
+        let prepared = self.prepare(request, false).await?;
+        let Prepared {
+            record,
+            inputs,
+            is_known,
+        } = prepared;
+        let scope = record.scope.clone();
+        let view = self.view(&scope).await?;
+        let open = self.open_in(&scope).await?;
+        let target = &record.target;
+        let driver = self.driver(&target.driver)?;
+        let from = self.observe(driver.as_ref(), target).await?;
+        let failed = |error: belay_driver::Error| wrong(target, &error);
+
+        let goal = goal::of_record(driver.as_ref(), &record);
+        let plan = planning::forward(driver.as_ref(), target, &from, &goal, &inputs);
+        let plan = plan.map_err(failed)?;
+        let there = at_the_end(driver.as_ref(), target, &from, &plan);
+        let baseline = goal::of_state(&view, &from);
+        let back = planning::back(driver.as_ref(), target, &there, &baseline, &inputs.checks);
+        let back = back.map_err(failed)?;
+
+        let mut remarks = Vec::new();
+        if let Some(error) = crate::deploy::quarantine(&view, &record) {
+            remarks.push(format!("this would be refused: failed to {error}"));
+        }
+        if inputs.checks.is_empty() {
+            remarks.push("no `verify:`: readiness is the only evidence".to_owned());
+        }
+        let behind: Vec<_> = open.into_iter().map(|summary| summary.id).collect();
+        if let Some(first) = behind.first() {
+            let count = behind.len();
+            remarks.push(format!(
+                "{count} open deployment(s) come first, beginning with {first}; the plan is made anew then"
+            ));
+        }
+        let serves = view
+            .serving()
+            .is_some_and(|known| known.record.hash() == record.hash());
+        Ok(DeployPlan {
+            scope,
+            release: is_known.then_some(record.release),
+            artifact: record.artifact.clone(),
+            steps: PlannedStep::of(&plan),
+            plan,
+            back_to: baseline.title,
+            back_steps: PlannedStep::of(&back),
+            remarks,
+            nothing_to_do: serves && behind.is_empty(),
+            behind,
+        })
+    }
+
+    /// What is there, for planning and for people.
+    pub(crate) async fn observe(
+        &self,
+        driver: &dyn Driver,
+        target: &Target,
+    ) -> Result<State, Error> {
+        let state = driver.observe(&looking(), target).await;
+        state.map_err(|error| wrong(target, &error))
+    }
+}
+
+/// What a target looks like when all effects of a plan are done.
+fn at_the_end(driver: &dyn Driver, target: &Target, from: &State, plan: &Plan) -> State {
+    let mut at = from.clone();
+    for step in plan.steps() {
+        if let Action::Effect(effect) = &step.action {
+            at = driver.after(target, &at, effect);
+        }
+    }
+    at
+}
+
+/// The context of calls that only look.
+pub(crate) fn looking() -> Context {
+    Context {
+        deployment: DeploymentId::new("none"),
+        step: None,
+        attempt: 0,
+        epoch: 0,
+        deadline_ms: DEADLINE_MS,
+        material: Arc::default(),
+        progress: Arc::new(Silent),
+    }
+}
+
+pub(crate) fn wrong(target: &Target, error: &belay_driver::Error) -> Error {
+    Error::Target {
+        target: target.name.clone(),
+        why: error.message.clone(),
+    }
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn line(&self, _: &str) {}
 }

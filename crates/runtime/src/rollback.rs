@@ -1,11 +1,20 @@
-//! Going back on request.
+//! Going back on request. What is open is told to go back; where nothing is, a new deployment leads to a record that was
+//! good (*return*) or to what was there before a deployment (*undo*). The goal is settled here, before anything changes.
 
-use crate::config::Loaded;
-use crate::{Accepted, Belay, Error, PlannedStep};
+use crate::plan::{looking, wrong};
+use crate::way::{Way, target_of};
+use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
-use belay_engine::goal::Skipped;
-use belay_model::environment::Standing;
+use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
+use belay_model::environment::{Event as InEnvironment, Standing};
+use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
+use belay_model::release::{Record, Target};
+use belay_model::state::Goal;
+use belay_model::summary::Phase;
+
+/// How many deployments are looked through for the one that made a record good.
+const HISTORY: usize = 1000;
 
 /// A request to go back.
 #[derive(Clone, Debug, Default)]
@@ -18,53 +27,7 @@ pub struct RollbackRequest {
     pub reason: Option<String>,
 }
 
-/// Where a rollback would lead, before anything changes.
-#[derive(Clone, Debug)]
-pub struct RollbackPreview {
-    /// Where.
-    pub scope: Scope,
-    /// What serves now and is left; absent: nothing serves.
-    pub leaves: Option<ReleaseNumber>,
-    /// The goal in words: `release 1`, `nothing (as before)`.
-    pub goal: String,
-    /// Its release; absent: what was there before is no release.
-    pub release: Option<ReleaseNumber>,
-    /// Its content.
-    pub record: Option<RecordHash>,
-    /// Its standing.
-    pub standing: Option<Standing>,
-    /// Since when it is good, Unix microseconds.
-    pub good_at_us: Option<i64>,
-    /// Candidates passed over, and why.
-    pub skipped: Vec<Skipped>,
-    /// The steps, in order.
-    pub steps: Vec<PlannedStep>,
-    /// Whether it can be reached right now.
-    pub restorability: Restorability,
-    /// Where today's configuration differs from the goal's record, one line each. The record counts.
-    pub drift: Vec<String>,
-    /// Secrets whose source has another value than the record's, one line each.
-    pub newer_secrets: Vec<String>,
-    /// A deployment is open: going back is a signal to it, and the goal is what was there before it.
-    pub signal_to: Option<DeploymentId>,
-    /// What else people should know.
-    pub remarks: Vec<String>,
-}
-
 impl Belay {
-    /// Where [`Belay::rollback`] would lead. Changes nothing. `today`: the configuration to compare with.
-    ///
-    /// # Errors
-    /// There is nothing to go back to, or it cannot be read.
-    pub async fn preview(
-        &self,
-        _scope: &Scope,
-        _request: &RollbackRequest,
-        _today: Option<&Loaded>,
-    ) -> Result<RollbackPreview, Error> {
-        unimplemented!()
-    }
-
     /// Goes back: a signal to what is open, else a new deployment. A worker does it.
     ///
     /// # Errors
@@ -72,9 +35,163 @@ impl Belay {
     /// changed then.
     pub async fn rollback(
         &self,
-        _scope: &Scope,
-        _request: &RollbackRequest,
+        scope: &Scope,
+        request: &RollbackRequest,
     ) -> Result<Accepted, Error> {
-        unimplemented!()
+        let way = self.way_back(scope, request).await?;
+        let (goal, kind, record, lifted) = match way {
+            Way::Signal { id, .. } => {
+                self.tell_to_go_back(scope, &id, request).await?;
+                return Ok(Accepted::Signal { id });
+            }
+            Way::Return { record, goal, .. } => {
+                let view = self.view(scope).await?;
+                let leaves = view.serving_since().cloned();
+                (goal, Kind::Return { leaves }, Some(record), None)
+            }
+            Way::Undo { goal, of, lifts } => {
+                let record = goal.record.as_ref();
+                let record = record.and_then(|hash| goal.records.get(hash)).cloned();
+                (goal, Kind::Undo { of }, record, lifts)
+            }
+        };
+        let target = target_of(&goal)?;
+        self.require_restorable(&target, &goal).await?;
+        let id = self.new_id();
+        let mut environment = Vec::new();
+        if let Some((record, standing)) = lifted {
+            environment.push(self.stands(&id, record, standing, "lifted", request));
+        }
+        if let Kind::Undo { of } = &kind {
+            let brought = self.inputs_of(of).await?;
+            // Undoing a deployment says the same of its release as going back from it would have said.
+            let blamed = brought.filter(|inputs| inputs.kind == Kind::Deploy);
+            if let Some(record) = blamed.and_then(|inputs| inputs.record) {
+                let hash = record.hash();
+                if Some(&hash) != goal.record.as_ref() {
+                    let standing = Standing::Quarantined;
+                    environment.push(self.stands(&id, hash, standing, "rolled it back", request));
+                }
+            }
+        }
+        let release = record.as_ref().map(|record| record.release);
+        let checks = match &record {
+            Some(record) => self.checks_of(scope, record).await?,
+            None => Vec::new(),
+        };
+        let is_undo = matches!(kind, Kind::Undo { .. });
+        let inputs = Inputs {
+            kind,
+            scope: scope.clone(),
+            record,
+            goal: is_undo.then_some(goal),
+            strategy: Strategy::Basic,
+            checks,
+            bake_ms: 0,
+            warm_ms: 0,
+            // There is nothing to go back to from a rollback: a person decides (I9).
+            inconclusive: Inconclusive::Ask,
+            on_first_failure: FirstFailure::Leave,
+            actor: self.actor().to_owned(),
+            reason: request.reason.clone(),
+        };
+        self.create(&id, Event::Created(Box::new(inputs)), environment)
+            .await?;
+        Ok(Accepted::New {
+            id,
+            release,
+            behind: Vec::new(),
+        })
+    }
+
+    /// Tells what is open to go back. Those that wait go first, so that none of them begins in between.
+    async fn tell_to_go_back(
+        &self,
+        scope: &Scope,
+        first: &DeploymentId,
+        request: &RollbackRequest,
+    ) -> Result<(), Error> {
+        for summary in self.open_in(scope).await?.iter().rev() {
+            let is_undone = request.undo.as_ref() == Some(&summary.id);
+            let goes_back = summary.phase == Phase::RollingBack
+                || (summary.kind != "deploy" && summary.phase != Phase::NeedsOperator);
+            // Asked twice is asked once: a signal to a rollback would turn it round.
+            if summary.id == *first && goes_back && !is_undone {
+                continue;
+            }
+            self.append_signal(&summary.id, Ask::Abort, request.reason.clone())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The goal must be there to be built again; otherwise nothing is changed.
+    async fn require_restorable(&self, target: &Target, goal: &Goal) -> Result<(), Error> {
+        let driver = self.driver(&target.driver)?;
+        let answer = driver.restorable(&looking(), target, goal).await;
+        match answer.map_err(|error| wrong(target, &error))? {
+            Restorability::No(lines) => Err(not_restorable(goal, lines)),
+            Restorability::Exact { .. } | Restorability::Partial(_) => Ok(()),
+        }
+    }
+
+    fn stands(
+        &self,
+        id: &DeploymentId,
+        record: RecordHash,
+        standing: Standing,
+        what: &str,
+        request: &RollbackRequest,
+    ) -> InEnvironment {
+        let actor = self.actor();
+        let why = request.reason.as_deref();
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        InEnvironment::Stands {
+            record,
+            standing,
+            deployment: Some(id.clone()),
+            actor: Some(actor.to_owned()),
+            reason: Some(format!("{actor} {what}{why}")),
+        }
+    }
+
+    /// What a deployment started from.
+    pub(crate) async fn inputs_of(&self, id: &DeploymentId) -> Result<Option<Inputs>, Error> {
+        let entries = self.store().events(id, 0).await?;
+        Ok(entries.into_iter().find_map(|entry| match entry.event {
+            Event::Created(inputs) => Some(*inputs),
+            _ => None,
+        }))
+    }
+
+    /// The checks that made a record good (I7): those of the last deployment that put it out and succeeded, else of the
+    /// last that tried.
+    pub(crate) async fn checks_of(
+        &self,
+        scope: &Scope,
+        record: &Record,
+    ) -> Result<Vec<Check>, Error> {
+        let hash = record.hash();
+        let mut tries = self.store().history(scope, HISTORY).await?;
+        tries.retain(|summary| summary.kind == "deploy" && summary.record.as_ref() == Some(&hash));
+        let good = tries
+            .iter()
+            .find(|summary| summary.outcome == Some(Outcome::Succeeded));
+        let Some(chosen) = good.or(tries.first()) else {
+            return Ok(Vec::new());
+        };
+        let inputs = self.inputs_of(&chosen.id).await?;
+        Ok(inputs.map(|inputs| inputs.checks).unwrap_or_default())
+    }
+}
+
+pub(crate) fn not_restorable(goal: &Goal, lines: Vec<String>) -> Error {
+    let record = goal.record.as_ref();
+    let record = record.and_then(|hash| goal.records.get(hash));
+    let record = record.or_else(|| goal.records.values().next());
+    Error::NotRestorable {
+        goal: goal.title.clone(),
+        artifact: record.map(|record| record.artifact.clone()),
+        lines,
     }
 }

@@ -1,9 +1,16 @@
 //! How things stand.
 
 use crate::{Belay, Error};
-use belay_model::environment::Standing;
+use belay_model::environment::{Standing, View};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
-use belay_model::summary::Summary;
+use belay_model::state::{Health, State};
+use belay_model::summary::{Phase, Summary};
+use std::time::Duration;
+
+/// How many deployments are looked through for the last one that ended.
+const HISTORY: usize = 30;
+/// How long a look at a target may take. A status that waits for a broken target helps nobody.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What serves.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +80,102 @@ impl Belay {
     /// # Errors
     /// The store cannot be read. A target that cannot be observed is no error: see [`ScopeStatus::target`].
     pub async fn status(&self) -> Result<Vec<ScopeStatus>, Error> {
-        unimplemented!()
+        let mut scopes = self.store().scopes().await?;
+        scopes.sort();
+        let mut told = Vec::new();
+        for scope in scopes {
+            told.push(self.status_of(scope).await?);
+        }
+        Ok(told)
+    }
+
+    async fn status_of(&self, scope: Scope) -> Result<ScopeStatus, Error> {
+        let view = self.view(&scope).await?;
+        let open = self.open_in(&scope).await?;
+        let history = self.store().history(&scope, HISTORY).await?;
+        let last = history
+            .iter()
+            .find(|summary| summary.phase == Phase::Ended)
+            .cloned();
+        let serving = match (view.serving(), view.serving_since()) {
+            (Some(known), Some(deployment)) => {
+                let summary = self.store().summary(deployment).await?;
+                let since_us = summary.map_or(known.since_us, |summary| {
+                    let promoted_us = summary.promoted_us.or(summary.ended_us);
+                    promoted_us.unwrap_or(known.since_us)
+                });
+                Some(Serving {
+                    release: known.record.release,
+                    record: known.record.hash(),
+                    group: known.record.group(),
+                    standing: known.standing,
+                    deployment: deployment.clone(),
+                    since_us,
+                })
+            }
+            _ => None,
+        };
+        let target = self.target_of(&view).await;
+        Ok(ScopeStatus {
+            scope,
+            serving,
+            open,
+            last,
+            target,
+        })
+    }
+
+    async fn target_of(&self, view: &View) -> Option<Result<TargetStatus, String>> {
+        let newest = || {
+            view.records
+                .values()
+                .max_by_key(|known| known.record.release)
+        };
+        let target = view.serving().or_else(newest)?.record.target.clone();
+        let driver = match self.driver(&target.driver) {
+            Ok(driver) => driver,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let observed = tokio::time::timeout(PATIENCE, self.observe(driver.as_ref(), &target)).await;
+        Some(match observed {
+            Ok(Ok(state)) => Ok(target_status(&target.name, &state, view)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        })
+    }
+}
+
+/// Reads what drivers commonly tell: groups as `group/NAME` and one `route`.
+fn target_status(name: &str, state: &State, view: &View) -> TargetStatus {
+    let route = state.resources.get("route");
+    let listen = route.and_then(|route| route.spec["listen"].as_str());
+    let number = |value: &serde_json::Value| u32::try_from(value.as_u64()?).ok();
+    let groups = state.resources.iter().filter_map(|(key, resource)| {
+        let group = key.strip_prefix("group/")?;
+        let record = resource.spec["record"].as_str().map(RecordHash::new);
+        let known = record.as_ref().and_then(|record| view.records.get(record));
+        let cleanup = record.as_ref().and_then(|record| view.cleanups.get(record));
+        let instances = number(&resource.spec["instances"]).unwrap_or(0);
+        let ready = number(&resource.facts["ready"]);
+        let unhealthy = match &resource.health {
+            Health::Unhealthy(why) => Some(why.clone()),
+            Health::Healthy | Health::Unknown => None,
+        };
+        Some(GroupStatus {
+            group: group.to_owned(),
+            release: known.map(|known| known.record.release),
+            ready: ready.unwrap_or(if unhealthy.is_none() { instances } else { 0 }),
+            instances,
+            weight: route
+                .and_then(|route| number(&route.spec["weights"][group]))
+                .unwrap_or(0),
+            unhealthy,
+            removed_at_ms: cleanup.map(|cleanup| cleanup.due_ms),
+        })
+    });
+    TargetStatus {
+        name: name.to_owned(),
+        listen: listen.map(str::to_owned),
+        groups: groups.collect(),
     }
 }

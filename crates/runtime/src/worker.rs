@@ -1,6 +1,15 @@
-//! The worker process.
+//! The worker process: one per store, by a lock. It leaves when nothing is open, and nothing that was asked for while it
+//! left is forgotten.
 
+use crate::lock::WorkerLock;
 use crate::{Belay, Error};
+use belay_engine::worker::Worker;
+use belay_model::environment::View;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How often killed supervisors get another one.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// Why a worker left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,10 +20,94 @@ pub enum Left {
     Idle,
 }
 
-/// Works on a store until nothing is open for `idle_ms` (3000 is usual).
+/// Works on a store until nothing was open for `idle_ms` (3000 is usual). A detached process calls [`crate::detach`]
+/// first. It may be killed at any moment.
 ///
 /// # Errors
 /// The store cannot be used.
-pub async fn run_worker(_belay: &Belay, _idle_ms: u64) -> Result<Left, Error> {
-    unimplemented!()
+pub async fn run_worker(belay: &Belay, idle_ms: u64) -> Result<Left, Error> {
+    let lock = WorkerLock::at(belay.dir());
+    loop {
+        let held = lock.take().await.map_err(|source| Error::Io {
+            what: "take the worker's lock".to_owned(),
+            source,
+        })?;
+        let Some(held) = held else {
+            return Ok(Left::AlreadyRunning);
+        };
+        sweep(belay).await;
+        tokio::select! {
+            done = work(belay, idle_ms) => done?,
+            () = sweep_for_ever(belay) => {}
+        }
+        drop(held);
+        // What was asked for after we last looked and before the lock was free: whoever asked saw a worker at work.
+        if !has_work(belay).await? {
+            return Ok(Left::Idle);
+        }
+    }
+}
+
+async fn work(belay: &Belay, idle_ms: u64) -> Result<(), Error> {
+    let owner = format!(
+        "{}/{}/{}",
+        crate::host::name(),
+        std::process::id(),
+        belay.now_us()
+    );
+    let worker = Worker::new(belay.ports(), owner);
+    loop {
+        worker.run().await?;
+        let deadline = Instant::now() + Duration::from_millis(idle_ms);
+        if !wait_for_work(belay, deadline).await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn wait_for_work(belay: &Belay, deadline: Instant) -> Result<bool, Error> {
+    let store = belay.store();
+    loop {
+        let generation = store.generation();
+        if has_work(belay).await? {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        // Over or changed: the next turn tells.
+        let _ = timeout_at(deadline, store.changed(generation)).await;
+    }
+}
+
+async fn has_work(belay: &Belay) -> Result<bool, Error> {
+    let store = belay.store();
+    if !store.open().await?.is_empty() {
+        return Ok(true);
+    }
+    for scope in store.scopes().await? {
+        let view = View::of(&store.environment(&scope, 0).await?);
+        if !view.cleanups.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn sweep_for_ever(belay: &Belay) {
+    loop {
+        sleep(SWEEP_EVERY).await;
+        sweep(belay).await;
+    }
+}
+
+async fn sweep(belay: &Belay) {
+    match belay.sweep().await {
+        Ok(lines) => {
+            for line in lines {
+                tracing::warn!("no supervisor could be started: {line}");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "supervisors could not be looked after"),
+    }
 }

@@ -84,40 +84,56 @@ pub struct Traffic {
 /// [`Check`] with its rules applied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckKind {
+    /// An HTTP answer.
     Http(HttpCheck),
+    /// A connection.
     Tcp,
+    /// A command that ends with 0.
     Command(CommandLine),
+    /// What the traffic itself shows.
     Traffic(Traffic),
 }
 
 /// An HTTP check with its defaults resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpCheck {
+    /// Path, with a leading slash.
     pub path: String,
+    /// Status that is expected.
     pub status: u16,
+    /// Text that the body has to contain.
     pub contains: Option<String>,
+    /// Headers that the answer has to have.
     pub header: BTreeMap<String, String>,
+    /// Values that the JSON body has to have, by place.
     pub json: BTreeMap<String, serde_json::Value>,
 }
 
 /// Why a [`Check`] says nothing, or too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
+    /// None, or several.
     #[error("a check needs exactly one of `http`, `tcp`, `command`, `traffic`")]
     NotOne,
+    /// `tcp: false` would check nothing.
     #[error("`tcp` can only be `true`")]
     TcpFalse,
+    /// The path has no leading slash.
     #[error("the path of an HTTP check starts with `/`")]
     NotAPath,
+    /// A key of another kind of check; which one.
     #[error("`{0}` belongs to an `http` check")]
     NeedsHttp(&'static str),
+    /// Traffic is watched `within` a time.
     #[error("a `traffic` check has no `timeout`; how long it watches is `within`")]
     TimeoutOnTraffic,
+    /// Nothing could ever fail.
     #[error("`traffic` needs at least one of `max_errors` and `max_slower`")]
     NoThreshold,
 }
 
 impl Check {
+    /// How long one try may take unless the check says otherwise.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// What the check is, or why it is none.

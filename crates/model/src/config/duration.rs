@@ -14,10 +14,13 @@ pub struct Duration {
 /// Why a text is not a [`Duration`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDurationError {
+    /// Not a number and a unit.
     #[error("a duration is a whole number and a unit (ms, s, m, h, d), such as `30s`")]
     Malformed,
+    /// A number alone; which.
     #[error("a duration needs a unit (ms, s, m, h, d); did you mean `{0}s`?")]
     NoUnit(String),
+    /// More than fits.
     #[error("a duration must be shorter than 10 years")]
     TooLong,
 }
@@ -35,18 +38,22 @@ const UNITS: [(&str, u64); 5] = [
 const LONGEST_MS: u64 = 10 * 365 * 86_400_000;
 
 impl Duration {
+    /// So many milliseconds.
     pub const fn from_ms(ms: u64) -> Self {
         Self { ms }
     }
 
+    /// So many seconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self { ms: secs * 1000 }
     }
 
+    /// So many minutes.
     pub const fn from_mins(mins: u64) -> Self {
         Self { ms: mins * 60_000 }
     }
 
+    /// In milliseconds.
     pub const fn as_ms(self) -> u64 {
         self.ms
     }

@@ -18,26 +18,32 @@ pub enum ParsePercentError {
     #[error(
         "a percentage is a number with at most two decimals and a percent sign, such as `10%` or `0.5%`"
     )]
+    /// Not a number and `%`.
     Malformed,
+    /// A number alone; which.
     #[error("a percentage needs its sign; did you mean `{0}%`?")]
     NoSign(String),
 }
 
 impl Percent {
+    /// All of it.
     pub const WHOLE: Self = Self {
         basis_points: 10_000,
     };
 
+    /// So many hundredths of a percent.
     pub const fn from_basis_points(basis_points: u32) -> Self {
         Self { basis_points }
     }
 
+    /// So many percent.
     pub const fn from_percent(percent: u32) -> Self {
         Self {
             basis_points: percent * 100,
         }
     }
 
+    /// In hundredths of a percent.
     pub const fn as_basis_points(self) -> u32 {
         self.basis_points
     }

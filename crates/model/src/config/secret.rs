@@ -17,14 +17,18 @@ pub enum SecretRef {
 /// Why a text is not a [`SecretRef`]. The text is not repeated: it may be a secret that someone pasted in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseSecretError {
+    /// No `env:` or `file:` in front.
     #[error("a secret is a reference, `env:NAME` or `file:PATH`, never a value")]
     NoScheme,
+    /// Another word in front; which.
     #[error("`{0}:` is not a source of secrets; known are `env:` and `file:`")]
     UnknownScheme(String),
     #[error(
         "the name after `env:` must be letters, digits and underscores and not start with a digit"
     )]
+    /// Not the name of an environment variable.
     BadName,
+    /// `file:` and nothing behind it.
     #[error("`file:` needs a path")]
     NoPath,
 }

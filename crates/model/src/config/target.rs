@@ -56,22 +56,34 @@ pub struct Ready {
 /// [`Ready`] with its rules applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadyKind {
-    Http { path: String },
+    /// A `GET` answered with a status of 200 to 399.
+    Http {
+        /// Path, with a leading slash.
+        path: String,
+    },
+    /// A connection.
     Tcp,
 }
 
 /// Why a [`Ready`] says nothing, or two things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadyError {
+    /// None, or both.
     #[error("`ready` needs exactly one of `http` and `tcp`")]
     NotOne,
+    /// `tcp: false` would check nothing.
     #[error("`tcp` can only be `true`")]
     TcpFalse,
+    /// The path has no leading slash.
     #[error("the path of an HTTP check starts with `/`")]
     NotAPath,
 }
 
 impl Ready {
+    /// Which kind.
+    ///
+    /// # Errors
+    /// It says none, or both.
     pub fn kind(&self) -> Result<ReadyKind, ReadyError> {
         match (&self.http, self.tcp) {
             (Some(path), None) if path.starts_with('/') => {
@@ -124,8 +136,10 @@ pub struct CommandLine {
 /// Why a text is not a [`CommandLine`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseCommandError {
+    /// No words.
     #[error("a command line needs a program")]
     Empty,
+    /// A quote that is not closed.
     #[error("a quote in the command line is not closed")]
     OpenQuote,
 }
@@ -141,10 +155,12 @@ impl CommandLine {
         &self.words
     }
 
+    /// The first word.
     pub fn program(&self) -> &str {
         &self.words[0]
     }
 
+    /// The words behind it.
     pub fn arguments(&self) -> &[String] {
         &self.words[1..]
     }

@@ -25,4 +25,5 @@ mod tests;
 
 pub use diagnostic::{Code, Diagnostic};
 pub use load::{Loaded, MAX_BYTES, load, parse};
+pub(crate) use nearest::nearest;
 pub use source::{Place, Span, Spans};

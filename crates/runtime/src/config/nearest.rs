@@ -1,7 +1,7 @@
 //! The known word that was probably meant.
 
 /// The known word nearest to `word`, if it is near enough to be worth a question.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let word = plain(word);
     // A third of the word may be wrong: `enviroments` is near, `from` and `for` are not the same thing.

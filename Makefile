@@ -1,0 +1,24 @@
+# The front door. `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+PACKAGES := --workspace --locked
+
+.PHONY: help demo test check needs fmt lint
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+test: needs check ## everything CI runs: installs what the tests need, then all tests
+	$(CARGO) test $(PACKAGES) --no-fail-fast
+
+check: fmt lint ## formatting and lints
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy $(PACKAGES) --all-targets -- -D warnings
+
+needs: ## what the tests use of the system, from Debian's packages
+	scripts/needs

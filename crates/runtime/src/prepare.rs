@@ -1,0 +1,212 @@
+//! From a request to what a deployment starts from: release, record, inputs (I7). After this nothing of the
+//! configuration is read again.
+
+use crate::secrets::{self, Found};
+use crate::{Belay, DeployRequest, Error};
+use belay_model::config::{Environment, Inconclusive, ReleaseSource, Target as Place};
+use belay_model::event::{Inputs, Kind};
+use belay_model::id::{BlobId, EnvironmentName, ReleaseNumber, Scope, ServiceName};
+use belay_model::release::{Record, Release, SecretUse, Target};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a request comes to.
+pub(crate) struct Prepared {
+    pub(crate) record: Record,
+    pub(crate) inputs: Inputs,
+    /// Its release has a number already.
+    pub(crate) is_known: bool,
+}
+
+impl Belay {
+    /// Checks the request and puts everything together. With `keep` the release gets its number and the secrets are
+    /// sealed; without, only the artifact is taken in: its digest is that of the copy.
+    pub(crate) async fn prepare(
+        &self,
+        request: &DeployRequest,
+        keep: bool,
+    ) -> Result<Prepared, Error> {
+        let environment = environment(request)?;
+        check(request)?;
+        let config = &request.loaded.config;
+        let base = base(request)?;
+        let found = secrets::resolve(request, environment, &base)?;
+        let source = artifact_path(request, &base)?;
+        let artifact = self.artifacts().add(&source).await;
+        let artifact = artifact.map_err(|error| Error::Artifact {
+            path: source.clone(),
+            why: crate::artifacts::chain(&error),
+        })?;
+
+        let scope = Scope {
+            service: ServiceName::new(&config.service),
+            environment: EnvironmentName::new(&request.environment),
+        };
+        let candidate = Release {
+            format: 1,
+            service: scope.service.clone(),
+            number: ReleaseNumber(0),
+            artifact: artifact.clone(),
+            source: source.display().to_string(),
+            config: config.config.clone(),
+            created_at_ms: self.now_us() / 1000,
+            commit: request.commit.clone(),
+        };
+        let (release, is_known) = self.number(candidate, keep).await?;
+        let (secrets, sealed) = self.seal(found, keep).await?;
+        let record = Record {
+            format: 1,
+            scope: scope.clone(),
+            release,
+            artifact,
+            config: config.config_in(environment),
+            secrets,
+            sealed,
+            target: target(&scope, environment),
+        };
+        let inputs = inputs(request, environment, &record, self.actor());
+        Ok(Prepared {
+            record,
+            inputs,
+            is_known,
+        })
+    }
+
+    async fn number(&self, candidate: Release, keep: bool) -> Result<(ReleaseNumber, bool), Error> {
+        let store = self.store();
+        let known = store.releases(&candidate.service).await?;
+        let is_same = |release: &&Release| {
+            release.artifact == candidate.artifact && release.config == candidate.config
+        };
+        let same = known.iter().find(is_same).map(|release| release.number);
+        if keep {
+            let number = store.release(candidate).await?.number;
+            return Ok((number, same.is_some()));
+        }
+        let last = known.iter().map(|release| release.number.0).max();
+        let next = ReleaseNumber(last.unwrap_or(0) + 1);
+        Ok((same.unwrap_or(next), same.is_some()))
+    }
+
+    async fn seal(
+        &self,
+        found: BTreeMap<String, Found>,
+        keep: bool,
+    ) -> Result<(BTreeMap<String, SecretUse>, Option<BlobId>), Error> {
+        if found.is_empty() {
+            return Ok((BTreeMap::new(), None));
+        }
+        let blobs = self.blobs().await?;
+        let used = found.iter().map(|(name, found)| {
+            let used = SecretUse {
+                source: found.source.clone(),
+                digest: blobs.keyed_digest(&found.value),
+            };
+            (name.clone(), used)
+        });
+        let used = used.collect();
+        if !keep {
+            return Ok((used, None));
+        }
+        let values: BTreeMap<String, String> = found
+            .into_iter()
+            .map(|(name, found)| (name, found.value))
+            .collect();
+        let blob = blobs.seal(&values, self.now_us()).await;
+        Ok((used, Some(blob.map_err(Error::Key)?)))
+    }
+}
+
+fn inputs(
+    request: &DeployRequest,
+    environment: &Environment,
+    record: &Record,
+    actor: &str,
+) -> Inputs {
+    let by_default = if request.interactive {
+        Inconclusive::Ask
+    } else {
+        Inconclusive::RollBack
+    };
+    let checks = request.loaded.config.checks_in(environment);
+    Inputs {
+        kind: Kind::Deploy,
+        scope: record.scope.clone(),
+        record: Some(record.clone()),
+        goal: None,
+        strategy: environment.strategy(),
+        checks: checks.cloned().collect(),
+        bake_ms: environment.keep.bake.as_ms(),
+        warm_ms: environment.keep.warm().as_ms(),
+        inconclusive: environment.inconclusive.unwrap_or(by_default),
+        on_first_failure: environment.on_first_failure,
+        actor: actor.to_owned(),
+        reason: request.reason.clone(),
+    }
+}
+
+pub(crate) fn environment(request: &DeployRequest) -> Result<&Environment, Error> {
+    let known = &request.loaded.config.environments;
+    known
+        .get(&request.environment)
+        .ok_or_else(|| Error::NoEnvironment {
+            name: request.environment.clone(),
+            file: request.loaded.path.clone(),
+            known: known.keys().cloned().collect(),
+            nearest: crate::scope::nearest(&request.environment, known.keys()),
+        })
+}
+
+/// The rules of the configuration. Where another artifact is given, the configuration's need not be there.
+fn check(request: &DeployRequest) -> Result<(), Error> {
+    let mut found = request.loaded.check(Some(&request.environment));
+    if request.artifact.is_some() {
+        found.retain(|complaint| complaint.path != "release.artifact");
+    }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Configuration(found))
+    }
+}
+
+/// What paths in the configuration are relative to.
+fn base(request: &DeployRequest) -> Result<PathBuf, Error> {
+    absolute(request.loaded.path.parent().unwrap_or(Path::new("")))
+}
+
+fn artifact_path(request: &DeployRequest, base: &Path) -> Result<PathBuf, Error> {
+    match &request.artifact {
+        Some(path) => absolute(path),
+        None => {
+            let ReleaseSource::Artifact(path) = &request.loaded.config.release;
+            Ok(base.join(path))
+        }
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    // An empty path is the working directory, which `absolute` refuses to say.
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    std::path::absolute(path).map_err(|source| Error::Io {
+        what: format!("find {}", path.display()),
+        source,
+    })
+}
+
+/// The target with its defaults filled in, so that a later default does not change what a record is.
+pub(crate) fn target(scope: &Scope, environment: &Environment) -> Target {
+    let Place::Process(process) = &environment.target;
+    let mut process = process.clone();
+    process.ready = Some(process.ready());
+    Target {
+        driver: "process".to_owned(),
+        name: scope.to_string(),
+        host: Some(crate::host::name()),
+        settings: serde_json::to_value(process).expect("a target's settings are plain data"),
+    }
+}

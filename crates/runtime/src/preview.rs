@@ -1,0 +1,194 @@
+//! Where a rollback would lead, before anything changes.
+
+use crate::config::Loaded;
+use crate::plan::{looking, wrong};
+use crate::way::{Way, target_of};
+use crate::{Belay, Error, PlannedStep, RollbackRequest};
+use belay_driver::Restorability;
+use belay_engine::goal::Skipped;
+use belay_engine::planning;
+use belay_model::environment::Standing;
+use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
+use belay_model::release::Record;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a rollback would lead, before anything changes.
+#[derive(Clone, Debug)]
+pub struct RollbackPreview {
+    /// Where.
+    pub scope: Scope,
+    /// What serves now and is left; absent: nothing serves.
+    pub leaves: Option<ReleaseNumber>,
+    /// The goal in words: `release 1`, `nothing (as before)`.
+    pub goal: String,
+    /// Its release; absent: what was there before is no release.
+    pub release: Option<ReleaseNumber>,
+    /// Its content.
+    pub record: Option<RecordHash>,
+    /// Its standing.
+    pub standing: Option<Standing>,
+    /// Since when it is good, Unix microseconds.
+    pub good_at_us: Option<i64>,
+    /// Candidates passed over, and why.
+    pub skipped: Vec<Skipped>,
+    /// The steps, in order.
+    pub steps: Vec<PlannedStep>,
+    /// Whether it can be reached right now.
+    pub restorability: Restorability,
+    /// Where today's configuration differs from the goal's record, one line each. The record counts.
+    pub drift: Vec<String>,
+    /// Secrets whose source has another value than the record's, one line each.
+    pub newer_secrets: Vec<String>,
+    /// A deployment is open: going back is a signal to it, and the goal is what was there before it.
+    pub signal_to: Option<DeploymentId>,
+    /// What else people should know.
+    pub remarks: Vec<String>,
+}
+
+impl Belay {
+    /// Where [`Belay::rollback`] would lead. Changes nothing. `today`: the configuration to compare with.
+    ///
+    /// # Errors
+    /// There is nothing to go back to, or it cannot be read.
+    pub async fn preview(
+        &self,
+        scope: &Scope,
+        request: &RollbackRequest,
+        today: Option<&Loaded>,
+    ) -> Result<RollbackPreview, Error> {
+        let view = self.view(scope).await?;
+        let way = self.way_back(scope, request).await?;
+        let leaves = view.serving().map(|known| known.record.release);
+        let mut preview = RollbackPreview {
+            scope: scope.clone(),
+            leaves,
+            goal: "what is there now".to_owned(),
+            release: None,
+            record: None,
+            standing: None,
+            good_at_us: None,
+            skipped: Vec::new(),
+            steps: Vec::new(),
+            restorability: Restorability::Exact { millis: None },
+            drift: Vec::new(),
+            newer_secrets: Vec::new(),
+            signal_to: None,
+            remarks: Vec::new(),
+        };
+        match &way {
+            Way::Signal { id, remarks, .. } => {
+                preview.signal_to = Some(id.clone());
+                preview.remarks.clone_from(remarks);
+            }
+            Way::Return { skipped, .. } => preview.skipped.clone_from(skipped),
+            Way::Undo { lifts, .. } => {
+                if let Some((_, standing)) = lifts {
+                    let line = format!("its quarantine is lifted: it becomes {standing} again");
+                    preview.remarks.push(line);
+                }
+            }
+        }
+        let Some(goal) = way.goal() else {
+            return Ok(preview);
+        };
+        preview.goal.clone_from(&goal.title);
+        let target = target_of(goal)?;
+        let driver = self.driver(&target.driver)?;
+        let from = self.observe(driver.as_ref(), &target).await?;
+        let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
+        let mut checks = Vec::new();
+        if let Some(record) = record {
+            checks = self.checks_of(scope, record).await?;
+            let known = view.records.get(&record.hash());
+            preview.release = Some(record.release);
+            preview.record = Some(record.hash());
+            preview.standing = known.map(|known| known.standing);
+            preview.good_at_us = known.and_then(|known| known.good_at_us);
+            preview.newer_secrets = self.newer_secrets(record).await?;
+            preview.drift = today.map_or_else(Vec::new, |today| drift(today, record));
+        }
+        let plan = planning::back(driver.as_ref(), &target, &from, goal, &checks);
+        preview.steps = PlannedStep::of(&plan.map_err(|error| wrong(&target, &error))?);
+        let restorability = driver.restorable(&looking(), &target, goal).await;
+        preview.restorability = restorability.map_err(|error| wrong(&target, &error))?;
+        Ok(preview)
+    }
+
+    async fn newer_secrets(&self, record: &Record) -> Result<Vec<String>, Error> {
+        let mut lines = Vec::new();
+        for (name, used) in &record.secrets {
+            let Some(value) = crate::secrets::newest(&used.source) else {
+                continue;
+            };
+            if self.blobs().await?.keyed_digest(&value) != used.digest {
+                let source = &used.source;
+                lines.push(format!(
+                    "{name}: {source} has a newer value than the record, and new instances get it"
+                ));
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// Where today's configuration differs from a record, one line each. Values of secrets are not looked at.
+fn drift(today: &Loaded, record: &Record) -> Vec<String> {
+    let name = record.scope.environment.as_str();
+    let Some(environment) = today.config.environments.get(name) else {
+        return vec![format!(
+            "the configuration has no environment `{name}` any more"
+        )];
+    };
+    let mut lines = Vec::new();
+    let config = today.config.config_in(environment);
+    differences("config", &config, &record.config, &mut lines);
+    let target = crate::prepare::target(&record.scope, environment);
+    let fields = |settings: &Value| -> BTreeMap<String, String> {
+        let fields = settings.as_object().into_iter().flatten();
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        fields
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect()
+    };
+    differences(
+        "target",
+        &fields(&target.settings),
+        &fields(&record.target.settings),
+        &mut lines,
+    );
+    let names_today: BTreeSet<_> = today.config.secrets_in(environment).into_keys().collect();
+    let names: BTreeSet<_> = record.secrets.keys().cloned().collect();
+    for name in names_today.symmetric_difference(&names) {
+        let which = if names.contains(name) {
+            "only the record"
+        } else {
+            "only the configuration"
+        };
+        lines.push(format!("secrets.{name}: {which} has it"));
+    }
+    lines
+}
+
+fn differences(
+    of: &str,
+    today: &BTreeMap<String, String>,
+    record: &BTreeMap<String, String>,
+    lines: &mut Vec<String>,
+) {
+    let names: BTreeSet<_> = today.keys().chain(record.keys()).collect();
+    for name in names {
+        let (now, then) = (today.get(name), record.get(name));
+        if now != then {
+            let text = |value: Option<&String>| value.map_or("nothing", String::as_str).to_owned();
+            let (now, then) = (text(now), text(then));
+            lines.push(format!(
+                "{of}.{name}: the record has {then}, the configuration {now}"
+            ));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Which way back there is: a signal, a return or an undo, and its goal. Rollback, preview and readiness ask the same.
+
+use crate::{Belay, Error, RollbackRequest};
+use belay_engine::fold::Deployment;
+use belay_engine::goal::{self, Choice, Skipped};
+use belay_model::environment::{Standing, View};
+use belay_model::event::{Kind, Outcome, RollbackResult};
+use belay_model::id::{DeploymentId, RecordHash, Scope};
+use belay_model::release::{Record, Target};
+use belay_model::state::Goal;
+
+/// A way back.
+pub(crate) enum Way {
+    /// A deployment is open: it goes back itself (I12). No goal: nothing was changed by it yet, or a person has to say.
+    Signal {
+        id: DeploymentId,
+        goal: Option<Goal>,
+        remarks: Vec<String>,
+    },
+    /// To a record that was good.
+    Return {
+        record: Record,
+        goal: Goal,
+        skipped: Vec<Skipped>,
+    },
+    /// To what was there before a deployment; what is quarantined there is lifted to that standing.
+    Undo {
+        goal: Goal,
+        of: DeploymentId,
+        lifts: Option<(RecordHash, Standing)>,
+    },
+}
+
+impl Way {
+    pub(crate) fn goal(&self) -> Option<&Goal> {
+        match self {
+            Self::Signal { goal, .. } => goal.as_ref(),
+            Self::Return { goal, .. } | Self::Undo { goal, .. } => Some(goal),
+        }
+    }
+}
+
+impl Belay {
+    pub(crate) async fn way_back(
+        &self,
+        scope: &Scope,
+        request: &RollbackRequest,
+    ) -> Result<Way, Error> {
+        let view = self.view(scope).await?;
+        if let Some(first) = self.open_in(scope).await?.into_iter().next() {
+            if request.undo.as_ref().is_some_and(|of| *of != first.id) {
+                return Err(no_undo(request, "another one is open", Some(first.id)));
+            }
+            return self.through_open(&view, first.id, request).await;
+        }
+        match &request.undo {
+            Some(of) => self.undo(scope, &view, of, request).await,
+            None => self.to_good(scope, &view, request),
+        }
+    }
+
+    async fn fold(&self, id: &DeploymentId) -> Result<Deployment, Error> {
+        let entries = self.store().events(id, 0).await?;
+        Ok(Deployment::of(id.clone(), &entries))
+    }
+
+    async fn through_open(
+        &self,
+        view: &View,
+        id: DeploymentId,
+        request: &RollbackRequest,
+    ) -> Result<Way, Error> {
+        let deployment = self.fold(&id).await?;
+        let planned = deployment.baseline_goal.is_some();
+        let (goal, mut remarks) = match self.target_for(&deployment) {
+            Some(target) if planned => {
+                let driver = self.driver(&target.driver)?;
+                goal::undo(driver.as_ref(), view, &deployment)
+            }
+            _ => (None, vec!["it has changed nothing yet".to_owned()]),
+        };
+        if let Some(to) = request.to {
+            let leads_to = goal.as_ref().and_then(|goal| {
+                let record = goal.records.get(goal.record.as_ref()?)?;
+                Some(record.release)
+            });
+            if leads_to != Some(to) {
+                let leads_to =
+                    goal.map_or_else(|| "what is there now".to_owned(), |goal| goal.title);
+                return Err(Error::Open {
+                    to,
+                    open: id,
+                    leads_to,
+                });
+            }
+        }
+        if let Some(last) = deployment
+            .plans
+            .last()
+            .filter(|_| deployment.plans.len() > 1)
+        {
+            remarks = vec!["it goes back already".to_owned()];
+            let goal = last.goal.clone();
+            return Ok(Way::Signal { id, goal, remarks });
+        }
+        Ok(Way::Signal { id, goal, remarks })
+    }
+
+    fn target_for(&self, deployment: &Deployment) -> Option<Target> {
+        let inputs = deployment.inputs.as_ref()?;
+        let goals = [inputs.goal.as_ref(), deployment.baseline_goal.as_ref()];
+        let mut records = goals
+            .into_iter()
+            .flatten()
+            .flat_map(|goal| goal.records.values());
+        let record = inputs.record.as_ref().or_else(|| records.next())?;
+        Some(record.target.clone())
+    }
+
+    fn to_good(&self, scope: &Scope, view: &View, request: &RollbackRequest) -> Result<Way, Error> {
+        let Choice {
+            record, skipped, ..
+        } = goal::choose(view, request.to);
+        let Some(record) = record else {
+            return Err(Error::NothingGood {
+                scope: scope.clone(),
+                to: request.to,
+                skipped,
+            });
+        };
+        let driver = self.driver(&record.target.driver)?;
+        let goal = goal::of_record(driver.as_ref(), &record);
+        Ok(Way::Return {
+            record,
+            goal,
+            skipped,
+        })
+    }
+
+    async fn undo(
+        &self,
+        scope: &Scope,
+        view: &View,
+        of: &DeploymentId,
+        request: &RollbackRequest,
+    ) -> Result<Way, Error> {
+        let last = self.store().history(scope, 1).await?.into_iter().next();
+        let Some(last) = last.filter(|last| last.id == *of) else {
+            let known = self.store().summary(of).await?;
+            let why = match known {
+                Some(known) if known.scope == *scope => "it is not the last one".to_owned(),
+                Some(known) => format!("it is one of {}", known.scope),
+                None => "there is no such deployment".to_owned(),
+            };
+            let last = self.store().history(scope, 1).await?.pop();
+            return Err(no_undo(request, &why, last.map(|last| last.id)));
+        };
+        let deployment = self.fold(of).await?;
+        let captured = deployment.baseline_goal.clone();
+        let Some(mut goal) = captured else {
+            return Err(no_undo(request, "it captured nothing", None));
+        };
+        let is_back = matches!(
+            last.outcome,
+            Some(Outcome::Failed {
+                rollback: RollbackResult::Complete | RollbackResult::None,
+                ..
+            })
+        );
+        if is_back
+            && deployment
+                .inputs
+                .as_ref()
+                .is_some_and(|inputs| inputs.kind == Kind::Deploy)
+        {
+            return Err(no_undo(
+                request,
+                "it went back already, so what was there before is there now",
+                None,
+            ));
+        }
+        // The target is named by a record; where nothing was before, the one that was brought names it.
+        if goal.records.is_empty() {
+            let inputs = deployment.inputs.as_ref();
+            if let Some(record) = inputs.and_then(|inputs| inputs.record.clone()) {
+                goal.records.insert(record.hash(), record);
+            }
+        }
+        let known = goal.record.as_ref().and_then(|hash| view.records.get(hash));
+        let lifts = known
+            .filter(|known| known.standing == Standing::Quarantined)
+            .map(|known| {
+                let standing = match known.good_at_us {
+                    Some(_) => Standing::Good,
+                    None => Standing::Candidate,
+                };
+                (known.record.hash(), standing)
+            });
+        Ok(Way::Undo {
+            goal,
+            of: of.clone(),
+            lifts,
+        })
+    }
+}
+
+/// Where a goal is.
+pub(crate) fn target_of(goal: &Goal) -> Result<Target, Error> {
+    let own = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
+    let record = own.or_else(|| goal.records.values().next());
+    let record = record.ok_or_else(|| Error::Target {
+        target: goal.title.clone(),
+        why: "no record names it".to_owned(),
+    })?;
+    Ok(record.target.clone())
+}
+
+fn no_undo(request: &RollbackRequest, why: &str, instead: Option<DeploymentId>) -> Error {
+    Error::NoUndo {
+        of: request
+            .undo
+            .clone()
+            .unwrap_or_else(|| DeploymentId::new("it")),
+        why: why.to_owned(),
+        instead,
+    }
+}
