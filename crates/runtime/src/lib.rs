@@ -37,8 +37,6 @@ mod way;
 mod worker;
 
 pub use accepted::Accepted;
-pub use belay_driver::Restorability;
-pub use belay_driver_process::supervisor::main as supervise;
 pub use belay::{Belay, Options};
 pub use belay_driver::Restorability;
 pub use belay_driver_process::supervisor::main as supervise;

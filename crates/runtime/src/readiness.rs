@@ -106,12 +106,12 @@ impl Belay {
                 readiness.restorability = Some(answer);
             }
         }
-        if let Some(record) = record {
-            if let Err(error) = self.artifacts().directory(&record.artifact).await {
-                // Warm instances serve without it; one that has to be started again would not.
-                readiness.reasons.push(crate::artifacts::chain(&error));
-                readiness.ready &= readiness.warm;
-            }
+        if let Some(record) = record
+            && let Err(error) = self.artifacts().directory(&record.artifact).await
+        {
+            // Warm instances serve without it; one that has to be started again would not.
+            readiness.reasons.push(crate::artifacts::chain(&error));
+            readiness.ready &= readiness.warm;
         }
         Ok(readiness)
     }

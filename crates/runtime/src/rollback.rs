@@ -47,7 +47,7 @@ impl Belay {
             Way::Return { record, goal, .. } => {
                 let view = self.view(scope).await?;
                 let leaves = view.serving_since().cloned();
-                (goal, Kind::Return { leaves }, Some(record), None)
+                (goal, Kind::Return { leaves }, Some(*record), None)
             }
             Way::Undo { goal, of, lifts } => {
                 let record = goal.record.as_ref();

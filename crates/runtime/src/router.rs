@@ -43,10 +43,10 @@ impl ProxyRouter {
             if Instant::now() >= deadline {
                 return Err(error);
             }
-            if matches!(error, api::Error::Connect { .. }) {
-                if let Err(error) = self.launcher.start_proxy().await {
-                    tracing::warn!(%error, "the proxy did not start; trying again");
-                }
+            if matches!(error, api::Error::Connect { .. })
+                && let Err(error) = self.launcher.start_proxy().await
+            {
+                tracing::warn!(%error, "the proxy did not start; trying again");
             }
             sleep(LOOK_AGAIN).await;
         }

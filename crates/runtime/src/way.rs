@@ -19,7 +19,7 @@ pub(crate) enum Way {
     },
     /// To a record that was good.
     Return {
-        record: Record,
+        record: Box<Record>,
         goal: Goal,
         skipped: Vec<Skipped>,
     },
@@ -131,7 +131,7 @@ impl Belay {
         let driver = self.driver(&record.target.driver)?;
         let goal = goal::of_record(driver.as_ref(), &record);
         Ok(Way::Return {
-            record,
+            record: Box::new(record),
             goal,
             skipped,
         })
