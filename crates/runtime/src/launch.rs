@@ -139,7 +139,8 @@ impl Launcher {
             "proxy".to_owned(),
             "run".to_owned(),
             "--dir".to_owned(),
-            text(&dir),
+            // The store's; the proxy lives in it as `proxy`.
+            text(&self.dir),
         ];
         let mut spec = Spec::new("proxy", command, &self.dir);
         // Longer than the proxy waits for requests in flight (30 s).
@@ -280,7 +281,7 @@ impl Belay {
         self.launcher().ensure_worker().await
     }
 
-    /// Sees to it that the proxy runs under its supervisor (`EXE proxy run --dir DIR/proxy`), and waits until it answers.
+    /// Sees to it that the proxy runs under its supervisor (`EXE proxy run --dir DIR`), and waits until it answers.
     ///
     /// # Errors
     /// It did not start.
