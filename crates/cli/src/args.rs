@@ -390,12 +390,7 @@ Examples:
   belay proxy run               in the foreground; usually a supervisor starts it")]
 pub(crate) enum Proxy {
     /// Run the proxy of the store in the foreground until SIGTERM or SIGINT
-    Run {
-        // The global option with another meaning: a supervisor starts the proxy by its own directory alone.
-        /// The proxy's own directory [default: `proxy` in the store]
-        #[arg(long, id = "dir", value_name = "DIR", help_heading = "Global options")]
-        _dir: Option<PathBuf>,
-    },
+    Run,
     /// Show routes, weights, requests in flight, listeners and warnings
     Status,
 }

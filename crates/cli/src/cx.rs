@@ -19,7 +19,6 @@ pub(crate) struct Cx {
     pub(crate) output: Output,
     file: Option<PathBuf>,
     dir: PathBuf,
-    named: Option<PathBuf>,
 }
 
 impl Cx {
@@ -31,25 +30,12 @@ impl Cx {
         let dir = dir
             .or_else(|| file.as_deref().and_then(beside))
             .unwrap_or_else(|| here.join(STORE));
-        let named = global.dir.clone();
-        Self {
-            output,
-            file,
-            dir,
-            named,
-        }
+        Self { output, file, dir }
     }
 
     /// The store's directory, absolute.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
-    }
-
-    /// The directory as the command line names it; not if that is the store of the environment.
-    pub(crate) fn named_dir(&self) -> Option<PathBuf> {
-        let of_environment = std::env::var_os("BELAY_DIR").map(PathBuf::from);
-        let named = self.named.clone();
-        named.filter(|named| Some(named) != of_environment.as_ref())
     }
 
     /// Opens the store, making it when there is none: for verbs that begin something.

@@ -95,7 +95,7 @@ fn wants_json() -> bool {
 /// Traces go to stderr; a worker's stderr is its log, which should say what it did.
 fn trace(verb: &Verb) {
     let default = match verb {
-        Verb::Worker(_) | Verb::Proxy(args::Proxy::Run { .. }) => "info",
+        Verb::Worker(_) | Verb::Proxy(args::Proxy::Run) => "info",
         _ => "warn",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BELAY_LOG")

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub(crate) async fn run(cx: &Cx, verb: &Proxy) -> Result<Report, Failure> {
     match verb {
-        Proxy::Run { .. } => serve(cx.named_dir().unwrap_or_else(|| in_store(cx))).await,
+        Proxy::Run => serve(in_store(cx)).await,
         Proxy::Status => status(in_store(cx)).await,
     }
 }
