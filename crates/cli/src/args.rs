@@ -6,8 +6,8 @@ use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Examples come before options: most people look for those.
-const TEMPLATE: &str = "{about-with-newline}{before-help}
-{usage-heading} {usage}
+const TEMPLATE: &str = "{about-with-newline}
+{before-help}{usage-heading} {usage}
 
 {all-args}{after-help}";
 
@@ -17,7 +17,7 @@ const TEMPLATE: &str = "{about-with-newline}{before-help}
     name = "belay",
     version,
     disable_help_subcommand = true,
-    before_help = "
+    before_help = "\
 Examples:
   belay check                     is belay.yaml right?
   belay deploy -e production      put the release out, watch it, go back by itself if it is bad
@@ -88,7 +88,7 @@ pub(crate) enum Verb {
     Skip(Give),
     #[command(
         about = "End a deployment that waits for a person as it is, and free its lock",
-        before_help = "
+        before_help = "\
 Examples:
   belay abandon --reason 'replaced by hand'"
     )]
@@ -117,7 +117,7 @@ pub(crate) struct Place {
 
 /// Say what is wrong with belay.yaml
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay check
   belay check -e production
@@ -141,7 +141,7 @@ pub(crate) struct What {
 
 /// Show what deploy would do, and the way back; change nothing
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay plan -e production
   belay plan -e staging --artifact build/out")]
@@ -154,7 +154,7 @@ pub(crate) struct Plan {
 
 /// Put a release out, watch it, and go back by itself if it is bad
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay deploy -e production
   belay deploy -e staging --artifact build/out --commit 1a2b3c4
@@ -188,7 +188,7 @@ pub(crate) enum Until {
 
 /// Show what serves where, and what is going on
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay status
   belay status -e production -o json")]
@@ -199,7 +199,7 @@ pub(crate) struct Status {
 
 /// Follow a deployment until it ends
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay watch
   belay watch dep_01k2 --until promoted")]
@@ -213,7 +213,7 @@ pub(crate) struct Watch {
 
 /// List deployments, newest first
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay history -e production
   belay history --events dep_01k2")]
@@ -231,9 +231,9 @@ pub(crate) struct History {
 /// Go back to a release that worked
 #[derive(Debug, Group)]
 #[command(
-    before_help = "
+    before_help = "\
 Examples:
-  belay rollback -e production              the release before, if it was good; else the newest good one
+  belay rollback -e production              the one before if good, else the newest good one
   belay rollback -e production --plan       show where that leads; change nothing
   belay rollback -e production --to 7
   belay rollback -e production --undo       take the last rollback back",
@@ -265,7 +265,7 @@ pub(crate) struct Rollback {
 
 /// Say whether going back would work right now, to what, and how fast; exits 6 if not
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay ready -e production
   belay ready -e production --to 7
@@ -280,7 +280,7 @@ pub(crate) struct Ready {
 
 /// Try the step again that a deployment is stuck at
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay retry
   belay retry dep_01k2 --detach")]
@@ -297,7 +297,7 @@ pub(crate) struct Retry {
 
 /// Go on without the step that a deployment is stuck at
 #[derive(Debug, Group)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay skip --reason 'removed by hand'")]
 pub(crate) struct Give {
@@ -314,7 +314,7 @@ pub(crate) struct Give {
 /// Print what the instances wrote
 #[derive(Debug, Group)]
 #[command(
-    before_help = "
+    before_help = "\
 Examples:
   belay logs -e production
   belay logs -f -e production --instance r2
@@ -349,7 +349,7 @@ pub(crate) struct Logs {
 
 /// Releases: what they are, where they serve, and lifting a quarantine
 #[derive(Debug, Subcommand)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay release list
   belay release show 2
@@ -384,7 +384,7 @@ pub(crate) enum Release {
 
 /// The proxy that splits the traffic
 #[derive(Debug, Subcommand)]
-#[command(before_help = "
+#[command(before_help = "\
 Examples:
   belay proxy status
   belay proxy run               in the foreground; usually a supervisor starts it")]

@@ -167,14 +167,17 @@ impl From<belay_runtime::Error> for Failure {
         };
         let detail = match &error {
             Error::Configuration(found) => found.iter().map(ToString::to_string).collect(),
-            Error::NoEnvironment { known, .. } | Error::NotFound { known, .. }
-                if !known.is_empty() =>
-            {
-                vec![format!("there is: {}", known.join(", "))]
+            // Without a near name the next step lists them already.
+            Error::NoEnvironment {
+                known,
+                nearest: Some(_),
+                ..
             }
-            Error::Ambiguous { candidates, .. } => {
-                vec![format!("it could be: {}", candidates.join(", "))]
-            }
+            | Error::NotFound {
+                known,
+                nearest: Some(_),
+                ..
+            } => vec![format!("there is: {}", known.join(", "))],
             Error::NothingGood { skipped, .. } => skipped
                 .iter()
                 .map(|skipped| format!("release {}: {}", skipped.release, skipped.why))

@@ -104,6 +104,7 @@ fn trace(verb: &Verb) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        // Colours are not compiled in; asking for them panics.
+        .with_ansi(false)
         .try_init();
 }

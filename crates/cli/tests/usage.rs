@@ -1,6 +1,8 @@
 //! Command lines that are wrong: what a user sees, and the exit code. No store is made by any of them.
 
 use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -12,12 +14,12 @@ environments:
   staging:
     target:
       process:
-        command: ./app
+        run: ./app
         listen: 127.0.0.1:18080
   production:
     target:
       process:
-        command: ./app
+        run: ./app
         listen: 127.0.0.1:18081
 ";
 
@@ -35,7 +37,9 @@ fn checkout() -> tempfile::TempDir {
     let dir = empty();
     std::fs::write(dir.path().join("belay.yaml"), CONFIG).expect("written");
     std::fs::create_dir(dir.path().join("app")).expect("made");
-    std::fs::write(dir.path().join("app/app"), "#!/bin/sh\n").expect("written");
+    let program = dir.path().join("app/app");
+    std::fs::write(&program, "#!/bin/sh\n").expect("written");
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("set");
     dir
 }
 

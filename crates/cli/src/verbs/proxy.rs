@@ -12,13 +12,13 @@ use std::path::PathBuf;
 
 pub(crate) async fn run(cx: &Cx, verb: &Proxy) -> Result<Report, Failure> {
     match verb {
-        Proxy::Run => serve(directory(cx)).await,
-        Proxy::Status => status(directory(cx)).await,
+        Proxy::Run => serve(in_store(cx)).await,
+        Proxy::Status => status(in_store(cx)).await,
     }
 }
 
 /// The proxy of a store lives in it.
-fn directory(cx: &Cx) -> PathBuf {
+fn in_store(cx: &Cx) -> PathBuf {
     cx.dir().join("proxy")
 }
 

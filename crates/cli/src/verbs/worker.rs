@@ -9,8 +9,7 @@ use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: &Worker) -> Result<Report, Failure> {
     if args.detached {
-        // Fails if it is a leader already: then it is away from the terminal.
-        let _ = rustix::process::setsid();
+        belay_runtime::detach();
     }
     let belay = cx.open_or_make().await?;
     let left = match run_worker(&belay, args.idle_ms).await? {
