@@ -329,7 +329,7 @@ async fn a_killed_worker_and_a_killed_proxy_supervisor_come_back(world: &World) 
         .ok()
         .and_then(rustix::process::Pid::from_raw);
     for pid in world
-        .locks()
+        .workers()
         .into_iter()
         .map(|(_, pid)| pid)
         .chain(supervisor)

@@ -24,7 +24,9 @@ fn runtime() -> tokio::runtime::Runtime {
     builder.build().expect("a runtime")
 }
 
-fn proxy(dir: &str) -> ExitCode {
+/// The proxy of a store lives in it.
+fn proxy(store: &str) -> ExitCode {
+    let dir = Path::new(store).join("proxy");
     runtime().block_on(async {
         let shutdown = belay_proxy::signalled().expect("signals");
         let run = belay_proxy::run(belay_proxy::Options::new(dir), shutdown);

@@ -86,7 +86,7 @@ async fn futures_of(case: Pin<Box<dyn Future<Output = ()> + '_>>) -> bool {
 
 impl World {
     async fn stop(&self) {
-        for (_, pid) in self.locks() {
+        for (_, pid) in self.workers() {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
         let entries = fs::read_dir(self.belay.dir().join("instances"))
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// Workers of this world: processes that were started as one, with their ids.
-    pub(crate) fn locks(&self) -> Vec<(String, rustix::process::Pid)> {
+    pub(crate) fn workers(&self) -> Vec<(String, rustix::process::Pid)> {
         let dir = self.belay.dir().to_string_lossy().into_owned();
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let found = processes.filter_map(|entry| {
@@ -163,15 +163,17 @@ impl World {
         let watching = async {
             while let Some(update) = follow.next().await.expect("readable") {
                 if is(&update.summary) {
-                    return update.summary;
+                    return Some(update.summary);
                 }
             }
-            let last = self.belay.store().summary(id).await;
-            panic!("it rests elsewhere: {last:?}");
+            None
         };
-        tokio::time::timeout(PATIENCE, watching)
-            .await
-            .expect("in time")
+        let seen = tokio::time::timeout(PATIENCE, watching).await;
+        if let Ok(Some(summary)) = seen {
+            return summary;
+        }
+        let last = self.belay.store().summary(id).await;
+        panic!("it never stood like that: {last:#?}");
     }
 
     /// Waits until the environment's stream says so.
