@@ -253,7 +253,7 @@ impl Error {
         };
         let line = match self {
             Self::Configuration(_) => {
-                "correct the file; `belay validate` checks it again".to_owned()
+                "correct the file; `belay check` looks at it again".to_owned()
             }
             Self::NoEnvironment { nearest, known, .. } | Self::NotFound { nearest, known, .. } => {
                 did_you_mean(nearest, known)
@@ -266,11 +266,11 @@ impl Error {
                 "build it, or name another one with `--artifact PATH`".to_owned()
             }
             Self::Quarantined { scope, release, .. } => format!(
-                "deploy something else; or lift it: `belay release lift {}/{release} --env {} --reason TEXT`",
+                "deploy something else; or lift it: `belay release lift {release} {} -e {} --reason TEXT`",
                 scope.service, scope.environment
             ),
             Self::NothingGood { to: Some(_), .. } => {
-                "leave `--to` out, or name a good one: `belay releases`".to_owned()
+                "leave `--to` out, or name a good one: `belay release list`".to_owned()
             }
             Self::NothingGood { to: None, .. } => {
                 "deploy a release that works; a quarantined one after `belay release lift`"
@@ -301,7 +301,7 @@ impl Error {
             Self::Launch { log: None, .. } | Self::Io { .. } => {
                 "see that the disk has room and that you own the directory".to_owned()
             }
-            Self::NotQuarantined { .. } => "see what is quarantined: `belay releases`".to_owned(),
+            Self::NotQuarantined { .. } => "see what is quarantined: `belay release list`".to_owned(),
             Self::Key(_) => {
                 "restore the key file, or set BELAY_KEY to the key this store was made with"
                     .to_owned()

@@ -205,11 +205,12 @@ fn is(error: &api::Error, code: Code) -> bool {
     error.refusal().is_some_and(|refusal| refusal.code == code)
 }
 
+// Not the release's fault: `Quota` never quarantines.
 fn not_bound(want: &Route, refusal: &api::Refusal) -> Error {
     let address = want.listen;
     let message = format!("listen on {address}: {}", refusal.message);
     let port = address.port();
-    Error::not_applied(Class::Application, message).with_detail(vec![format!(
+    Error::not_applied(Class::Quota, message).with_detail(vec![format!(
         "see who holds it: ss -ltnp 'sport = :{port}'"
     )])
 }
