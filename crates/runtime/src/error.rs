@@ -301,7 +301,9 @@ impl Error {
             Self::Launch { log: None, .. } | Self::Io { .. } => {
                 "see that the disk has room and that you own the directory".to_owned()
             }
-            Self::NotQuarantined { .. } => "see what is quarantined: `belay release list`".to_owned(),
+            Self::NotQuarantined { .. } => {
+                "see what is quarantined: `belay release list`".to_owned()
+            }
             Self::Key(_) => {
                 "restore the key file, or set BELAY_KEY to the key this store was made with"
                     .to_owned()
