@@ -1,0 +1,5 @@
+//! The real binary on real processes under real load: what a user sees, end to end.
+
+mod misfortune;
+mod nginx;
+mod project;

@@ -1,0 +1,253 @@
+//! A project folder of its own, the real `belay` on it, and load from wrk, which is not ours. Everything is stopped by
+//! pid when the test ends, however it ends.
+
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest time that anything here may take before it counts as hung; no test is about speed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(crate) struct Project {
+    dir: tempfile::TempDir,
+    pub(crate) port: u16,
+}
+
+impl Project {
+    /// An empty folder.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("belay-e2e-")
+            .tempdir()
+            .expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0")
+            .expect("a port")
+            .local_addr()
+            .expect("bound")
+            .port();
+        Self { dir, port }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes a file below the folder, and its directories.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("below")).expect("directories");
+        std::fs::write(path, text).expect("written");
+    }
+
+    /// Writes `belay.yaml` for one environment `test` of the service `web`, with these lines below `target: process`,
+    /// `verify:` and the environment.
+    pub(crate) fn configure(&self, process: &str, verify: &str, environment: &str) {
+        let port = self.port;
+        self.write(
+            "belay.yaml",
+            &format!(
+                "service: web\nrelease: {{ artifact: ./dist }}\nverify:\n{verify}\nenvironments:\n  test:\n    \
+                 target: {{ process: {{ {process}, listen: \"127.0.0.1:{port}\" }} }}\n    {environment}\n"
+            ),
+        );
+    }
+
+    /// The command, not run yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_belay"));
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
+        command
+            .env_remove("BELAY_DIR")
+            .env_remove("BELAY_FILE")
+            .env("TMPDIR", self.dir.path());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn belay(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("belay runs")
+    }
+
+    /// Runs it with `--output json`, expects this exit code, and answers the document.
+    pub(crate) fn json(&self, exit: i32, arguments: &[&str]) -> Value {
+        let output = self.belay(&[arguments, &["--output", "json"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(exit),
+            "belay {arguments:?}\n{text}\n{talk}"
+        );
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("belay {arguments:?}: {error}\n{text}\n{talk}"))
+    }
+
+    /// One request of our own; the status, or none where nobody answers.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer))
+    }
+
+    /// Constant load on a path from wrk until [`Load::stop`].
+    pub(crate) fn load(&self, path: &str) -> Load {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let report = self
+            .dir
+            .path()
+            .join(format!("wrk{}.txt", path.replace('/', "-")));
+        let file = std::fs::File::create(&report).expect("a report");
+        // Slow enough to leave the machine to what is tested; wrk has no rate, so few connections it is.
+        let child = Command::new("wrk")
+            .args(["-t1", "-c2", "-d300s", &url])
+            .stdout(file)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("wrk is installed: `make needs`");
+        Load { child, report }
+    }
+
+    /// Pids of every process that belongs to this folder, with their command lines.
+    pub(crate) fn processes(&self) -> Vec<(i32, String)> {
+        let own = self.dir.path().to_string_lossy().into_owned();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<i32>().ok())
+            else {
+                continue;
+            };
+            let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
+            let line = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
+            let of_instance = String::from_utf8_lossy(&read("environ")).contains(&own);
+            let ours = u32::try_from(pid) == Ok(std::process::id());
+            if !ours && !line.is_empty() && (line.contains(&own) || of_instance) {
+                found.push((pid, line));
+            }
+        }
+        found
+    }
+
+    /// SIGKILLs every process of Belay: commands, worker, supervisors, proxy; the instances live on.
+    pub(crate) fn kill_belay(&self) -> usize {
+        let exe = env!("CARGO_BIN_EXE_belay");
+        let mut killed = 0;
+        for (pid, _) in self
+            .processes()
+            .into_iter()
+            .filter(|(_, line)| line.starts_with(exe))
+        {
+            killed += usize::from(kill(pid));
+        }
+        killed
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        // Supervisors bring instances back, so they go first; twice, for what was being started.
+        for _ in 0..3 {
+            self.kill_belay();
+            for (pid, _) in self.processes() {
+                kill(pid);
+            }
+        }
+    }
+}
+
+fn kill(pid: i32) -> bool {
+    Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|one| one.success())
+}
+
+/// Load that runs.
+pub(crate) struct Load {
+    child: Child,
+    report: PathBuf,
+}
+
+/// What wrk saw.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) requests: u64,
+    /// Answers that were neither 2xx nor 3xx.
+    pub(crate) errors: u64,
+    /// Connections refused, cut or silent.
+    pub(crate) broken: u64,
+}
+
+impl Load {
+    /// Stops it as Ctrl-C does, and answers what it saw.
+    pub(crate) fn stop(mut self) -> Seen {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-INT", &pid]).status();
+        let _ = self.child.wait();
+        let text = std::fs::read_to_string(&self.report).expect("wrk's report");
+        let after = |mark: &str| {
+            text.lines()
+                .find_map(|line| line.trim().strip_prefix(mark))
+                .map(str::trim)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let requests = text
+            .lines()
+            .find_map(|line| line.trim().split_once(" requests in "))
+            .map(|(count, _)| count);
+        let numbers = after("Socket errors:");
+        let broken = numbers
+            .split([' ', ','])
+            .filter_map(|word| word.parse::<u64>().ok())
+            .sum();
+        Seen {
+            requests: requests
+                .and_then(|count| count.trim().parse().ok())
+                .unwrap_or(0),
+            errors: after("Non-2xx or 3xx responses:").parse().unwrap_or(0),
+            broken,
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for something, however long it takes on this machine.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(
+            Instant::now() < end,
+            "{what} did not happen in {} s",
+            PATIENCE.as_secs()
+        );
+        std::thread::yield_now();
+    }
+}
