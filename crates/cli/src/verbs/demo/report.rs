@@ -108,7 +108,7 @@ fn claims(told: &Told, counts: &Counts) -> [(&'static str, bool); 9] {
             told.bad_exit == Some(3) && bad.to == Some(1) && counts.bad_answers > 0,
         ),
         (
-            "release 2, and only it, is quarantined",
+            "release 2, and only it, was quarantined by that",
             told.quarantined == [2],
         ),
         ("release 3 was promoted", told.promoted),

@@ -85,10 +85,10 @@ impl Stage {
         fs::write(self.dir.join("belay.yaml"), text).map_err(|error| io("write belay.yaml", &error))
     }
 
-    fn command(&self, line: &str) -> Command {
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.exe);
         command
-            .args(line.split(' '))
+            .args(words)
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             // Ctrl-C is for us: a terminal would send it to everyone.
@@ -101,28 +101,31 @@ impl Stage {
     }
 
     /// Starts a command and shows it, as a person would type it.
-    pub(crate) fn begin(&self, output: Output, line: &str) -> Result<Running, Failure> {
+    pub(crate) fn begin(&self, output: Output, words: &[&str]) -> Result<Running, Failure> {
+        let line = typed(words);
         output.say(&format!("\n  $ belay {line}"));
-        let mut command = self.command(line);
+        let mut command = self.command(words);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| io("run belay", &error))?;
         let talk = child.stderr.take().map(|pipe| pass(output, pipe));
         let data = child.stdout.take().map(|pipe| pass(output, pipe));
         Ok(Running {
             child,
-            line: line.to_owned(),
+            line,
             pipes: [talk, data].into_iter().flatten().collect(),
         })
     }
 
     /// Runs a command and shows it and what it says; answers its exit code.
-    pub(crate) async fn run(&self, output: Output, line: &str) -> Result<Option<i32>, Failure> {
-        self.begin(output, line)?.end().await
+    pub(crate) async fn run(&self, output: Output, words: &[&str]) -> Result<Option<i32>, Failure> {
+        self.begin(output, words)?.end().await
     }
 
     /// Asks for data. Not part of the story.
-    pub(crate) async fn ask(&self, line: &str) -> Result<Value, Failure> {
-        let mut command = self.command(&format!("{line} --output json"));
+    pub(crate) async fn ask(&self, words: &[&str]) -> Result<Value, Failure> {
+        let line = typed(words);
+        let mut command = self.command(words);
+        command.args(["--output", "json"]);
         let answer = timeout(PATIENCE, command.output()).await;
         let answer = answer.map_err(|_| unheld(format!("`belay {line}` does not end")))?;
         let answer = answer.map_err(|error| io("run belay", &error))?;
@@ -184,6 +187,18 @@ fn pass(
             output.say(format!("  │ {line}").trim_end());
         }
     })
+}
+
+/// As a person types it.
+fn typed(words: &[&str]) -> String {
+    let quoted = words.iter().map(|word| {
+        if word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            (*word).to_owned()
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 fn find_bookstore(exe: &Path, named: Option<PathBuf>) -> Result<PathBuf, Failure> {
