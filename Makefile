@@ -9,6 +9,10 @@ PACKAGES := --workspace --locked
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
+demo: ## shows the main job with real processes and real traffic
+	$(CARGO) build --release --locked -p belay-cli -p bookstore
+	$${CARGO_TARGET_DIR:-target}/release/belay demo
+
 test: needs check ## everything CI runs: installs what the tests need, then all tests
 	$(CARGO) test $(PACKAGES) --no-fail-fast
 

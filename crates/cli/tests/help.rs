@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERBS: [&[&str]; 23] = [
+const VERBS: [&[&str]; 24] = [
     &[],
     &["check"],
     &["plan"],
@@ -24,6 +24,7 @@ const VERBS: [&[&str]; 23] = [
     &["proxy"],
     &["proxy", "run"],
     &["proxy", "status"],
+    &["demo"],
     &["worker"],
     &["supervise"],
     &["--version"],
@@ -91,5 +92,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 14, "verbs listed by --help");
+    assert_eq!(count, 15, "verbs listed by --help");
 }

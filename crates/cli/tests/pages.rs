@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-const CODES: [&str; 11] = [
+const CODES: [&str; 12] = [
     "E0300", "E0301", "E0302", "E0303", "E0304", "E0305", "E0306", "E0310", "E0311", "E0312",
-    "E0313",
+    "E0313", "E0314",
 ];
 
 fn docs() -> std::path::PathBuf {

@@ -1,6 +1,7 @@
 //! The verbs, one file each: they parse nothing and print nothing, but call the runtime and say what came of it.
 
 mod check;
+mod demo;
 mod deploy;
 mod follow;
 mod history;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Logs(args) => logs::run(cx, &args).await,
         Verb::Release(args) => release::run(cx, args).await,
         Verb::Proxy(args) => proxy::run(cx, &args).await,
+        Verb::Demo(args) => demo::run(cx, args).await,
         Verb::Worker(args) => worker::run(cx, &args).await,
         // Run before there is an async runtime; see main.
         Verb::Supervise(args) => {
