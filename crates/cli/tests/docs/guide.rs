@@ -8,7 +8,8 @@
 //! | `text` | lines that the commands before it print, in this order; a line `...` only shows that something is left out |
 //! | anything else | not looked at |
 //!
-//! The ports of a page (80 and two digits) are replaced by free ones, so pages run beside each other.
+//! The ports of a page (80 and two digits) are replaced by free ones, so pages run beside each other. The folder is
+//! `/tmp/hello` in pages.
 
 use crate::output::{free_port, missing};
 use crate::project::Project;
@@ -64,7 +65,7 @@ fn run(page: &str, text: &str) -> Result<(), String> {
         .stdout(out);
     let status = command.status().expect("bash runs");
     let printed = std::fs::read_to_string(&printed).expect("text");
-    let printed = to_page(&printed, &ports);
+    let printed = to_page(&printed, &ports).replace(&*work.to_string_lossy(), "/tmp/hello");
     if !status.success() {
         return Err(format!("{page}: the last block below failed\n{printed}"));
     }
@@ -83,24 +84,32 @@ fn compare(
         let (line, rest) = part.split_once('\n').unwrap_or((part, ""));
         by_line.insert(line.parse::<usize>().expect("a line"), rest);
     }
-    let mut before = None;
+    let (mut before, mut wrong) = (None, String::new());
     for block in blocks {
         match (&block.is, before) {
             (Is::Commands { .. }, _) => before = Some(block.line),
             (Is::Output, Some(line)) => {
                 let shown = to_page(&block.body, ports);
-                if let Some(missing) = missing(&shown, by_line[&line]) {
-                    return Err(format!(
-                        "{page}:{}: `{missing}` is not printed, or not in this place, by\n{}",
-                        block.line, by_line[&line]
-                    ));
+                let lacks = missing(&shown, by_line[&line]);
+                if !lacks.is_empty() {
+                    writeln!(
+                        wrong,
+                        "{page}:{}: not printed, or not in this place:\n  {}\nbut\n{}",
+                        block.line,
+                        lacks.join("\n  "),
+                        by_line[&line]
+                    )
+                    .expect("a string takes it");
                 }
             }
             (Is::Output, None) => return Err(format!("{page}:{}: output of nothing", block.line)),
             (Is::File(_), _) => {}
         }
     }
-    Ok(())
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong),
+    }
 }
 
 /// One script of all blocks; what a file contains waits beside it.
@@ -196,11 +205,11 @@ fn a_page_that_is_wrong_is_found_out() {
         ("```sh exit=3\n(exit 4)\n```\n", "exit code 4, not 3"),
         (
             "```sh\necho one\n```\n```text\ntwo\n```\n",
-            "`two` is not printed",
+            "not in this place:\n  two\n",
         ),
         (
             "```sh\nprintf '1\\n2\\n'\n```\n```text\n2\n1\n```\n",
-            "`1` is not printed",
+            "not in this place:\n  1\n",
         ),
         ("```text\none\n```\n", "output of nothing"),
     ] {
