@@ -51,8 +51,9 @@ fn run(page: &str, text: &str) -> Result<(), String> {
         .parent()
         .expect("a directory");
     let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("bash");
-    command.arg("-c").arg(script).current_dir(&work);
+    let mut command = Command::new("timeout");
+    let patience = ["--kill-after=5", "300", "bash", "-c"];
+    command.args(patience).arg(script).current_dir(&work);
     for name in ["BELAY_DIR", "BELAY_FILE", "BELAY_KEY", "BELAY_LOG"] {
         command.env_remove(name);
     }
