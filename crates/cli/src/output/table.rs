@@ -29,8 +29,8 @@ pub(crate) fn table<const N: usize>(
     if let Some(last) = table.column_mut(N - 1) {
         last.set_padding((0, 0));
     }
-    if table.is_tty() {
-        fit(&mut table);
+    if let Some(width) = table.is_tty().then(|| table.width()).flatten() {
+        fit(&mut table, width);
     }
     let text = table.to_string();
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
@@ -38,8 +38,7 @@ pub(crate) fn table<const N: usize>(
 }
 
 /// On a terminal that is too narrow, cells are broken between words, as far as that is enough.
-fn fit(table: &mut Table) {
-    let Some(width) = table.width() else { return };
+fn fit(table: &mut Table, width: u16) {
     let narrowest: Vec<u16> = (0..table.column_count())
         .map(|column| {
             let rows = table.row_iter().chain(table.header());
@@ -65,7 +64,9 @@ fn fit(table: &mut Table) {
     if least.iter().copied().map(usize::from).sum::<usize>() > usize::from(width) {
         return;
     }
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
     for (column, least) in table.column_iter_mut().zip(least) {
         column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
     }
@@ -95,6 +96,24 @@ mod tests {
             ["longer".to_owned(), String::new()],
         ];
         assert_eq!(table(["NAME", "N"], rows), "NAME    N\na       1\nlonger");
+    }
+
+    #[test]
+    fn cells_are_broken_between_words_where_that_is_enough() {
+        let narrow = |width| {
+            let mut table = Table::new();
+            table
+                .load_style(presets::NOTHING)
+                .set_content_arrangement(ContentArrangement::Disabled)
+                .set_header(["NAME", "WHY"])
+                .add_row(["word", "one two"]);
+            table.column_iter_mut().for_each(|column| {
+                column.set_padding((0, 0));
+            });
+            fit(&mut table, width);
+            table.to_string().lines().count()
+        };
+        assert_eq!([narrow(80), narrow(10), narrow(5)], [2, 3, 2]);
     }
 
     #[test]
