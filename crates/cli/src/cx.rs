@@ -61,7 +61,13 @@ impl Cx {
     /// Opens a store that is there: looking does not make one.
     pub(crate) async fn open(&self) -> Result<Belay, Failure> {
         if self.dir.is_dir() {
-            return self.open_or_make().await;
+            let belay = self.open_or_make().await?;
+            if let Err(error) = belay.attend().await {
+                // Looking works all the same.
+                self.output
+                    .say(&format!("what was interrupted does not go on: {error}"));
+            }
+            return Ok(belay);
         }
         let message = format!("there is no store at {}", self.dir.display());
         Err(Failure::new(Exit::Usage, "E0302", message)

@@ -85,6 +85,9 @@ pub struct Summary {
     pub outcome: Option<Outcome>,
     /// When it was asked for, Unix microseconds.
     pub created_us: i64,
+    /// When it got the lock of its scope.
+    #[serde(default)]
+    pub locked_us: Option<i64>,
     /// When it ended.
     pub ended_us: Option<i64>,
     /// When the release was promoted.
@@ -145,6 +148,7 @@ impl Summary {
             phase: Phase::Queued,
             outcome: None,
             created_us: entry.at_us,
+            locked_us: None,
             ended_us: None,
             promoted_us: None,
             seq: entry.seq,
@@ -173,6 +177,7 @@ impl Summary {
             | Event::TimerFired { .. } => {}
             Event::Planned { plan, goal, .. } => {
                 self.phase = Phase::Running;
+                self.locked_us = Some(entry.at_us);
                 self.take_plan(0, plan);
                 if self.kind != "deploy" {
                     self.back_to = Some(goal.title.clone());
@@ -213,7 +218,8 @@ impl Summary {
                     } else {
                         Phase::RollingBack
                     };
-                    self.stuck = None;
+                    // Kept: what a person was asked is part of how it went.
+                    self.remarks.extend(self.stuck.take());
                 }
             }
             Event::RollbackPlanned {

@@ -5,7 +5,9 @@ use crate::artifacts::chain;
 use crate::lock::WorkerLock;
 use crate::{Belay, Error};
 use belay_driver_process::Error as SupervisorError;
-use belay_driver_process::supervisor::{Found, Sealer, Spec, Supervised, sweep};
+use belay_driver_process::supervisor::{
+    Found, Sealer, Spec, Supervised, is_unattended, lacks_supervisor, sweep,
+};
 use belay_proxy_api::Client;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -174,6 +176,11 @@ impl Launcher {
         Ok(lines)
     }
 
+    /// Whether something that shall run has no supervisor: all of Belay was killed, or the machine was restarted.
+    fn is_unattended(&self) -> bool {
+        is_unattended(&self.instances()) || lacks_supervisor(self.proxy().dir())
+    }
+
     async fn ensure_worker(&self) -> Result<bool, Error> {
         let failed = |why: String| Error::Launch {
             what: "worker",
@@ -279,6 +286,20 @@ impl Belay {
     /// It did not start; its log says why.
     pub async fn ensure_worker(&self) -> Result<bool, Error> {
         self.launcher().ensure_worker().await
+    }
+
+    /// Sees to it that a worker is at work if there is anything to do: something open, a clean-up, or something that
+    /// shall run and has no supervisor. So whatever was killed goes on at the next command, whichever that is.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the worker did not start.
+    pub async fn attend(&self) -> Result<(), Error> {
+        let lock = WorkerLock::at(self.dir());
+        let is_held = lock.is_held().unwrap_or(false);
+        if !is_held && (self.launcher().is_unattended() || crate::worker::has_work(self).await?) {
+            self.ensure_worker().await?;
+        }
+        Ok(())
     }
 
     /// Sees to it that the proxy runs under its supervisor (`EXE proxy run --dir DIR`), and waits until it answers.

@@ -30,6 +30,7 @@ fn release(project: &Project, number: u32, orders: &str) {
 fn nginx_with_a_broken_path_goes_back_by_itself() {
     let project = Project::new();
     project.configure(
+        "",
         "run: \"sh ./start.sh\", instances: 2, ready: { http: /health }",
         "  - { http: /health, at: staged }\n  - { traffic: { max_errors: 1%, min_requests: 50 }, at: live }",
         "strategy: { canary: [ { to: 20%, for: 3s } ] }\n    keep: { bake: 1s, warm: 5m }",
