@@ -172,11 +172,12 @@ impl Teller<'_> {
             .await?;
         let at_us = now_us();
         let roles = processes::kill_belay(self.stage.dir()).await?;
+        let dead_us = now_us();
         let _ = deploy.end().await?;
         self.say(&format!("SIGKILL to {}: {}", roles.len(), counted(&roles)));
         self.say("the bookshop's own processes run on, but nobody passes requests on to them");
         let proxy_is_away = |log: &[Seen]| {
-            let after = log.iter().filter(|seen| seen.to_us > at_us);
+            let after = log.iter().filter(|seen| seen.from_us > dead_us);
             after
                 .into_iter()
                 .any(|seen| matches!(seen.came, Came::Nothing(_)))
@@ -190,7 +191,7 @@ impl Teller<'_> {
         let code = self.stage.run(self.output, &["watch", &id]).await?;
         self.load.more(STRETCH).await?;
         self.tally();
-        let answers_us = answers_again(&self.load.seen(), at_us);
+        let answers_us = answers_again(&self.load.seen(), dead_us);
         let status = self.status().await?;
         let last = self.last().await?;
         let resumed = code == Some(0)
