@@ -7,8 +7,10 @@ use crate::ports::{Ports, StoreError};
 use belay_model::environment::{Event, Standing, View};
 use belay_model::event::{Cause, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, StepId};
+use belay_model::plan::{Action, Wave};
 use belay_model::release::Record;
 use belay_model::state::Goal;
+use std::collections::BTreeSet;
 
 /// Why a deployment may not begin, looked at once more when it has the lock.
 pub(crate) fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
@@ -58,19 +60,44 @@ pub(crate) fn on_rollback(
     goal: Option<&Goal>,
     view: &View,
 ) -> Vec<Event> {
-    let mut events = Vec::new();
-    if let (Kind::Deploy, Some(record)) = (&inputs.kind, &inputs.record)
-        && cause.blames_release()
-    {
-        let actor = match cause {
-            Cause::Request { actor, .. } => Some(actor.clone()),
-            _ => None,
-        };
-        events.push(quarantine(id, record.hash(), actor, cause.sentence()));
-    }
+    let mut events: Vec<_> = blamed(id, inputs, cause).into_iter().collect();
     let needed = goal.and_then(|goal| goal.record.clone());
     events.extend(keep(needed, view, "the rollback needs it"));
     events
+}
+
+/// A first deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
+/// replaces it, and its rollback knows what it was.
+pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec<Event> {
+    let mut events: Vec<_> = blamed(&state.id, inputs, cause).into_iter().collect();
+    let has_traffic = state.plans.first().is_some_and(|run| {
+        let steps = run.plan.steps().zip(&run.steps);
+        steps.into_iter().any(|(step, course)| {
+            let switches =
+                matches!(&step.action, Action::Effect(effect) if effect.wave == Wave::Switch);
+            switches && course.is_over()
+        })
+    });
+    if let Some(record) = inputs.record.as_ref().filter(|_| has_traffic) {
+        events.push(Event::Serves {
+            record: Some(record.hash()),
+            deployment: state.id.clone(),
+        });
+    }
+    events
+}
+
+/// The quarantine of what a deployment brought, if its end says something against it.
+fn blamed(id: &DeploymentId, inputs: &Inputs, cause: &Cause) -> Option<Event> {
+    let record = inputs.record.as_ref()?;
+    if inputs.kind != Kind::Deploy || !cause.blames_release() {
+        return None;
+    }
+    let actor = match cause {
+        Cause::Request { actor, .. } => Some(actor.clone()),
+        _ => None,
+    };
+    Some(quarantine(id, record.hash(), actor, cause.sentence()))
 }
 
 /// A step ended: where it finishes the promotion, the release is good from this transaction on.
@@ -92,20 +119,20 @@ pub(crate) async fn after_step(
         return Ok(());
     };
     let view = View::of(&ports.store.environment(&inputs.scope, 0).await?);
-    for event in on_promoted(&state.id, inputs, record, &view, journal.now_us()) {
+    for event in on_promoted(state, inputs, record, &view, journal.now_us()) {
         journal.push_environment(event);
     }
     Ok(())
 }
 
 fn on_promoted(
-    id: &DeploymentId,
+    state: &Deployment,
     inputs: &Inputs,
     record: &Record,
     view: &View,
     now_us: i64,
 ) -> Vec<Event> {
-    let hash = record.hash();
+    let (id, hash) = (&state.id, record.hash());
     let mut events = vec![
         Event::Stands {
             record: hash.clone(),
@@ -119,15 +146,19 @@ fn on_promoted(
             deployment: id.clone(),
         },
     ];
-    if let Some(old) = view
-        .serving()
-        .map(|known| known.record.hash())
-        .filter(|old| *old != hash)
-    {
-        let due_ms = now_us / 1000 + i64::try_from(keep_ms(inputs)).unwrap_or(i64::MAX / 2000);
+    // What served, and what else was found: a release that an earlier deployment left behind goes with it.
+    let serving = view.serving().map(|known| known.record.hash());
+    let found = state
+        .baseline_goal
+        .iter()
+        .flat_map(|goal| goal.records.keys());
+    let left = found.filter(|record| !view.cleanups.contains_key(record));
+    let old: BTreeSet<RecordHash> = serving.into_iter().chain(left.cloned()).collect();
+    let due_ms = now_us / 1000 + i64::try_from(keep_ms(inputs)).unwrap_or(i64::MAX / 2000);
+    for record in old.into_iter().filter(|old| *old != hash) {
         events.push(Event::CleanupDue {
             deployment: id.clone(),
-            record: old,
+            record,
             due_ms,
         });
     }

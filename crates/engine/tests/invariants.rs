@@ -1,7 +1,9 @@
 //! The invariants of the engine, each by a test of its name. ARCHITECTURE.md lists them.
 
 use belay_engine::ports::{Batch, Store, StoreError, Writer};
-use belay_model::config::{CanaryStep, Duration, Inconclusive, Percent, Strategy};
+use belay_model::config::{
+    CanaryStep, Check, Duration, FirstFailure, Inconclusive, Percent, Strategy,
+};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Finish, Outcome, RollbackResult};
@@ -18,6 +20,10 @@ fn canary() -> Strategy {
         hold: Some(Duration::from_secs(5)),
     };
     Strategy::Canary(vec![step(10), step(50)])
+}
+
+fn staged_check() -> Check {
+    serde_json::from_value(serde_json::json!({ "http": "/", "at": "staged" })).expect("a check")
 }
 
 fn complete() -> Option<Outcome> {
@@ -409,6 +415,55 @@ async fn a_first_deployment_that_fails_is_removed() {
     assert_eq!(scene.summary(&id).await.outcome, complete());
     assert!(scene.world.groups().is_empty());
     assert!(scene.world.weights().is_empty());
+}
+
+#[tokio::test]
+async fn a_first_deployment_that_fails_is_left_where_policy_says_so() {
+    for look in [Look::Staged, Look::Bake] {
+        let mut scene = Scene::default();
+        scene.on_first_failure = FirstFailure::Leave;
+        scene.checks = vec![staged_check()];
+        scene.script.say(1, look, Said::Fail);
+        let id = scene.deploy(1).await;
+        scene.work().await;
+        let summary = scene.summary(&id).await;
+        let Some(Outcome::Failed { rollback, residue }) = &summary.outcome else {
+            panic!("it failed: {summary:#?}");
+        };
+        assert_eq!(*rollback, RollbackResult::Limited);
+        let group = scene.record(1).group();
+        assert!(
+            residue.len() == 1 && residue[0].contains(&group),
+            "{residue:?}"
+        );
+        assert!(summary.cause.is_some_and(|cause| cause.contains("Fail")));
+        assert_eq!(scene.world.groups(), [group], "it is left");
+        let standing = scene.view().records[&scene.record(1).hash()].standing;
+        assert_eq!(standing, Standing::Quarantined);
+        let served = scene.view().serving().is_some();
+        assert_eq!(served, look == Look::Bake, "what has the traffic serves");
+        // The next release takes its place, and nothing of it stays.
+        let next = scene.deploy(2).await;
+        scene.work().await;
+        assert_eq!(scene.summary(&next).await.outcome, Some(Outcome::Succeeded));
+        assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+    }
+}
+
+#[tokio::test]
+async fn someone_who_asks_to_go_back_is_not_asked_for_a_policy() {
+    let mut scene = Scene::default();
+    scene.on_first_failure = FirstFailure::Leave;
+    scene.inconclusive = Inconclusive::Ask;
+    scene.bake_ms = 60 * 60 * 1000;
+    scene.script.say(1, Look::Bake, Said::Inconclusive);
+    let id = scene.deploy(1).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    scene.signal(&id, Ask::Abort).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert!(scene.world.groups().is_empty());
 }
 
 #[tokio::test]

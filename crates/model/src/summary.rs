@@ -239,6 +239,12 @@ impl Summary {
             }
             Event::Ended { outcome } => {
                 self.phase = Phase::Ended;
+                if matches!(outcome, Outcome::Failed { .. }) && self.cause.is_none() {
+                    // It failed and did not go back: what was said against it is why.
+                    let against = self.verdict.as_ref();
+                    let against = against.filter(|verdict| verdict.outcome != Said::Pass);
+                    self.cause = against.map(|verdict| verdict.sentence.clone());
+                }
                 self.outcome = Some(outcome.clone());
                 self.ended_us = Some(entry.at_us);
                 self.stuck = None;

@@ -39,6 +39,8 @@ pub struct Scene {
     pub checks: Vec<Check>,
     /// What inconclusive means.
     pub inconclusive: Inconclusive,
+    /// What becomes of a first deployment that fails.
+    pub on_first_failure: FirstFailure,
 }
 
 struct One(Arc<SideBySide>);
@@ -83,6 +85,7 @@ impl Scene {
             bake_ms: 1000,
             checks: Vec::new(),
             inconclusive: Inconclusive::RollBack,
+            on_first_failure: FirstFailure::Remove,
         }
     }
 
@@ -191,7 +194,7 @@ impl Scene {
             bake_ms: self.bake_ms,
             warm_ms: 10_000,
             inconclusive: self.inconclusive,
-            on_first_failure: FirstFailure::Remove,
+            on_first_failure: self.on_first_failure,
             actor: "test".to_owned(),
             reason: None,
         };

@@ -4,9 +4,10 @@ use super::run::Course;
 use crate::ports::StoreError;
 use crate::{conclude, decide, goal, planning};
 use belay_model::environment::View;
-use belay_model::event::{Cause, Event};
+use belay_model::event::{Cause, Event, Outcome, RollbackResult};
 use belay_model::id::StepId;
 use belay_model::plan::{Action, Plan};
+use belay_model::release::Record;
 use belay_model::state::{Goal, State};
 
 impl Course {
@@ -41,6 +42,28 @@ impl Course {
             self.journal.push(Event::Parked { step: None, why });
         }
         Ok(())
+    }
+
+    /// `on_first_failure: leave`: nothing was there before, and someone wants to look at what failed.
+    pub(super) fn leave(&mut self, cause: &Cause) {
+        for event in conclude::on_left(self.state(), self.inputs(), cause) {
+            self.journal.push_environment(event);
+        }
+        let there: Vec<_> = self.state().left.resources.keys().cloned().collect();
+        let line = format!(
+            "{} stays as it is, as `on_first_failure: leave` says: {}",
+            self.inputs()
+                .record
+                .as_ref()
+                .map_or_else(|| "what was begun".to_owned(), Record::title),
+            there.join(", ")
+        );
+        self.journal.push(Event::Ended {
+            outcome: Outcome::Failed {
+                rollback: RollbackResult::Limited,
+                residue: vec![line],
+            },
+        });
     }
 
     fn way_back(&self, view: &View, before: Option<&State>) -> (Option<Goal>, Plan, Vec<String>) {

@@ -60,6 +60,7 @@ impl Course {
                 Command::Settle(step) => self.settle(step).await?,
                 Command::Verify(step) => self.verify(step).await?,
                 Command::Rollback(cause) => self.roll_back(cause).await?,
+                Command::Leave(cause) => self.leave(&cause),
                 Command::Confirm => self.confirm().await?,
                 Command::Park { step, why } => self.journal.push(Event::Parked { step, why }),
                 Command::End(outcome) => self.end(outcome).await?,

@@ -26,6 +26,7 @@ cases![
     going_back_from_what_bakes_is_a_signal,
     an_altered_artifact_stops_a_rollback_before_it_changes_anything,
     an_undo_of_the_first_leads_to_nothing,
+    a_first_that_fails_is_left_where_policy_says_so,
     secrets_are_sealed_and_missing_ones_are_named,
     a_killed_worker_and_a_killed_proxy_supervisor_come_back,
     an_address_in_use_is_named,
@@ -258,6 +259,30 @@ async fn an_undo_of_the_first_leads_to_nothing(world: &World) {
     let status = belay.status().await.expect("read");
     assert!(status[0].serving.is_none());
     assert_eq!(code(belay.deploy(&one).await), "E0205");
+}
+
+async fn a_first_that_fails_is_left_where_policy_says_so(world: &World) {
+    let belay = &world.belay;
+    let more = "    on_first_failure: leave\n    verify: [{ http: /, contains: uno, at: live }]\n";
+    let bad = world.request("one", &format!("{SHORT}{more}"));
+    let plan = belay.plan(&bad).await.expect("planned");
+    let says = |remark: &String| remark.contains("on_first_failure");
+    assert!(plan.remarks.iter().any(says), "{:?}", plan.remarks);
+    let accepted = belay.deploy(&bad).await.expect("accepted");
+    let summary = world.finish(&accepted).await;
+    let Some(Outcome::Failed { rollback, residue }) = &summary.outcome else {
+        panic!("it failed: {summary:#?}");
+    };
+    assert_eq!((*rollback, residue.len()), (RollbackResult::Limited, 1));
+    assert!(summary.cause.is_some(), "{summary:#?}");
+    assert_eq!(world.get().await, "one", "someone can look at it");
+    let undo = RollbackRequest {
+        undo: accepted.id().cloned(),
+        ..back()
+    };
+    let undone = belay.rollback(&world.scope, &undo).await.expect("accepted");
+    succeeded(&world.finish(&undone).await);
+    assert!(tokio::net::TcpStream::connect(world.listen).await.is_err());
 }
 
 async fn secrets_are_sealed_and_missing_ones_are_named(world: &World) {
