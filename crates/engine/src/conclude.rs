@@ -26,29 +26,48 @@ pub(crate) fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
     Some(format!("{} is quarantined: {why}", record.title()))
 }
 
-/// A rollback on request has its plan: what it leaves is quarantined, and what it needs is not removed meanwhile.
-pub(crate) fn on_planned(id: &DeploymentId, inputs: &Inputs, view: &View) -> Vec<Event> {
+/// A rollback on request has its plan: what it leaves is quarantined, what it leads to is not any more, and what it
+/// needs is not removed meanwhile. `undone`: what the deployment started from that an undo takes back.
+pub(crate) fn on_planned(
+    id: &DeploymentId,
+    inputs: &Inputs,
+    goal: &Goal,
+    undone: Option<&Inputs>,
+    view: &View,
+) -> Vec<Event> {
+    if inputs.kind == Kind::Deploy {
+        return Vec::new();
+    }
     let mut events = Vec::new();
-    if let (Kind::Return { .. }, Some(left)) = (&inputs.kind, view.serving()) {
-        let asked = inputs
-            .reason
-            .as_deref()
-            .map_or_else(String::new, |reason| format!(": {reason}"));
-        let why = format!("{} rolled it back{asked}", inputs.actor);
-        events.push(quarantine(
-            id,
-            left.record.hash(),
-            Some(inputs.actor.clone()),
-            why,
-        ));
+    let asked = inputs.reason.as_deref();
+    if let Kind::Undo { of } = &inputs.kind {
+        let known = goal.record.as_ref().and_then(|to| view.records.get(to));
+        if let Some(known) = known.filter(|known| known.standing == Standing::Quarantined) {
+            let why = asked.map_or_else(|| format!("{of} is taken back"), str::to_owned);
+            let why = format!("{} lifted it: {why}", inputs.actor);
+            events.push(Event::Stands {
+                record: known.record.hash(),
+                standing: known.lifted(),
+                deployment: Some(id.clone()),
+                actor: Some(inputs.actor.clone()),
+                reason: Some(why),
+            });
+        }
     }
-    if inputs.kind != Kind::Deploy {
-        events.extend(keep(
-            inputs.record.iter().map(Record::hash),
-            view,
-            "the rollback needs it",
-        ));
+    let left = match &inputs.kind {
+        Kind::Return { .. } => view.serving().map(|known| known.record.hash()),
+        // Undoing a deployment says the same of its release as going back from it would have said.
+        _ => undone
+            .filter(|undone| undone.kind == Kind::Deploy)
+            .and_then(|undone| undone.record.as_ref().map(Record::hash)),
+    };
+    if let Some(left) = left.filter(|left| Some(left) != goal.record.as_ref()) {
+        let why = asked.map_or_else(String::new, |why| format!(": {why}"));
+        let why = format!("{} rolled it back{why}", inputs.actor);
+        events.push(quarantine(id, left, Some(inputs.actor.clone()), why));
     }
+    let needed = inputs.record.iter().map(Record::hash);
+    events.extend(keep(needed, view, "the rollback needs it"));
     events
 }
 

@@ -291,6 +291,16 @@ async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_oth
         Some(Outcome::Succeeded)
     );
     assert_eq!(scene.serving(), Some(scene.record(2).group()));
+    // The quarantine is lifted with a reason, in the transaction that has the plan: not before, not later.
+    let two = &scene.view().records[&scene.record(2).hash()];
+    assert_eq!(
+        (two.standing, &two.deployment),
+        (Standing::Good, &Some(undone.clone()))
+    );
+    assert_eq!(
+        two.reason.as_deref(),
+        Some("test lifted it: dep_3 is taken back")
+    );
 
     scene.script.say(1, Look::Live, Said::Fail);
     let fails = scene.go_back(Some(1)).await;
@@ -299,6 +309,20 @@ async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_oth
     assert_eq!(summary.phase, Phase::NeedsOperator);
     let planned = |event: &Event| matches!(event, Event::RollbackPlanned { .. });
     assert!(!journal_of(&scene, &fails).await.iter().any(planned));
+}
+
+#[tokio::test]
+async fn i9_undoing_a_deployment_quarantines_what_it_brought_once_it_is_planned() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    let standing = || scene.view().records[&scene.record(2).hash()].standing;
+    let undo = scene.undo(&id).await;
+    assert_eq!(standing(), Standing::Baked, "nothing happened yet");
+    scene.work().await;
+    assert_eq!(scene.summary(&undo).await.outcome, Some(Outcome::Succeeded));
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    assert_eq!(standing(), Standing::Quarantined);
 }
 
 #[tokio::test]

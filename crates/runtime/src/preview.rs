@@ -83,7 +83,7 @@ impl Belay {
             }
             Way::Return { skipped, .. } => preview.skipped.clone_from(skipped),
             Way::Undo { lifts, .. } => {
-                if let Some((_, standing)) = lifts {
+                if let Some(standing) = lifts {
                     let line = format!("its quarantine is lifted: it becomes {standing} again");
                     preview.remarks.push(line);
                 }

@@ -6,9 +6,8 @@ use crate::way::{Way, target_of};
 use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
 use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
-use belay_model::environment::{Event as InEnvironment, Standing};
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
-use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
+use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
 use belay_model::summary::Phase;
@@ -39,7 +38,7 @@ impl Belay {
         request: &RollbackRequest,
     ) -> Result<Accepted, Error> {
         let way = self.way_back(scope, request).await?;
-        let (goal, kind, record, lifted) = match way {
+        let (goal, kind, record) = match way {
             Way::Signal { id, .. } => {
                 self.tell_to_go_back(scope, &id, request).await?;
                 return Ok(Accepted::Signal { id });
@@ -47,33 +46,17 @@ impl Belay {
             Way::Return { record, goal, .. } => {
                 let view = self.view(scope).await?;
                 let leaves = view.serving_since().cloned();
-                (goal, Kind::Return { leaves }, Some(*record), None)
+                (goal, Kind::Return { leaves }, Some(*record))
             }
-            Way::Undo { goal, of, lifts } => {
+            Way::Undo { goal, of, .. } => {
                 let record = goal.record.as_ref();
                 let record = record.and_then(|hash| goal.records.get(hash)).cloned();
-                (goal, Kind::Undo { of }, record, lifts)
+                (goal, Kind::Undo { of }, record)
             }
         };
         let target = target_of(&goal)?;
         self.require_restorable(&target, &goal).await?;
         let id = self.new_id();
-        let mut environment = Vec::new();
-        if let Some((record, standing)) = lifted {
-            environment.push(self.stands(&id, record, standing, "lifted", request));
-        }
-        if let Kind::Undo { of } = &kind {
-            let brought = self.inputs_of(of).await?;
-            // Undoing a deployment says the same of its release as going back from it would have said.
-            let blamed = brought.filter(|inputs| inputs.kind == Kind::Deploy);
-            if let Some(record) = blamed.and_then(|inputs| inputs.record) {
-                let hash = record.hash();
-                if Some(&hash) != goal.record.as_ref() {
-                    let standing = Standing::Quarantined;
-                    environment.push(self.stands(&id, hash, standing, "rolled it back", request));
-                }
-            }
-        }
         let release = record.as_ref().map(|record| record.release);
         let checks = match &record {
             Some(record) => self.checks_of(scope, record).await?,
@@ -95,7 +78,7 @@ impl Belay {
             actor: self.actor().to_owned(),
             reason: request.reason.clone(),
         };
-        self.create(&id, Event::Created(Box::new(inputs)), environment)
+        self.create(&id, Event::Created(Box::new(inputs)), Vec::new())
             .await?;
         Ok(Accepted::New {
             id,
@@ -132,26 +115,6 @@ impl Belay {
         match answer.map_err(|error| wrong(target, &error))? {
             Restorability::No(lines) => Err(not_restorable(goal, lines)),
             Restorability::Exact { .. } | Restorability::Partial(_) => Ok(()),
-        }
-    }
-
-    fn stands(
-        &self,
-        id: &DeploymentId,
-        record: RecordHash,
-        standing: Standing,
-        what: &str,
-        request: &RollbackRequest,
-    ) -> InEnvironment {
-        let actor = self.actor();
-        let why = request.reason.as_deref();
-        let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        InEnvironment::Stands {
-            record,
-            standing,
-            deployment: Some(id.clone()),
-            actor: Some(actor.to_owned()),
-            reason: Some(format!("{actor} {what}{why}")),
         }
     }
 

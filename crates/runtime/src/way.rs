@@ -3,9 +3,9 @@
 use crate::{Belay, Error, RollbackRequest};
 use belay_engine::fold::Deployment;
 use belay_engine::goal::{self, Choice, Skipped};
-use belay_model::environment::{Standing, View};
+use belay_model::environment::{Known, Standing, View};
 use belay_model::event::{Kind, Outcome, RollbackResult};
-use belay_model::id::{DeploymentId, RecordHash, Scope};
+use belay_model::id::{DeploymentId, Scope};
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
 
@@ -27,7 +27,7 @@ pub(crate) enum Way {
     Undo {
         goal: Goal,
         of: DeploymentId,
-        lifts: Option<(RecordHash, Standing)>,
+        lifts: Option<Standing>,
     },
 }
 
@@ -189,13 +189,7 @@ impl Belay {
         let known = goal.record.as_ref().and_then(|hash| view.records.get(hash));
         let lifts = known
             .filter(|known| known.standing == Standing::Quarantined)
-            .map(|known| {
-                let standing = match known.good_at_us {
-                    Some(_) => Standing::Good,
-                    None => Standing::Candidate,
-                };
-                (known.record.hash(), standing)
-            });
+            .map(Known::lifted);
         Ok(Way::Undo {
             goal,
             of: of.clone(),

@@ -5,7 +5,7 @@ use crate::ports::StoreError;
 use crate::{conclude, goal, planning};
 use belay_model::environment::View;
 use belay_model::error::Failure;
-use belay_model::event::{Event, Kind, Outcome, RollbackResult};
+use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::plan::Plan;
 use belay_model::state::{Goal, State};
 
@@ -31,7 +31,9 @@ impl Course {
             }
         };
         let baseline_goal = Box::new(goal::of_state(&view, &baseline));
-        for event in conclude::on_planned(&self.id, self.inputs(), &view) {
+        let undone = self.undone().await?;
+        let inputs = self.inputs();
+        for event in conclude::on_planned(&self.id, inputs, &goal, undone.as_ref(), &view) {
             self.journal.push_environment(event);
         }
         self.journal.push(Event::Planned {
@@ -58,6 +60,18 @@ impl Course {
             planning::back(driver.as_ref(), &target, baseline, &goal, &inputs.checks)
         };
         Ok((plan.map_err(Failure::from)?, goal))
+    }
+
+    /// What the deployment started from that this one takes back.
+    async fn undone(&self) -> Result<Option<Inputs>, StoreError> {
+        let Kind::Undo { of } = &self.inputs().kind else {
+            return Ok(None);
+        };
+        let entries = self.ports.store.events(of, 0).await?;
+        Ok(entries.into_iter().find_map(|entry| match entry.event {
+            Event::Created(inputs) => Some(*inputs),
+            _ => None,
+        }))
     }
 
     /// Nothing was changed and nothing will be.
