@@ -47,7 +47,7 @@ pub use follow::{Follow, Line, Update};
 pub use launch::detach;
 pub use operations::{InstanceLog, Lifted, ReleaseInfo};
 pub use plan::{DeployPlan, PlannedStep};
-pub use preview::RollbackPreview;
+pub use preview::{QueuedEnd, RollbackPreview};
 pub use readiness::Readiness;
 pub use rollback::RollbackRequest;
 pub use status::{GroupStatus, ScopeStatus, Serving, TargetStatus};

@@ -42,8 +42,19 @@ pub struct RollbackPreview {
     pub newer_secrets: Vec<String>,
     /// A deployment is open: going back is a signal to it, and the goal is what was there before it.
     pub signal_to: Option<DeploymentId>,
+    /// Deployments that wait behind it: they end with nothing of them begun, so that none undoes the way back.
+    pub ends: Vec<QueuedEnd>,
     /// What else people should know.
     pub remarks: Vec<String>,
+}
+
+/// A deployment that waits, and ends without having begun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedEnd {
+    /// It.
+    pub id: DeploymentId,
+    /// The release it would have led to; absent: what was there before.
+    pub release: Option<ReleaseNumber>,
 }
 
 impl Belay {
@@ -74,10 +85,20 @@ impl Belay {
             drift: Vec::new(),
             newer_secrets: Vec::new(),
             signal_to: None,
+            ends: Vec::new(),
             remarks: Vec::new(),
         };
         match &way {
-            Way::Signal { id, remarks, .. } => {
+            Way::Signal {
+                id, remarks, ends, ..
+            } => {
+                preview.ends = ends
+                    .iter()
+                    .map(|summary| QueuedEnd {
+                        id: summary.id.clone(),
+                        release: summary.release,
+                    })
+                    .collect();
                 preview.signal_to = Some(id.clone());
                 preview.remarks.clone_from(remarks);
             }

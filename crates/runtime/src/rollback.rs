@@ -40,8 +40,8 @@ impl Belay {
         let way = self.way_back(scope, request).await?;
         let (goal, kind, record) = match way {
             Way::Signal { id, .. } => {
-                self.tell_to_go_back(scope, &id, request).await?;
-                return Ok(Accepted::Signal { id });
+                let ended = self.tell_to_go_back(scope, &id, request).await?;
+                return Ok(Accepted::Signal { id, ended });
             }
             Way::Return { record, goal, .. } => {
                 let view = self.view(scope).await?;
@@ -87,25 +87,34 @@ impl Belay {
         })
     }
 
-    /// Tells what is open to go back. Those that wait go first, so that none of them begins in between.
+    /// Tells what is open to go back. Those that wait go first, so that none of them begins in between; answers which.
     async fn tell_to_go_back(
         &self,
         scope: &Scope,
         first: &DeploymentId,
         request: &RollbackRequest,
-    ) -> Result<(), Error> {
-        for summary in self.open_in(scope).await?.iter().rev() {
+    ) -> Result<Vec<DeploymentId>, Error> {
+        let mut ended = Vec::new();
+        for summary in self.open_in(scope).await?.into_iter().rev() {
+            if summary.id != *first {
+                let why = request.reason.as_deref();
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                let reason = format!("it waited behind {first}, which was told to go back{why}");
+                self.append_signal(&summary.id, Ask::Abort, Some(reason))
+                    .await?;
+                ended.insert(0, summary.id);
+                continue;
+            }
             let is_undone = request.undo.as_ref() == Some(&summary.id);
             let goes_back = summary.phase == Phase::RollingBack
                 || (summary.kind != "deploy" && summary.phase != Phase::NeedsOperator);
             // Asked twice is asked once: a signal to a rollback would turn it round.
-            if summary.id == *first && goes_back && !is_undone {
-                continue;
+            if !goes_back || is_undone {
+                self.append_signal(first, Ask::Abort, request.reason.clone())
+                    .await?;
             }
-            self.append_signal(&summary.id, Ask::Abort, request.reason.clone())
-                .await?;
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// The goal must be there to be built again; otherwise nothing is changed.

@@ -8,6 +8,7 @@ use belay_model::event::{Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, Scope};
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
+use belay_model::summary::Summary;
 
 /// A way back.
 pub(crate) enum Way {
@@ -16,6 +17,8 @@ pub(crate) enum Way {
         id: DeploymentId,
         goal: Option<Goal>,
         remarks: Vec<String>,
+        /// Those that wait behind it. They end, too: going back would be undone by the next one at once.
+        ends: Vec<Summary>,
     },
     /// To a record that was good.
     Return {
@@ -47,11 +50,14 @@ impl Belay {
         request: &RollbackRequest,
     ) -> Result<Way, Error> {
         let view = self.view(scope).await?;
-        if let Some(first) = self.open_in(scope).await?.into_iter().next() {
+        let mut open = self.open_in(scope).await?.into_iter();
+        if let Some(first) = open.next() {
             if request.undo.as_ref().is_some_and(|of| *of != first.id) {
                 return Err(no_undo(request, "another one is open", Some(first.id)));
             }
-            return self.through_open(&view, first.id, request).await;
+            return self
+                .through_open(&view, first.id, open.collect(), request)
+                .await;
         }
         match &request.undo {
             Some(of) => self.undo(scope, &view, of, request).await,
@@ -68,11 +74,12 @@ impl Belay {
         &self,
         view: &View,
         id: DeploymentId,
+        ends: Vec<Summary>,
         request: &RollbackRequest,
     ) -> Result<Way, Error> {
         let deployment = self.fold(&id).await?;
         let planned = deployment.baseline_goal.is_some();
-        let (goal, mut remarks) = match self.target_for(&deployment) {
+        let (mut goal, mut remarks) = match self.target_for(&deployment) {
             Some(target) if planned => {
                 let driver = self.driver(&target.driver)?;
                 goal::undo(driver.as_ref(), view, &deployment)
@@ -100,10 +107,14 @@ impl Belay {
             .filter(|_| deployment.plans.len() > 1)
         {
             remarks = vec!["it goes back already".to_owned()];
-            let goal = last.goal.clone();
-            return Ok(Way::Signal { id, goal, remarks });
+            goal.clone_from(&last.goal);
         }
-        Ok(Way::Signal { id, goal, remarks })
+        Ok(Way::Signal {
+            id,
+            goal,
+            remarks,
+            ends,
+        })
     }
 
     fn target_for(&self, deployment: &Deployment) -> Option<Target> {

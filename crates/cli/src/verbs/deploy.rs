@@ -16,7 +16,7 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     let accepted = belay.deploy(&request).await?;
     let (id, behind) = match &accepted {
         Accepted::New { id, behind, .. } => (id, behind.as_slice()),
-        Accepted::Signal { id } => (id, &[][..]),
+        Accepted::Signal { id, .. } => (id, &[][..]),
         Accepted::NothingToDo {
             release,
             deployment,

@@ -118,7 +118,10 @@ async fn perform(
         let json = json!({ "deployment": null, "nothing_to_do": { "release": release, "deployment": deployment } });
         return Ok(Report::new(text, json));
     };
-    let is_signal = matches!(accepted, Accepted::Signal { .. });
+    let ended = match accepted {
+        Accepted::Signal { ended, .. } => Some(ended.as_slice()),
+        _ => None,
+    };
     belay.ensure_worker().await?;
     if detach {
         return Ok(Report::new(
@@ -133,8 +136,10 @@ async fn perform(
     };
     match follow(cx, belay, watched).await? {
         Followed::Interrupted(last) => Ok(interrupted(cx, id, last.as_deref())),
-        Followed::Until(summary) if is_signal => signalled(belay, &summary).await,
-        Followed::Until(summary) => requested(belay, &summary).await,
+        Followed::Until(summary) => match ended {
+            Some(ended) => signalled(belay, &summary, ended).await,
+            None => requested(belay, &summary).await,
+        },
     }
 }
 
@@ -150,8 +155,13 @@ async fn requested(belay: &Belay, summary: &Summary) -> Result<Report, Failure> 
 }
 
 /// An open deployment was told to go back. It has failed; the rollback has not if it is complete.
-async fn signalled(belay: &Belay, summary: &Summary) -> Result<Report, Failure> {
+async fn signalled(
+    belay: &Belay,
+    summary: &Summary,
+    ended: &[DeploymentId],
+) -> Result<Report, Failure> {
     let mut report = outcome::report(belay, summary).await?;
+    report.json["ended"] = json!(ended);
     match &summary.outcome {
         Some(Outcome::Failed {
             rollback: RollbackResult::Complete | RollbackResult::None,
@@ -173,6 +183,9 @@ async fn signalled(belay: &Belay, summary: &Summary) -> Result<Report, Failure> 
             }
             report.text += &verified(summary);
             report.text += &quarantine(belay, summary).await?;
+            for id in ended {
+                report.text += &format!("\n{id} waited behind it and ended, with nothing begun");
+            }
         }
         Some(Outcome::Succeeded) => {
             let message = format!(
@@ -227,6 +240,15 @@ fn text(preview: &RollbackPreview) -> String {
     if let Some(id) = &preview.signal_to {
         lines.push(format!(
             "  {id} is open: it is told to go back to what was there before it"
+        ));
+    }
+    for queued in &preview.ends {
+        let release = queued
+            .release
+            .map_or_else(String::new, |release| format!(" (release {release})"));
+        lines.push(format!(
+            "  {}{release} waits behind it: it ends, too, and nothing of it is begun",
+            queued.id
         ));
     }
     for skipped in &preview.skipped {

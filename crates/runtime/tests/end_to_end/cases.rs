@@ -179,12 +179,21 @@ async fn going_back_from_what_bakes_is_a_signal(world: &World) {
         .expect("read");
     assert_eq!(preview.signal_to.as_ref(), Some(&id));
     assert_eq!(preview.release, Some(ReleaseNumber(1)));
+    let ends: Vec<_> = preview.ends.iter().map(|queued| queued.release).collect();
+    assert_eq!(ends, [Some(ReleaseNumber(3))], "{preview:#?}");
 
     let signalled = belay
         .rollback(&world.scope, &back())
         .await
         .expect("accepted");
-    assert_eq!(signalled, Accepted::Signal { id: id.clone() });
+    let ended = vec![queued.id().expect("new").clone()];
+    assert_eq!(
+        signalled,
+        Accepted::Signal {
+            id: id.clone(),
+            ended
+        }
+    );
     // Asked twice is asked once, whether it is on its way or has arrived.
     let twice = belay.rollback(&world.scope, &back()).await;
     assert!(
@@ -195,7 +204,15 @@ async fn going_back_from_what_bakes_is_a_signal(world: &World) {
     let rollback = RollbackResult::Complete;
     let residue = Vec::new();
     assert_eq!(ended.outcome, Some(Outcome::Failed { rollback, residue }));
-    world.finish(&queued).await;
+    let queued = world.finish(&queued).await;
+    let rollback = RollbackResult::None;
+    let residue = Vec::new();
+    assert_eq!(queued.outcome, Some(Outcome::Failed { rollback, residue }));
+    assert!(
+        queued
+            .cause
+            .is_some_and(|why| why.contains("told to go back"))
+    );
     assert_eq!(world.get().await, "one");
     assert_eq!(code(belay.deploy(&two).await), "E0205");
 
