@@ -1,6 +1,7 @@
 //! The invariants of the engine, each by a test of its name. ARCHITECTURE.md lists them.
 
 use belay_engine::ports::{Batch, Store, StoreError, Writer};
+use belay_engine::worker::{Stop, Worker};
 use belay_model::config::{
     CanaryStep, Check, Duration, FirstFailure, Inconclusive, Percent, Strategy,
 };
@@ -241,6 +242,38 @@ async fn i6_an_old_epoch_cannot_append() {
         scene.store.append(late).await,
         Err(StoreError::Fenced(_))
     ));
+}
+
+#[tokio::test]
+async fn i6_a_worker_that_was_replaced_stops_and_appends_nothing_more() {
+    let mut scene = with_one(canary()).await;
+    scene.inconclusive = Inconclusive::Ask;
+    scene.script.say(2, Look::Live, Said::Inconclusive);
+    let id = scene.deploy(2).await;
+    let work = |name: &str| {
+        let worker = Worker::new(scene.ports(), name);
+        tokio::spawn(async move { worker.run().await })
+    };
+    let first = work("first");
+    let claimed = |name| {
+        let journal = scene.store.journal(&id);
+        let by = |event: &Event| matches!(event, Event::Claimed { owner, .. } if owner == name);
+        journal.iter().any(|entry| by(&entry.event))
+    };
+    while !claimed("first") {
+        tokio::task::yield_now().await;
+    }
+    let second = work("second");
+    let replaced = first.await.expect("no panic");
+    assert!(
+        matches!(replaced, Err(StoreError::Fenced(_))),
+        "{replaced:?}"
+    );
+    scene.until_parked(&id).await;
+    scene.signal(&id, Ask::Abort).await;
+    assert_eq!(second.await.expect("no panic").expect("works"), Stop::Idle);
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    journal_of(&scene, &id).await;
 }
 
 #[tokio::test]

@@ -247,6 +247,17 @@ impl Scene {
         }
     }
 
+    /// Resolves when a deployment waits for a person.
+    pub async fn until_parked(&self, id: &DeploymentId) {
+        loop {
+            let generation = self.store.generation();
+            if self.summary(id).await.phase == Phase::NeedsOperator {
+                return;
+            }
+            self.store.changed(generation).await;
+        }
+    }
+
     /// Resolves when nothing is open but what waits for a person, and no clean-up is owed.
     async fn at_rest(&self) {
         loop {

@@ -192,7 +192,13 @@ impl Course {
                         Err(error) => std::panic::resume_unwind(error.into_panic()),
                     };
                 }
-                () = store.changed(self.journal.generation()), if grace_from.is_none() => { self.journal.refresh().await?; }
+                () = store.changed(self.journal.generation()), if grace_from.is_none() => {
+                    if let Err(error) = self.journal.refresh().await {
+                        // Taken over, perhaps: nothing is done any more in our name (I6).
+                        call.abort();
+                        return Err(error);
+                    }
+                }
                 () = clock.sleep_ms(rest), if grace_from.is_some() => {}
             }
         }
