@@ -49,6 +49,16 @@ fn keep_named_records(mut goal: Goal) -> Goal {
     goal
 }
 
+/// Gives a goal's records the newest seals that their environment knows (I7): whoever asked for a rollback may have read
+/// newer values than a deployment was created with. What a record is stays as it was.
+pub(crate) fn take_newest_seals(view: &View, goal: &mut Goal) {
+    for (hash, record) in &mut goal.records {
+        if let Some(known) = view.records.get(hash) {
+            record.sealed.clone_from(&known.record.sealed);
+        }
+    }
+}
+
 /// A candidate that was passed over, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Skipped {

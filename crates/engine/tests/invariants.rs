@@ -293,6 +293,38 @@ async fn i7_a_rollback_runs_the_record_as_it_was() {
 }
 
 #[tokio::test]
+async fn i7_every_way_back_takes_the_newest_seals() {
+    let mut scene = with_one(canary()).await;
+    scene.inconclusive = Inconclusive::Ask;
+    scene.script.say(2, Look::Live, Said::Inconclusive);
+    let inside = scene.deploy(2).await;
+    scene.work().await;
+    let newest = scene.reseal(1, "blob_1").await;
+    scene.signal(&inside, Ask::Abort).await;
+    scene.work().await;
+    scene.deploy(3).await;
+    scene.work().await;
+    let returns = scene.go_back(Some(1)).await;
+    // Whoever asked sealed a newer value after the goal was chosen.
+    let later = scene.reseal(1, "blob_2").await;
+    scene.work().await;
+    for (id, expect) in [(inside, newest), (returns, later)] {
+        let journal = scene.store.journal(&id);
+        let goal = journal
+            .into_iter()
+            .rev()
+            .find_map(|entry| match entry.event {
+                Event::RollbackPlanned { goal, .. } => goal,
+                Event::Planned { goal, .. } => Some(goal),
+                _ => None,
+            });
+        let goal = goal.expect("planned");
+        let record = &goal.records[&scene.record(1).hash()];
+        assert_eq!(record.sealed.as_ref(), Some(&expect), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn i8_inconclusive_is_never_pass() {
     let mut scene = with_one(canary()).await;
     scene.script.say(2, Look::Live, Said::Inconclusive);

@@ -38,7 +38,7 @@ pub struct RollbackPreview {
     pub restorability: Restorability,
     /// Where today's configuration differs from the goal's record, one line each. The record counts.
     pub drift: Vec<String>,
-    /// Secrets whose source has another value than the record's, one line each.
+    /// Secrets whose source has another value now than the record's, one line each: new instances get it (I7).
     pub newer_secrets: Vec<String>,
     /// A deployment is open: going back is a signal to it, and the goal is what was there before it.
     pub signal_to: Option<DeploymentId>,
@@ -126,7 +126,7 @@ impl Belay {
             preview.record = Some(record.hash());
             preview.standing = known.map(|known| known.standing);
             preview.good_at_us = known.and_then(|known| known.good_at_us);
-            preview.newer_secrets = self.newer_secrets(record).await?;
+            preview.newer_secrets = self.newer_secrets(record, &request.env).await?;
             preview.drift = today.map_or_else(Vec::new, |today| drift(today, record));
         }
         let plan = planning::back(driver.as_ref(), &target, &from, goal, &checks);
@@ -134,22 +134,6 @@ impl Belay {
         let restorability = driver.restorable(&looking(), &target, goal).await;
         preview.restorability = restorability.map_err(|error| wrong(&target, &error))?;
         Ok(preview)
-    }
-
-    async fn newer_secrets(&self, record: &Record) -> Result<Vec<String>, Error> {
-        let mut lines = Vec::new();
-        for (name, used) in &record.secrets {
-            let Some(value) = crate::secrets::newest(&used.source) else {
-                continue;
-            };
-            if self.blobs().await?.keyed_digest(&value) != used.digest {
-                let source = &used.source;
-                lines.push(format!(
-                    "{name}: {source} has a newer value than the record, and new instances get it"
-                ));
-            }
-        }
-        Ok(lines)
     }
 }
 

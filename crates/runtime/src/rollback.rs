@@ -11,6 +11,7 @@ use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
 use belay_model::summary::Phase;
+use std::collections::BTreeMap;
 
 /// How many deployments are looked through for the one that made a record good.
 const HISTORY: usize = 1000;
@@ -24,6 +25,8 @@ pub struct RollbackRequest {
     pub undo: Option<DeploymentId>,
     /// Why.
     pub reason: Option<String>,
+    /// The caller's environment variables: where a secret of the form `env:NAME` has another value now, it is used.
+    pub env: BTreeMap<String, String>,
 }
 
 impl Belay {
@@ -38,13 +41,22 @@ impl Belay {
         request: &RollbackRequest,
     ) -> Result<Accepted, Error> {
         let way = self.way_back(scope, request).await?;
+        let view = self.view(scope).await?;
+        let resealed = match way.goal() {
+            Some(goal) => self.seal_newest(&view, goal, &request.env).await?,
+            None => Vec::new(),
+        };
         let (goal, kind, record) = match way {
             Way::Signal { id, .. } => {
+                let at_us = self.now_us();
+                let resealed: Vec<_> = resealed.into_iter().map(|event| (at_us, event)).collect();
+                if !resealed.is_empty() {
+                    self.store().append_environment(scope, resealed).await?;
+                }
                 let ended = self.tell_to_go_back(scope, &id, request).await?;
                 return Ok(Accepted::Signal { id, ended });
             }
             Way::Return { record, goal, .. } => {
-                let view = self.view(scope).await?;
                 let leaves = view.serving_since().cloned();
                 (goal, Kind::Return { leaves }, Some(*record))
             }
@@ -78,7 +90,7 @@ impl Belay {
             actor: self.actor().to_owned(),
             reason: request.reason.clone(),
         };
-        self.create(&id, Event::Created(Box::new(inputs)), Vec::new())
+        self.create(&id, Event::Created(Box::new(inputs)), resealed)
             .await?;
         Ok(Accepted::New {
             id,

@@ -10,7 +10,7 @@ use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
 use belay_model::environment::{self, View};
 use belay_model::event::{Ask, Event, Inputs, Kind};
 use belay_model::id::{
-    ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
+    ArtifactDigest, BlobId, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
 };
 use belay_model::release::{Record, Target};
 use belay_model::summary::{Phase, Summary};
@@ -204,6 +204,20 @@ impl Scene {
             .await
             .expect("created");
         id
+    }
+
+    /// Newer values of a release's secrets are sealed under that name.
+    pub async fn reseal(&self, release: u32, blob: &str) -> BlobId {
+        let blob = BlobId::new(blob);
+        let record = Box::new(Record {
+            sealed: Some(blob.clone()),
+            ..self.record(release)
+        });
+        let event = environment::Event::Recorded { record };
+        let events = vec![(self.clock.now_us(), event)];
+        let kept = self.store.append_environment(&self.scope(), events).await;
+        kept.expect("memory");
+        blob
     }
 
     /// Sends a signal.

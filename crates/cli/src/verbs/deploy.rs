@@ -87,9 +87,7 @@ pub(crate) fn request(
         commit: what.commit,
         reason,
         interactive: cx.output.can_ask(),
-        env: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        env: crate::cx::variables(),
         loaded,
     })
 }

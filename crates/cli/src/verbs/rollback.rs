@@ -22,6 +22,7 @@ pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
         to: args.to.map(ReleaseNumber),
         undo,
         reason: args.reason.clone(),
+        env: crate::cx::variables(),
     };
     let preview = belay
         .preview(&scope, &request, cx.load_if_any().as_ref())

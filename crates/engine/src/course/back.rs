@@ -84,9 +84,10 @@ impl Course {
                     .map(|line| format!("changed by someone else: {line}")),
             );
         }
-        let Some(goal) = goal else {
+        let Some(mut goal) = goal else {
             return (None, nothing, remarks);
         };
+        goal::take_newest_seals(view, &mut goal);
         let from = before.unwrap_or(&self.state().left);
         match planning::back(
             driver.as_ref(),

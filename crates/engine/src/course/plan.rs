@@ -49,11 +49,14 @@ impl Course {
         let driver = self.driver()?;
         let inputs = self.inputs();
         let target = self.target();
-        let goal = match (&inputs.goal, &inputs.record) {
+        let mut goal = match (&inputs.goal, &inputs.record) {
             (Some(goal), _) => goal.clone(),
             (None, Some(record)) => goal::of_record(driver.as_ref(), record),
             (None, None) => goal::of_state(view, &State::default()),
         };
+        if inputs.kind != Kind::Deploy {
+            goal::take_newest_seals(view, &mut goal);
+        }
         let plan = if inputs.kind == Kind::Deploy {
             planning::forward(driver.as_ref(), &target, baseline, &goal, inputs)
         } else {

@@ -7,6 +7,7 @@ use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, ServiceName};
 use belay_model::summary::Phase;
 use belay_runtime::{Accepted, Restorability, RollbackRequest};
+use std::collections::BTreeMap;
 use std::fs;
 
 const SHORT: &str = "    keep: { bake: 100ms, warm: 100ms }\n";
@@ -345,6 +346,30 @@ async fn secrets_are_sealed_and_missing_ones_are_named(world: &World) {
         .await
         .expect("read");
     assert_eq!(preview.newer_secrets.len(), 1, "{preview:#?}");
+
+    // I7: the variable is gone, so the sealed value is used; the file has a newer one, so that is.
+    world.until_view(|view| view.cleanups.is_empty()).await;
+    let accepted = belay
+        .rollback(&world.scope, &back())
+        .await
+        .expect("accepted");
+    succeeded(&world.finish(&accepted).await);
+    assert_eq!(world.get().await, "one-hi-s3cret");
+    // The other way, the variable has a newer value, which the worker cannot read itself.
+    let undo = RollbackRequest {
+        undo: accepted.id().cloned(),
+        env: BTreeMap::from([("HELLO_TOKEN".to_owned(), "newest".to_owned())]),
+        ..back()
+    };
+    let preview = belay.preview(&world.scope, &undo, None).await;
+    let newer = preview.expect("read").newer_secrets;
+    assert!(
+        newer.len() == 2 && newer[1].starts_with("TOKEN: env:HELLO_TOKEN has another value"),
+        "{newer:?}"
+    );
+    let accepted = belay.rollback(&world.scope, &undo).await.expect("accepted");
+    succeeded(&world.finish(&accepted).await);
+    assert_eq!(world.get().await, "one-hi-newest");
 }
 
 async fn a_killed_worker_and_a_killed_proxy_supervisor_come_back(world: &World) {
