@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use belay_model::id::Scope;
 use belay_runtime::config::{self, Diagnostic, Loaded};
-use belay_runtime::{Belay, Options};
+use belay_runtime::{Belay, Options, Retention};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,7 @@ impl Cx {
                 .ok()
                 .filter(|key| !key.is_empty()),
             actor: actor(),
+            retention: Retention::default(),
         };
         Ok(Belay::open(options).await?)
     }

@@ -64,6 +64,7 @@ impl Worker {
                 }
             }
             if at_work.is_empty() {
+                self.collect().await;
                 return Ok(Stop::Idle);
             }
             tokio::select! {
@@ -74,6 +75,13 @@ impl Worker {
                 }
                 () = self.ports.store.changed(generation) => {}
             }
+        }
+    }
+
+    /// What is not needed is only disk: failing to remove it stops nobody.
+    async fn collect(&self) {
+        if let Err(error) = self.ports.retention.collect().await {
+            tracing::warn!(%error, "what is not needed any more could not be removed");
         }
     }
 

@@ -84,6 +84,8 @@ impl Belay {
             checks,
             bake_ms: 0,
             warm_ms: 0,
+            // What the last deployment said counts; nothing new is said here.
+            keep_good: 0,
             // There is nothing to go back to from a rollback: a person decides (I9).
             inconclusive: Inconclusive::Ask,
             on_first_failure: FirstFailure::Leave,

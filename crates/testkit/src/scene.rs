@@ -4,7 +4,9 @@ use crate::{Crashes, FakeClock, MemoryStore, Script, SideBySide};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material};
 use belay_engine::goal;
-use belay_engine::ports::{Batch, Clock, Drivers, Ports, Secrets, Store, StoreError, Writer};
+use belay_engine::ports::{
+    Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
+};
 use belay_engine::worker::Worker;
 use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
 use belay_model::environment::{self, View};
@@ -60,6 +62,15 @@ impl Secrets for NoSecrets {
             record: record.clone(),
             secrets: BTreeMap::new(),
         })
+    }
+}
+
+struct KeepAll;
+
+#[async_trait]
+impl Retention for KeepAll {
+    async fn collect(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -128,6 +139,7 @@ impl Scene {
             clock: self.clock.clone(),
             verifier: self.script.clone(),
             secrets: Arc::new(NoSecrets),
+            retention: Arc::new(KeepAll),
             drivers: Arc::new(One(self.world.clone())),
         }
     }
@@ -193,6 +205,7 @@ impl Scene {
             checks: self.checks.clone(),
             bake_ms: self.bake_ms,
             warm_ms: 10_000,
+            keep_good: 5,
             inconclusive: self.inconclusive,
             on_first_failure: self.on_first_failure,
             actor: "test".to_owned(),

@@ -6,9 +6,10 @@ use belay_model::environment::Standing;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, ServiceName};
 use belay_model::summary::Phase;
-use belay_runtime::{Accepted, Restorability, RollbackRequest};
+use belay_runtime::{Accepted, Restorability, Retention, RollbackRequest};
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 const SHORT: &str = "    keep: { bake: 100ms, warm: 100ms }\n";
 const WARM: &str = "    strategy: blue_green\n    keep: { bake: 100ms, warm: 10m }\n";
@@ -29,6 +30,7 @@ cases![
     an_undo_of_the_first_leads_to_nothing,
     a_first_that_fails_is_left_where_policy_says_so,
     secrets_are_sealed_and_missing_ones_are_named,
+    what_no_record_needs_is_removed,
     a_killed_worker_and_a_killed_proxy_supervisor_come_back,
     an_address_in_use_is_named,
     names_are_helped_along,
@@ -370,6 +372,68 @@ async fn secrets_are_sealed_and_missing_ones_are_named(world: &World) {
     let accepted = belay.rollback(&world.scope, &undo).await.expect("accepted");
     succeeded(&world.finish(&accepted).await);
     assert_eq!(world.get().await, "one-hi-newest");
+}
+
+async fn what_no_record_needs_is_removed(world: &World) {
+    let belay = &world.belay;
+    let keep = "    keep: { bake: 100ms, warm: 100ms, good: 2 }\n";
+    for answer in ["one", "two", "three", "four"] {
+        succeeded(&world.deploy(&world.request(answer, keep)).await);
+    }
+    let store = belay.store();
+    let releases = store.releases(&world.scope.service).await.expect("read");
+    let there = || {
+        let dir = belay.dir().join("artifacts");
+        let is_there = |release: &&belay_model::release::Release| {
+            dir.join(release.artifact.as_str().trim_start_matches("sha256:"))
+                .exists()
+        };
+        let mut there: Vec<_> = releases
+            .iter()
+            .filter(is_there)
+            .map(|one| one.number.0)
+            .collect();
+        there.sort_unstable();
+        there
+    };
+    // Thirty days are kept whole.
+    world.work_once(Retention::default()).await;
+    assert_eq!(there(), [1, 2, 3, 4]);
+    let nothing_young = Retention {
+        days: 0,
+        grace: Duration::ZERO,
+    };
+    world.work_once(nothing_young).await;
+    assert_eq!(there(), [3, 4]);
+
+    let to_the_first = RollbackRequest {
+        to: Some(ReleaseNumber(1)),
+        ..back()
+    };
+    let gone = releases
+        .iter()
+        .find(|one| one.number.0 == 1)
+        .expect("known");
+    let before = store.generation();
+    let refused = belay.rollback(&world.scope, &to_the_first).await;
+    assert!(
+        refused
+            .as_ref()
+            .is_err_and(|error| error.to_string().contains(gone.artifact.as_str())),
+        "{refused:?}"
+    );
+    assert_eq!(code(refused), "E0207");
+    assert_eq!(store.generation(), before, "nothing was changed");
+    let accepted = belay
+        .rollback(&world.scope, &back())
+        .await
+        .expect("accepted");
+    succeeded(&world.finish(&accepted).await);
+    assert_eq!(world.get().await, "three");
+    // Deployed again from its source, the first is there again, under its number.
+    let again = world.deploy(&world.request("one", keep)).await;
+    succeeded(&again);
+    assert_eq!(again.release, Some(ReleaseNumber(1)));
 }
 
 async fn a_killed_worker_and_a_killed_proxy_supervisor_come_back(world: &World) {
