@@ -102,7 +102,20 @@ impl Belay {
                 preview.signal_to = Some(id.clone());
                 preview.remarks.clone_from(remarks);
             }
-            Way::Return { skipped, .. } => preview.skipped.clone_from(skipped),
+            Way::Return {
+                skipped,
+                record,
+                is_unproven,
+                ..
+            } => {
+                preview.skipped.clone_from(skipped);
+                if *is_unproven {
+                    let title = record.title();
+                    let line =
+                        format!("WARNING: {title} was never verified here; that was accepted");
+                    preview.remarks.push(line);
+                }
+            }
             Way::Undo { lifts, .. } => {
                 if let Some(standing) = lifts {
                     let line = format!("its quarantine is lifted: it becomes {standing} again");

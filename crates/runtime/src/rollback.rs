@@ -21,6 +21,8 @@ const HISTORY: usize = 1000;
 pub struct RollbackRequest {
     /// To this release and no other; absent: the one before if it is good, else the newest good one.
     pub to: Option<ReleaseNumber>,
+    /// With `to` and a reason: go there although it was never verified here. The journal says so.
+    pub accept_unproven: bool,
     /// To what was there before that deployment: how a rollback is taken back.
     pub undo: Option<DeploymentId>,
     /// Why.
@@ -46,6 +48,7 @@ impl Belay {
             Some(goal) => self.seal_newest(&view, goal, &request.env).await?,
             None => Vec::new(),
         };
+        let mut reason = request.reason.clone();
         let (goal, kind, record) = match way {
             Way::Signal { id, .. } => {
                 let at_us = self.now_us();
@@ -56,7 +59,16 @@ impl Belay {
                 let ended = self.tell_to_go_back(scope, &id, request).await?;
                 return Ok(Accepted::Signal { id, ended });
             }
-            Way::Return { record, goal, .. } => {
+            Way::Return {
+                record,
+                goal,
+                is_unproven,
+                ..
+            } => {
+                if is_unproven {
+                    let why = reason.unwrap_or_default();
+                    reason = Some(format!("unproven, and accepted as such: {why}"));
+                }
                 let leaves = view.serving_since().cloned();
                 (goal, Kind::Return { leaves }, Some(*record))
             }
@@ -90,7 +102,7 @@ impl Belay {
             inconclusive: Inconclusive::Ask,
             on_first_failure: FirstFailure::Leave,
             actor: self.actor().to_owned(),
-            reason: request.reason.clone(),
+            reason,
         };
         self.create(&id, Event::Created(Box::new(inputs)), resealed)
             .await?;

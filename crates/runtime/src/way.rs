@@ -20,10 +20,11 @@ pub(crate) enum Way {
         /// Those that wait behind it. They end, too: going back would be undone by the next one at once.
         ends: Vec<Summary>,
     },
-    /// To a record that was good.
+    /// To a record that was good, or that someone wants all the same.
     Return {
         record: Box<Record>,
         goal: Goal,
+        is_unproven: bool,
         skipped: Vec<Skipped>,
     },
     /// To what was there before a deployment; what is quarantined there is lifted to that standing.
@@ -129,9 +130,16 @@ impl Belay {
     }
 
     fn to_good(&self, scope: &Scope, view: &View, request: &RollbackRequest) -> Result<Way, Error> {
+        // Without a reason nothing is accepted: it would not be recorded.
+        let accepts = request.accept_unproven && request.reason.is_some();
+        let choice = match request.to {
+            Some(to) if accepts => goal::choose_unproven(view, to),
+            to => goal::choose(view, to),
+        };
+        let is_unproven = choice.standing == Some(Standing::Candidate);
         let Choice {
             record, skipped, ..
-        } = goal::choose(view, request.to);
+        } = choice;
         let Some(record) = record else {
             return Err(Error::NothingGood {
                 scope: scope.clone(),
@@ -144,6 +152,7 @@ impl Belay {
         Ok(Way::Return {
             record: Box::new(record),
             goal,
+            is_unproven,
             skipped,
         })
     }

@@ -1,6 +1,6 @@
 //! `belay rollback`: shows where it leads, asks where someone can be asked, then has it done.
 
-use crate::args::{Rollback, Until};
+use crate::args::{Risk, Rollback, Until};
 use crate::cx::Cx;
 use crate::exit::{Exit, Failure};
 use crate::output::table::printable;
@@ -20,6 +20,7 @@ pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let (scope, undo) = what(cx, &belay, &args).await?;
     let request = RollbackRequest {
         to: args.to.map(ReleaseNumber),
+        accept_unproven: args.accept == Some(Risk::Unproven),
         undo,
         reason: args.reason.clone(),
         env: crate::cx::variables(),

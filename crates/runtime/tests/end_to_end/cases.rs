@@ -30,6 +30,7 @@ cases![
     an_undo_of_the_first_leads_to_nothing,
     a_first_that_fails_is_left_where_policy_says_so,
     secrets_are_sealed_and_missing_ones_are_named,
+    an_unproven_release_needs_someone_to_accept_it,
     what_no_record_needs_is_removed,
     a_killed_worker_and_a_killed_proxy_supervisor_come_back,
     an_address_in_use_is_named,
@@ -372,6 +373,59 @@ async fn secrets_are_sealed_and_missing_ones_are_named(world: &World) {
     let accepted = belay.rollback(&world.scope, &undo).await.expect("accepted");
     succeeded(&world.finish(&accepted).await);
     assert_eq!(world.get().await, "one-hi-newest");
+}
+
+async fn an_unproven_release_needs_someone_to_accept_it(world: &World) {
+    let belay = &world.belay;
+    succeeded(&world.deploy(&world.request("one", SHORT)).await);
+    // It ends before it begins, as no worker is there: nothing speaks against it, and nothing for it.
+    world.work_once(Retention::default()).await;
+    let two = belay
+        .deploy(&world.request("two", SHORT))
+        .await
+        .expect("accepted");
+    let ask = belay_model::event::Ask::Abort;
+    belay
+        .signal(two.id().expect("new"), ask, None)
+        .await
+        .expect("told");
+    world.finish(&two).await;
+    assert_eq!(world.get().await, "one");
+
+    let to = Some(ReleaseNumber(2));
+    let plain = RollbackRequest { to, ..back() };
+    let refused = belay.rollback(&world.scope, &plain).await;
+    let next = refused.as_ref().expect_err("refused").next();
+    assert!(next[0].contains("--accept unproven"), "{next:?}");
+    assert_eq!(code(refused), "E0206");
+    let without_reason = RollbackRequest {
+        accept_unproven: true,
+        reason: None,
+        ..plain.clone()
+    };
+    assert_eq!(
+        code(belay.rollback(&world.scope, &without_reason).await),
+        "E0206"
+    );
+    let accepts = RollbackRequest {
+        accept_unproven: true,
+        ..plain
+    };
+    let preview = belay
+        .preview(&world.scope, &accepts, None)
+        .await
+        .expect("read");
+    assert_eq!(preview.standing, Some(Standing::Candidate));
+    assert!(preview.remarks[0].starts_with("WARNING"), "{preview:#?}");
+    let accepted = belay
+        .rollback(&world.scope, &accepts)
+        .await
+        .expect("accepted");
+    let summary = world.finish(&accepted).await;
+    succeeded(&summary);
+    let reason = summary.reason.as_deref();
+    assert_eq!(reason, Some("unproven, and accepted as such: it is bad"));
+    assert_eq!(world.get().await, "two");
 }
 
 async fn what_no_record_needs_is_removed(world: &World) {
