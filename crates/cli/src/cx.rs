@@ -7,7 +7,8 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use belay_model::id::Scope;
 use belay_runtime::config::{self, Diagnostic, Loaded};
-use belay_runtime::{Belay, Options};
+use belay_runtime::{Belay, Options, Retention};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "belay.yaml";
@@ -54,6 +55,7 @@ impl Cx {
                 .ok()
                 .filter(|key| !key.is_empty()),
             actor: actor(),
+            retention: Retention::default(),
         };
         Ok(Belay::open(options).await?)
     }
@@ -135,6 +137,13 @@ fn actor() -> String {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The caller's environment variables, for secrets of the form `env:NAME`.
+pub(crate) fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 #[cfg(test)]

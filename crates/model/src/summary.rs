@@ -2,7 +2,7 @@
 //! transaction of each append, so a list never tells another story than the journal.
 
 use crate::error::Failure;
-use crate::event::{Ask, Entry, Event, Finish, Kind, Outcome};
+use crate::event::{Ask, Cause, Entry, Event, Finish, Kind, Outcome};
 use crate::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, StepId};
 use crate::plan::{Action, Plan, Wave};
 use crate::verdict::{Outcome as Said, Verdict};
@@ -207,9 +207,13 @@ impl Summary {
                 ..
             } => self.finished(entry.at_us, *step, finish, times),
             Event::Verified { step, verdict } => self.verified(entry.at_us, *step, verdict),
-            Event::Signal { ask, .. } => {
+            Event::Signal { actor, ask, reason } => {
                 if *ask == Ask::Abort {
                     self.timeline.t1.get_or_insert(entry.at_us);
+                    if self.phase == Phase::Queued {
+                        let (actor, reason) = (actor.clone(), reason.clone());
+                        self.cause = Some(Cause::Request { actor, reason }.sentence());
+                    }
                 }
                 if self.phase == Phase::NeedsOperator {
                     // Answered: it goes on, or says anew what it waits for.
@@ -245,6 +249,12 @@ impl Summary {
             }
             Event::Ended { outcome } => {
                 self.phase = Phase::Ended;
+                if matches!(outcome, Outcome::Failed { .. }) && self.cause.is_none() {
+                    // It failed and did not go back: what was said against it is why.
+                    let against = self.verdict.as_ref();
+                    let against = against.filter(|verdict| verdict.outcome != Said::Pass);
+                    self.cause = against.map(|verdict| verdict.sentence.clone());
+                }
                 self.outcome = Some(outcome.clone());
                 self.ended_us = Some(entry.at_us);
                 self.stuck = None;

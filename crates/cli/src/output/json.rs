@@ -152,6 +152,9 @@ pub(crate) fn preview(preview: &RollbackPreview) -> Value {
         "drift": preview.drift,
         "newer_secrets": preview.newer_secrets,
         "signal_to": preview.signal_to,
+        "ends": preview.ends.iter().map(|queued| {
+            json!({ "deployment": queued.id, "release": queued.release })
+        }).collect::<Value>(),
         "remarks": preview.remarks,
     })
 }

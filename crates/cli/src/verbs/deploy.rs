@@ -19,7 +19,7 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     let accepted = belay.deploy(&request).await?;
     let (id, behind) = match &accepted {
         Accepted::New { id, behind, .. } => (id, behind.as_slice()),
-        Accepted::Signal { id } => (id, &[][..]),
+        Accepted::Signal { id, .. } => (id, &[][..]),
         Accepted::NothingToDo {
             release,
             deployment,
@@ -114,9 +114,7 @@ pub(crate) fn request(
         commit: what.commit,
         reason,
         interactive: cx.output.can_ask(),
-        env: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        env: crate::cx::variables(),
         loaded,
     })
 }
