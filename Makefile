@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PACKAGES := --workspace --locked
 
-.PHONY: help demo test check needs fmt lint
+.PHONY: help demo test check needs fmt lint deny docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -16,13 +16,20 @@ demo: ## shows the main job with real processes and real traffic
 test: needs check ## everything CI runs: installs what the tests need, then all tests
 	$(CARGO) test $(PACKAGES) --no-fail-fast
 
-check: fmt lint ## formatting and lints
+check: fmt lint deny ## formatting, lints, licences
+
+docs: ## runs what the guides say, checks links, and builds the API's documentation
+	$(CARGO) test --locked -p belay-cli --test docs
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(PACKAGES) --no-deps
 
 fmt:
 	$(CARGO) fmt --all --check
 
 lint:
 	$(CARGO) clippy $(PACKAGES) --all-targets -- -D warnings
+
+deny:
+	scripts/deny
 
 needs: ## what the tests use of the system, from Debian's packages
 	scripts/needs

@@ -181,7 +181,8 @@ fn artifact_path(request: &DeployRequest, base: &Path) -> Result<PathBuf, Error>
         Some(path) => absolute(path),
         None => {
             let ReleaseSource::Artifact(path) = &request.loaded.config.release;
-            Ok(base.join(path))
+            // Through its components, which leaves out a `.` in the middle.
+            Ok(base.join(path).components().collect())
         }
     }
 }

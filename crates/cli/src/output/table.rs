@@ -1,6 +1,9 @@
 //! Tables for people: no frames, so that a line can be copied, cut and searched.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// Between columns.
+const GAP: u16 = 2;
 
 /// A table as text. No rows: no text.
 pub(crate) fn table<const N: usize>(
@@ -21,11 +24,51 @@ pub(crate) fn table<const N: usize>(
         return String::new();
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
+    }
+    if let Some(last) = table.column_mut(N - 1) {
+        last.set_padding((0, 0));
+    }
+    if table.is_tty() {
+        fit(&mut table);
     }
     let text = table.to_string();
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
     lines.join("\n")
+}
+
+/// On a terminal that is too narrow, cells are broken between words, as far as that is enough.
+fn fit(table: &mut Table) {
+    let Some(width) = table.width() else { return };
+    let narrowest: Vec<u16> = (0..table.column_count())
+        .map(|column| {
+            let rows = table.row_iter().chain(table.header());
+            let cells = rows.filter_map(|row| row.cell_iter().nth(column));
+            let words = cells.flat_map(|cell| {
+                let text = cell.content();
+                text.split_whitespace()
+                    .map(|word| word.chars().count())
+                    .collect::<Vec<_>>()
+            });
+            u16::try_from(words.max().unwrap_or(0)).unwrap_or(u16::MAX)
+        })
+        .collect();
+    let gaps = (0..narrowest.len()).rev().map(|after| match after {
+        0 => 0,
+        _ => GAP,
+    });
+    let least: Vec<u16> = narrowest
+        .iter()
+        .zip(gaps)
+        .map(|(words, gap)| words.saturating_add(gap))
+        .collect();
+    if least.iter().copied().map(usize::from).sum::<usize>() > usize::from(width) {
+        return;
+    }
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    for (column, least) in table.column_iter_mut().zip(least) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+    }
 }
 
 /// Text of strangers (instances, reasons): control characters must not reach the terminal as commands.

@@ -3,10 +3,11 @@
 use crate::args::History;
 use crate::cx::Cx;
 use crate::exit::Failure;
+use crate::output::story::{Say, Story};
 use crate::output::table::{printable, table};
 use crate::output::time::{length, moment};
 use crate::output::{Report, json};
-use belay_model::event::{Entry, Outcome, RollbackResult};
+use belay_model::event::{Entry, Event, Outcome, RollbackResult};
 use belay_model::summary::Summary;
 use belay_runtime::Belay;
 use serde_json::{Value, json};
@@ -62,13 +63,19 @@ fn row(summary: &Summary) -> [String; 8] {
 fn ended(summary: &Summary) -> String {
     match &summary.outcome {
         None => summary.phase.to_string(),
-        Some(Outcome::Succeeded) => "succeeded".to_owned(),
-        Some(Outcome::Stopped) => "left as it was".to_owned(),
-        Some(Outcome::Failed { rollback, .. }) => match rollback {
-            RollbackResult::None => "failed".to_owned(),
-            RollbackResult::Complete => "failed, rolled back".to_owned(),
-            RollbackResult::Limited => "failed, rolled back in part".to_owned(),
-            RollbackResult::Incomplete => "failed, not all rolled back".to_owned(),
+        Some(outcome) => meaning(outcome).to_owned(),
+    }
+}
+
+fn meaning(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Stopped => "left as it was",
+        Outcome::Failed { rollback, .. } => match rollback {
+            RollbackResult::None => "failed",
+            RollbackResult::Complete => "failed, rolled back",
+            RollbackResult::Limited => "failed, rolled back in part",
+            RollbackResult::Incomplete => "failed, not all rolled back",
         },
     }
 }
@@ -78,25 +85,44 @@ async fn events(belay: &Belay, text: &str) -> Result<Report, Failure> {
     let id = belay.resolve_deployment(text).await?;
     let update = belay.follow(&id).next().await?;
     let entries = update.map(|update| update.entries).unwrap_or_default();
-    let lines: Vec<_> = entries.iter().map(line).collect();
+    let mut story = Story::default();
+    let lines: Vec<_> = entries
+        .iter()
+        .map(|entry| line(entry, &mut story))
+        .collect();
     let json = json!({ "id": id, "events": entries });
     Ok(Report::new(lines.join("\n"), json))
 }
 
-/// `3  2026-03-01 14:05:09Z  started  {...}`: for looking closely, so the whole fact in one line.
-fn line(entry: &Entry) -> String {
+/// `3  2026-03-01 14:05:09Z  started           start 2 instances`: what it means; JSON has the whole fact.
+fn line(entry: &Entry, story: &mut Story) -> String {
     let event = serde_json::to_value(&entry.event).unwrap_or_default();
-    let (name, facts) = match event {
-        Value::Object(object) => match object.into_iter().next() {
-            Some((name, facts)) => (name, facts.to_string()),
-            None => (String::new(), String::new()),
-        },
-        Value::String(name) => (name, String::new()),
-        other => (String::new(), other.to_string()),
+    let name = match &event {
+        Value::Object(object) => object.keys().next().map_or("", String::as_str),
+        Value::String(name) => name,
+        _ => "",
     };
-    format!(
-        "{:>3}  {}  {name:<16}  {facts}",
+    let says = story.tell(std::slice::from_ref(entry), &[]);
+    let mut texts: Vec<_> = says.into_iter().map(text).collect();
+    match &entry.event {
+        Event::Claimed { owner, epoch } => {
+            texts.push(format!("by {}, epoch {epoch}", printable(owner)));
+        }
+        Event::Ended { outcome } => texts.push(meaning(outcome).to_owned()),
+        _ => {}
+    }
+    let line = format!(
+        "{:>3}  {}  {name:<16}  {}",
         entry.seq,
-        moment(entry.at_us)
-    )
+        moment(entry.at_us),
+        texts.join("; ")
+    );
+    line.trim_end().to_owned()
+}
+
+fn text(say: Say) -> String {
+    match say {
+        Say::Note(text) | Say::Detail(text) | Say::Begin { title: text, .. } => text,
+        Say::End { mark, text, .. } => format!("{} {text}", mark.sign()),
+    }
 }

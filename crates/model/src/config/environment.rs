@@ -38,7 +38,7 @@ pub struct Environment {
     /// What happens to a first deployment that fails. Default: `remove`.
     #[serde(default)]
     pub on_first_failure: FirstFailure,
-    /// What happens when checks stay inconclusive for 30 minutes. Default: `ask` on a terminal, else `roll_back`.
+    /// Who decides when checks can say neither good nor bad: in a canary after `within`, in a bake after 30 minutes. Default: `ask` on a terminal, else `roll_back`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<Inconclusive>,
 }

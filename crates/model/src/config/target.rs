@@ -41,7 +41,7 @@ pub struct ProcessTarget {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ready {
-    /// A path that answers with a status from 200 to 299, such as `/health`.
+    /// A path that answers with a status from 200 to 399, such as `/health`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^/"))]
     pub http: Option<String>,

@@ -1,0 +1,42 @@
+//! What the documentation says is true: its commands work and print what it shows, its links lead somewhere, and the
+//! reference names every key there is.
+
+mod guide;
+mod links;
+mod output;
+#[allow(dead_code)] // the other tests use more of it
+#[path = "../e2e/project.rs"]
+mod project;
+mod schema;
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().expect("the repository")
+}
+
+#[test]
+fn the_readme_works() {
+    guide::check("README.md");
+}
+
+#[test]
+fn first_service_works() {
+    guide::check("docs/first-service.md");
+}
+
+#[test]
+fn canary_works() {
+    guide::check("docs/canary.md");
+}
+
+#[test]
+fn going_back_works() {
+    guide::check("docs/going-back.md");
+}
+
+#[test]
+fn when_belay_is_down_works() {
+    guide::check("docs/when-belay-is-down.md");
+}
