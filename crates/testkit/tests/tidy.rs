@@ -47,8 +47,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "belay-proxy",
             "belay-proxy-api",
             "belay-model",
+            "belay-load",
         ],
     ),
+    ("belay-load", &[]),
     (
         "belay-testkit",
         &["belay-model", "belay-driver", "belay-engine"],
