@@ -110,6 +110,11 @@ impl Load {
         self.log.lock().clone()
     }
 
+    /// Everything kept so far, which is forgotten with that.
+    pub fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.log.lock())
+    }
+
     /// Waits until that many more requests that began from now on are over. The log keeps all.
     ///
     /// # Errors

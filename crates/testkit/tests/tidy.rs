@@ -52,6 +52,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("belay-load", &[]),
     (
+        "belay-bench",
+        &["belay-model", "belay-engine", "belay-store", "belay-load"],
+    ),
+    (
         "belay-testkit",
         &["belay-model", "belay-driver", "belay-engine"],
     ),
