@@ -21,7 +21,7 @@ const COLD: Kind = Kind {
 
 pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> {
     let project = Project::new(binaries, COLD)?;
-    project.deploy(1).await?;
+    project.first().await?;
     let (mut total, mut own, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
     for release in 2..2 + RUNS {
         project.deploy(release).await?;

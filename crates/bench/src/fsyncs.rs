@@ -39,7 +39,7 @@ pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> 
     for when in When::ALL {
         let mut project = Project::new(binaries, when.kind())?;
         let traces = project.trace()?;
-        when.deploy(&project, 1).await?;
+        project.first().await?;
         let mut ways = Vec::new();
         for release in 2..2 + RUNS {
             let deployed = when.deploy(&project, release).await?;

@@ -18,7 +18,7 @@ const ONE: Shape = Shape {
 
 pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> {
     let project = Project::new(binaries, WARM)?;
-    project.deploy(1).await?;
+    project.first().await?;
     let direct = instances(&project).await?[0];
     let (mut itself, mut through) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {

@@ -8,9 +8,13 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 pub(crate) const ENVIRONMENT: &str = "bench";
+/// How long one command may take where seconds are due.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Below those that the kernel gives to clients and that Belay gives to instances.
 const PORTS: std::ops::Range<u16> = 8400..8600;
 
@@ -101,12 +105,12 @@ impl Project {
     }
 
     /// Writes `belay.yaml` as it is for this release.
-    pub(crate) fn write(&self, release: u32) -> Result<()> {
+    fn write(&self, release: u32, kind: Kind) -> Result<()> {
         let Kind {
             strategy,
             bake,
             start_delay_ms,
-        } = self.kind;
+        } = kind;
         let text = format!(
             "service: bookstore\n\
              release: {{ artifact: build }}\n\
@@ -174,7 +178,8 @@ impl Project {
             .stdout(fs::File::create(&out)?)
             .stderr(fs::File::create(&err)?);
         let line = words.join(" ");
-        let status = command.status().await;
+        let status = timeout(PATIENCE, command.status()).await;
+        let status = status.with_context(|| format!("wait for belay {line}"))?;
         let status = status.with_context(|| format!("run belay {line}"))?;
         let (data, talk) = (fs::read_to_string(&out)?, fs::read_to_string(&err)?);
         if !status.success() {
@@ -183,11 +188,31 @@ impl Project {
         serde_json::from_str(&data).with_context(|| format!("read what belay {line} says: {talk}"))
     }
 
+    /// Puts release 1 out, without a bake that others would have to wait for.
+    pub(crate) async fn first(&self) -> Result<()> {
+        let bake = "0s";
+        self.write(1, Kind { bake, ..self.kind })?;
+        self.run(&["deploy", "-e", ENVIRONMENT]).await.map(drop)
+    }
+
     /// Puts a release out; answers the deployment.
     pub(crate) async fn deploy(&self, release: u32) -> Result<Value> {
-        self.write(release)?;
+        self.write(release, self.kind)?;
         let document = self.run(&["deploy", "-e", ENVIRONMENT]).await?;
         Ok(document["deployment"].clone())
+    }
+
+    /// Puts a release out, until it has all traffic; its bake goes on.
+    pub(crate) async fn promote(&self, release: u32) -> Result<Value> {
+        self.write(release, self.kind)?;
+        let line = ["deploy", "-e", ENVIRONMENT, "--until", "promoted"];
+        Ok(self.run(&line).await?["deployment"].clone())
+    }
+
+    /// Begins to put a release out.
+    pub(crate) fn begin_deploy(&self, release: u32) -> Result<Child> {
+        self.write(release, self.kind)?;
+        self.begin(&["deploy", "-e", ENVIRONMENT])
     }
 
     /// Goes back; answers the deployment that did it.

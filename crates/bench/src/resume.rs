@@ -1,7 +1,7 @@
 //! Going on after SIGKILL: how soon somebody acts again. The first thing a new worker does is to claim the deployment,
 //! which its journal dates.
 
-use crate::project::{Binaries, ENVIRONMENT, Kind, Project, WARM, ms, time};
+use crate::project::{Binaries, Kind, Project, WARM, ms, time};
 use crate::rows::{Rows, percentile};
 use anyhow::{Context, Result, ensure};
 use belay_load::{Keep, Load, Shape, now_us};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::sleep;
 
-const RUNS: u32 = 15;
+const RUNS: u32 = 10;
 const AIM_MS: f64 = 300.0;
 /// Long enough to be killed in.
 const BAKE: Kind = Kind { bake: "2s", ..WARM };
@@ -25,7 +25,7 @@ const LOAD: Shape = Shape {
 pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> {
     let (mut watched, mut asked, mut typed, mut answers) = (vec![], vec![], vec![], vec![]);
     let project = Project::new(binaries, BAKE)?;
-    project.deploy(1).await?;
+    project.first().await?;
     for turn in 0..RUNS {
         let release = 2 + 3 * turn;
         watched.push(worker_killed_while_watched(&project, release).await?);
@@ -78,9 +78,7 @@ async fn worker_killed_while_watched(project: &Project, release: u32) -> Result<
 }
 
 async fn worker_killed_then_rollback(project: &Project, release: u32) -> Result<f64> {
-    project.write(release)?;
-    let line = ["deploy", "-e", ENVIRONMENT, "--until", "promoted"];
-    project.run(&line).await?;
+    project.promote(release).await?;
     kill_worker(project)?;
     let back = project.roll_back().await?;
     Ok(ms(time(&back, "t4")? - time(&back, "t1")?))
@@ -110,8 +108,7 @@ async fn everything_killed(project: &Project, release: u32) -> Result<(f64, f64)
 
 /// A deployment that bakes, and the command that watches it.
 async fn begin(project: &Project, release: u32) -> Result<tokio::process::Child> {
-    project.write(release)?;
-    let mut deploy = project.begin(&["deploy", "-e", ENVIRONMENT])?;
+    let mut deploy = project.begin_deploy(release)?;
     loop {
         let last = project.last().await?;
         if last["release"] == release && last["phase"] == "baking" {

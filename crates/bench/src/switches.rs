@@ -27,7 +27,7 @@ pub(crate) const NEW: Shape = Shape {
 
 pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> {
     let project = Project::new(binaries, WARM)?;
-    project.deploy(1).await?;
+    project.first().await?;
     let loads = [KEPT, NEW].map(|shape| Load::start(project.address, &shape));
     let began = Instant::now();
     for switch in 0..SWITCHES {

@@ -37,7 +37,7 @@ pub(crate) async fn instances(project: &Project) -> Result<Vec<SocketAddr>> {
 
 pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> {
     let project = Project::new(binaries, WARM)?;
-    project.deploy(1).await?;
+    project.first().await?;
     let upstreams = instances(&project).await?;
     let nginx = Nginx::start(&upstreams).await?;
     let direct = *upstreams.first().context("an instance")?;

@@ -1,7 +1,7 @@
 //! Warm rollback: the old group still runs. From the command's acceptance to the last request routed to the bad
 //! release, by the journal, and beside it what the clients saw.
 
-use crate::project::{Binaries, ENVIRONMENT, Kind, Project, WARM, ms, time};
+use crate::project::{Binaries, Kind, Project, WARM, ms, time};
 use crate::rows::{Rows, percentile};
 use anyhow::Result;
 use belay_load::{Keep, Load, Seen, Shape, now_us};
@@ -18,7 +18,7 @@ const LOAD: Shape = Shape {
 };
 /// Requests that the bad release's group shares before anyone goes back.
 const STRETCH: usize = 60;
-const RUNS: u32 = 60;
+const RUNS: u32 = 100;
 const P50_MS: f64 = 20.0;
 const P99_MS: f64 = 150.0;
 
@@ -55,11 +55,7 @@ impl When {
     pub(crate) async fn deploy(self, project: &Project, release: u32) -> Result<Value> {
         match self {
             Self::Ended => project.deploy(release).await,
-            Self::Baking => {
-                project.write(release)?;
-                let line = ["deploy", "-e", ENVIRONMENT, "--until", "promoted"];
-                Ok(project.run(&line).await?["deployment"].clone())
-            }
+            Self::Baking => project.promote(release).await,
         }
     }
 }
@@ -117,7 +113,7 @@ pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> 
 
 async fn go_back_often(binaries: &Binaries, when: When) -> Result<Ways> {
     let project = Project::new(binaries, when.kind())?;
-    when.deploy(&project, 1).await?;
+    project.first().await?;
     let load = Load::start(project.address, &LOAD);
     let mut ways = Ways::default();
     for release in 2..2 + RUNS {
