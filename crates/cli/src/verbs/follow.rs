@@ -12,8 +12,8 @@ use belay_runtime::Belay;
 use std::pin::pin;
 use std::time::Duration;
 
-/// A worker may be killed while we watch: how soon somebody else takes over.
-const LOOK_AFTER_WORKER: Duration = Duration::from_secs(3);
+/// A worker may be killed while we watch: how soon that is noticed. A look is one lock asked for, so it costs nothing.
+const LOOK_AFTER_WORKER: Duration = Duration::from_millis(100);
 
 /// Why watching ended.
 pub(crate) enum Followed {
@@ -38,6 +38,7 @@ pub(crate) async fn follow(
 ) -> Result<Followed, Failure> {
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut look = tokio::time::interval(LOOK_AFTER_WORKER);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut progress = Progress::new(cx.output, watched.known);
     let mut news = belay.follow(watched.id);
     let mut last = None;
