@@ -64,6 +64,10 @@ impl When {
 #[derive(Default)]
 struct Ways {
     switched: Vec<f64>,
+    /// The first part of that, until the plan was made.
+    planned: Vec<f64>,
+    /// The rest: made durable, and the table changed.
+    moved: Vec<f64>,
     /// Until the last answer of the bad release was there.
     answered: Vec<f64>,
     /// From the command's start, not its acceptance.
@@ -86,6 +90,11 @@ pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> 
         let p99 = percentile(&ways.switched, 99.0);
         rows.at_most(format!("{switched}, p99"), p99, "ms", P99_MS, runs);
         for (what, samples) in [
+            ("of that, command accepted -> plan ready", &ways.planned),
+            (
+                "of that, plan ready -> last request routed to the bad release",
+                &ways.moved,
+            ),
             (
                 "command accepted -> last answer of the bad release seen by a client",
                 &ways.answered,
@@ -123,6 +132,9 @@ async fn go_back_often(binaries: &Binaries, when: When) -> Result<Ways> {
         let back = project.roll_back().await?;
         let (t1, t4) = (time(&back, "t1")?, time(&back, "t4")?);
         ways.switched.push(ms(t4 - t1));
+        let t2 = time(&back, "t2")?;
+        ways.planned.push(ms(t2 - t1));
+        ways.moved.push(ms(t4 - t2));
         ways.typed.push(ms(t4 - typed_us));
         let seen = load.take();
         ways.requests += seen.len();
