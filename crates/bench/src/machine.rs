@@ -26,10 +26,13 @@ impl Machine {
             .find_map(|line| line.strip_prefix("model name"))
             .map_or("", |rest| rest.trim_start_matches([' ', '\t', ':']));
         let system = rustix::system::uname();
+        let release = system.release().to_string_lossy();
+        // The rest may name a provider.
+        let version: Vec<&str> = release.split('.').take(2).collect();
         println!(
-            "\n{cores} cores ({model}), {} GiB of memory, Linux {}; load average {} before, {} after\n",
+            "\n{cores} cores ({model}), {} GiB of memory, Linux {}, release build; load average {} before, {} after\n",
             kib.unwrap_or(0) >> 20,
-            system.release().to_string_lossy(),
+            version.join("."),
             self.load_before,
             load(),
         );
