@@ -156,7 +156,8 @@ impl Launcher {
     }
 
     async fn sweep(&self) -> Result<Vec<String>, Error> {
-        let swept = sweep(&self.instances(), &self.exe).await;
+        let (instances, proxy) = (self.instances(), self.proxy());
+        let (swept, proxy) = tokio::join!(sweep(&instances, &self.exe), proxy.ensure(&self.exe));
         let swept = swept.map_err(|error| Error::Launch {
             what: "supervisors",
             why: chain(&error),
@@ -169,7 +170,7 @@ impl Launcher {
                 lines.push(format!("{id}: {}", chain(&error)));
             }
         }
-        match self.proxy().ensure(&self.exe).await {
+        match proxy {
             Ok(_) | Err(SupervisorError::Missing { .. }) => {}
             Err(error) => lines.push(format!("proxy: {}", chain(&error))),
         }

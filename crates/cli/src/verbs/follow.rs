@@ -11,11 +11,13 @@ use belay_model::id::DeploymentId;
 use belay_model::summary::Summary;
 use belay_runtime::Belay;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A worker may be killed while we watch: how soon somebody else takes over.
-const LOOK_AFTER_WORKER: Duration = Duration::from_secs(3);
-/// With less than that free on the store's disk, silence means that the worker cannot record anything.
+/// A worker may be killed while we watch: how soon that is noticed. A look is one lock asked for, so it costs nothing.
+const LOOK_AFTER_WORKER: Duration = Duration::from_millis(100);
+/// After that long without news the store's disk is looked at.
+const QUIET: Duration = Duration::from_secs(3);
+/// With less than that free on it, silence means that the worker cannot record anything.
 const ROOM: u64 = 1 << 20;
 
 /// Why watching ended.
@@ -41,10 +43,11 @@ pub(crate) async fn follow(
 ) -> Result<Followed, Failure> {
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut look = tokio::time::interval(LOOK_AFTER_WORKER);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut progress = Progress::new(cx.output, watched.known);
     let mut news = belay.follow(watched.id);
     let mut last: Option<Box<Summary>> = None;
-    let mut is_quiet = false;
+    let mut news_at = Instant::now();
     loop {
         let mut next = pin!(news.next());
         let update = loop {
@@ -55,15 +58,15 @@ pub(crate) async fn follow(
                     if let Err(error) = belay.ensure_worker().await {
                         return Err(Failure::from(error).next(goes_on(watched.id)));
                     }
-                    if is_quiet && let Ok(free) = belay.sqlite().free_bytes() && free < ROOM {
+                    if news_at.elapsed() > QUIET
+                        && let Ok(free) = belay.sqlite().free_bytes() && free < ROOM {
                         return Err(without_room(belay, watched.id, last.as_deref(), free));
                     }
-                    is_quiet = true;
                 }
             }
         };
         let Some(update) = update else { break };
-        is_quiet = false;
+        news_at = Instant::now();
         progress.show(&update);
         let is_promoted = update.summary.promoted_us.is_some();
         last = Some(Box::new(update.summary));

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::task::JoinSet;
+
 use super::Desired;
 use super::directory::Directory;
 use super::launch::{self, Ensured};
@@ -25,15 +27,21 @@ pub enum Found {
 
 /// Looks at every `root/*/spec.json`, in the order of their names. A root that is not there holds nothing.
 pub async fn sweep(root: &Path, exe: &Path) -> Result<Vec<Swept>, Error> {
-    let mut swept = Vec::new();
+    // All at once: after a kill of everything the service waits for each of them.
+    let mut looks = JoinSet::new();
     for dir in directories(root)? {
-        let directory = Directory::new(&dir);
-        let id = directory.spec().ok().map(|spec| spec.id);
-        let found = launch::ensure(&directory, exe)
-            .await
-            .map_or_else(Found::Failed, Found::Ensured);
-        swept.push(Swept { dir, id, found });
+        let exe = exe.to_owned();
+        looks.spawn(async move {
+            let directory = Directory::new(&dir);
+            let id = directory.spec().ok().map(|spec| spec.id);
+            let found = launch::ensure(&directory, &exe)
+                .await
+                .map_or_else(Found::Failed, Found::Ensured);
+            Swept { dir, id, found }
+        });
     }
+    let mut swept = looks.join_all().await;
+    swept.sort_by(|a, b| a.dir.cmp(&b.dir));
     Ok(swept)
 }
 
