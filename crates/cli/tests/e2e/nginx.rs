@@ -1,7 +1,7 @@
 //! A server that is not ours: Debian's nginx with two configurations as two releases, one of which answers 500 for one
 //! path, under load from wrk.
 
-use crate::project::Project;
+use crate::support::project::Project;
 
 /// nginx takes no port from its environment, so the release has a start script that fills it in.
 const START: &str = r#"#!/bin/sh

@@ -1,7 +1,7 @@
 //! Going back where that is not a matter of course.
 
 use super::{GOOD, SERVER, configure, project, release, serves};
-use crate::project::until;
+use crate::support::project::until;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

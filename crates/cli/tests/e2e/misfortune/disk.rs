@@ -1,7 +1,7 @@
 //! A store that cannot be written or read: refused before anything changes, or stopped where it is.
 
 use super::{GOOD, configure, project, release, serves};
-use crate::project::{Project, until};
+use crate::support::project::{Project, until};
 use serde_json::Value;
 
 fn code(answer: &Value) -> &str {

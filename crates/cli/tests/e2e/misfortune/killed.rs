@@ -1,7 +1,7 @@
 //! SIGKILL of each process of Belay, of the service, and of all at once.
 
 use super::{GOOD, configure, project, release, serves};
-use crate::project::{Project, until};
+use crate::support::project::{Project, until};
 use serde_json::Value;
 
 #[test]

@@ -1,6 +1,6 @@
 //! Bad input and bad luck: a clear error, nothing lost.
 
-use crate::project::Project;
+use crate::support::project::Project;
 use serde_json::Value;
 
 mod back;

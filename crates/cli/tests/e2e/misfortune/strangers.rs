@@ -1,7 +1,7 @@
 //! A stranger changed what Belay put there: seen, handled as I10 says, reported.
 
 use super::{GOOD, configure, project, release, serves};
-use crate::project::{Project, until};
+use crate::support::project::{Project, until};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 

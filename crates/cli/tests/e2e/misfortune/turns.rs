@@ -1,7 +1,7 @@
 //! Two deployments at once, and going back from one that runs, waits or bakes (I12).
 
 use super::{GOOD, configure, project, release, serves};
-use crate::project::{Project, until};
+use crate::support::project::{Project, until};
 use serde_json::Value;
 
 #[test]

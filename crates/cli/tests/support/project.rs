@@ -1,7 +1,7 @@
 //! A project folder of its own, the real `belay` on it, and load from wrk, which is not ours. Everything is stopped by
 //! pid when the test ends, however it ends.
 
-use crate::disk::Disk;
+use super::disk::Disk;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
