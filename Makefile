@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PACKAGES := --workspace --locked
 
-.PHONY: help demo test check needs fmt lint deny docs
+.PHONY: help demo test check needs fmt lint deny docs sim bench bench-switches
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -30,6 +30,16 @@ lint:
 
 deny:
 	scripts/deny
+
+# Each prints a Markdown table and writes target/bench/NAME.json.
+BENCH = $(CARGO) build --release --locked -p belay-cli -p bookstore -p belay-bench && \
+	$${CARGO_TARGET_DIR:-target}/release/belay-bench
+
+bench: needs ## how fast it goes back, goes on after a kill, and what a step costs: docs/performance.md
+	$(BENCH) core
+
+bench-switches: needs ## a million requests across twenty switches, beside nginx
+	$(BENCH) switches
 
 needs: ## what the tests use of the system, from Debian's packages
 	scripts/needs

@@ -246,6 +246,9 @@ pub(crate) struct Rollback {
     /// To this release and no other
     #[arg(long, value_name = "RELEASE", conflicts_with = "undo")]
     pub(crate) to: Option<u32>,
+    /// Go there although it was never verified here; needs a reason
+    #[arg(long, value_name = "RISK", requires_all = ["to", "reason"])]
+    pub(crate) accept: Option<Risk>,
     /// Take a rollback back [default: the last one]
     #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "")]
     pub(crate) undo: Option<String>,
@@ -261,6 +264,13 @@ pub(crate) struct Rollback {
     /// Come back at once, when it is written down and a worker is at it
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+/// What a rollback is refused for unless someone accepts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Risk {
+    /// The release was never verified in this environment
+    Unproven,
 }
 
 /// Say whether going back would work right now, to what, and how fast; exits 6 if not

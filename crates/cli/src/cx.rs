@@ -7,7 +7,8 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use belay_model::id::Scope;
 use belay_runtime::config::{self, Diagnostic, Loaded};
-use belay_runtime::{Belay, Options};
+use belay_runtime::{Belay, Options, Retention};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "belay.yaml";
@@ -54,6 +55,7 @@ impl Cx {
                 .ok()
                 .filter(|key| !key.is_empty()),
             actor: actor(),
+            retention: Retention::default(),
         };
         Ok(Belay::open(options).await?)
     }
@@ -61,7 +63,13 @@ impl Cx {
     /// Opens a store that is there: looking does not make one.
     pub(crate) async fn open(&self) -> Result<Belay, Failure> {
         if self.dir.is_dir() {
-            return self.open_or_make().await;
+            let belay = self.open_or_make().await?;
+            if let Err(error) = belay.attend().await {
+                // Looking works all the same.
+                self.output
+                    .say(&format!("what was interrupted does not go on: {error}"));
+            }
+            return Ok(belay);
         }
         let message = format!("there is no store at {}", self.dir.display());
         Err(Failure::new(Exit::Usage, "E0302", message)
@@ -129,6 +137,13 @@ fn actor() -> String {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The caller's environment variables, for secrets of the form `env:NAME`.
+pub(crate) fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use crate::ports::{Ports, StoreError};
 use belay_model::environment::{Event, Standing, View};
 use belay_model::event::{Cause, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, StepId};
+use belay_model::plan::{Action, Wave};
 use belay_model::release::Record;
 use belay_model::state::Goal;
+use std::collections::BTreeSet;
 
 /// Why a deployment may not begin, looked at once more when it has the lock.
 pub(crate) fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
@@ -24,29 +26,48 @@ pub(crate) fn refusal(inputs: &Inputs, view: &View) -> Option<String> {
     Some(format!("{} is quarantined: {why}", record.title()))
 }
 
-/// A rollback on request has its plan: what it leaves is quarantined, and what it needs is not removed meanwhile.
-pub(crate) fn on_planned(id: &DeploymentId, inputs: &Inputs, view: &View) -> Vec<Event> {
+/// A rollback on request has its plan: what it leaves is quarantined, what it leads to is not any more, and what it
+/// needs is not removed meanwhile. `undone`: what the deployment started from that an undo takes back.
+pub(crate) fn on_planned(
+    id: &DeploymentId,
+    inputs: &Inputs,
+    goal: &Goal,
+    undone: Option<&Inputs>,
+    view: &View,
+) -> Vec<Event> {
+    if inputs.kind == Kind::Deploy {
+        return Vec::new();
+    }
     let mut events = Vec::new();
-    if let (Kind::Return { .. }, Some(left)) = (&inputs.kind, view.serving()) {
-        let asked = inputs
-            .reason
-            .as_deref()
-            .map_or_else(String::new, |reason| format!(": {reason}"));
-        let why = format!("{} rolled it back{asked}", inputs.actor);
-        events.push(quarantine(
-            id,
-            left.record.hash(),
-            Some(inputs.actor.clone()),
-            why,
-        ));
+    let asked = inputs.reason.as_deref();
+    if let Kind::Undo { of } = &inputs.kind {
+        let known = goal.record.as_ref().and_then(|to| view.records.get(to));
+        if let Some(known) = known.filter(|known| known.standing == Standing::Quarantined) {
+            let why = asked.map_or_else(|| format!("{of} is taken back"), str::to_owned);
+            let why = format!("{} lifted it: {why}", inputs.actor);
+            events.push(Event::Stands {
+                record: known.record.hash(),
+                standing: known.lifted(),
+                deployment: Some(id.clone()),
+                actor: Some(inputs.actor.clone()),
+                reason: Some(why),
+            });
+        }
     }
-    if inputs.kind != Kind::Deploy {
-        events.extend(keep(
-            inputs.record.iter().map(Record::hash),
-            view,
-            "the rollback needs it",
-        ));
+    let left = match &inputs.kind {
+        Kind::Return { .. } => view.serving().map(|known| known.record.hash()),
+        // Undoing a deployment says the same of its release as going back from it would have said.
+        _ => undone
+            .filter(|undone| undone.kind == Kind::Deploy)
+            .and_then(|undone| undone.record.as_ref().map(Record::hash)),
+    };
+    if let Some(left) = left.filter(|left| Some(left) != goal.record.as_ref()) {
+        let why = asked.map_or_else(String::new, |why| format!(": {why}"));
+        let why = format!("{} rolled it back{why}", inputs.actor);
+        events.push(quarantine(id, left, Some(inputs.actor.clone()), why));
     }
+    let needed = inputs.record.iter().map(Record::hash);
+    events.extend(keep(needed, view, "the rollback needs it"));
     events
 }
 
@@ -58,19 +79,44 @@ pub(crate) fn on_rollback(
     goal: Option<&Goal>,
     view: &View,
 ) -> Vec<Event> {
-    let mut events = Vec::new();
-    if let (Kind::Deploy, Some(record)) = (&inputs.kind, &inputs.record)
-        && cause.blames_release()
-    {
-        let actor = match cause {
-            Cause::Request { actor, .. } => Some(actor.clone()),
-            _ => None,
-        };
-        events.push(quarantine(id, record.hash(), actor, cause.sentence()));
-    }
+    let mut events: Vec<_> = blamed(id, inputs, cause).into_iter().collect();
     let needed = goal.and_then(|goal| goal.record.clone());
     events.extend(keep(needed, view, "the rollback needs it"));
     events
+}
+
+/// A first deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
+/// replaces it, and its rollback knows what it was.
+pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec<Event> {
+    let mut events: Vec<_> = blamed(&state.id, inputs, cause).into_iter().collect();
+    let has_traffic = state.plans.first().is_some_and(|run| {
+        let steps = run.plan.steps().zip(&run.steps);
+        steps.into_iter().any(|(step, course)| {
+            let switches =
+                matches!(&step.action, Action::Effect(effect) if effect.wave == Wave::Switch);
+            switches && course.is_over()
+        })
+    });
+    if let Some(record) = inputs.record.as_ref().filter(|_| has_traffic) {
+        events.push(Event::Serves {
+            record: Some(record.hash()),
+            deployment: state.id.clone(),
+        });
+    }
+    events
+}
+
+/// The quarantine of what a deployment brought, if its end says something against it.
+fn blamed(id: &DeploymentId, inputs: &Inputs, cause: &Cause) -> Option<Event> {
+    let record = inputs.record.as_ref()?;
+    if inputs.kind != Kind::Deploy || !cause.blames_release() {
+        return None;
+    }
+    let actor = match cause {
+        Cause::Request { actor, .. } => Some(actor.clone()),
+        _ => None,
+    };
+    Some(quarantine(id, record.hash(), actor, cause.sentence()))
 }
 
 /// A step ended: where it finishes the promotion, the release is good from this transaction on.
@@ -92,20 +138,20 @@ pub(crate) async fn after_step(
         return Ok(());
     };
     let view = View::of(&ports.store.environment(&inputs.scope, 0).await?);
-    for event in on_promoted(&state.id, inputs, record, &view, journal.now_us()) {
+    for event in on_promoted(state, inputs, record, &view, journal.now_us()) {
         journal.push_environment(event);
     }
     Ok(())
 }
 
 fn on_promoted(
-    id: &DeploymentId,
+    state: &Deployment,
     inputs: &Inputs,
     record: &Record,
     view: &View,
     now_us: i64,
 ) -> Vec<Event> {
-    let hash = record.hash();
+    let (id, hash) = (&state.id, record.hash());
     let mut events = vec![
         Event::Stands {
             record: hash.clone(),
@@ -119,15 +165,19 @@ fn on_promoted(
             deployment: id.clone(),
         },
     ];
-    if let Some(old) = view
-        .serving()
-        .map(|known| known.record.hash())
-        .filter(|old| *old != hash)
-    {
-        let due_ms = now_us / 1000 + i64::try_from(keep_ms(inputs)).unwrap_or(i64::MAX / 2000);
+    // What served, and what else was found: a release that an earlier deployment left behind goes with it.
+    let serving = view.serving().map(|known| known.record.hash());
+    let found = state
+        .baseline_goal
+        .iter()
+        .flat_map(|goal| goal.records.keys());
+    let left = found.filter(|record| !view.cleanups.contains_key(record));
+    let old: BTreeSet<RecordHash> = serving.into_iter().chain(left.cloned()).collect();
+    let due_ms = now_us / 1000 + i64::try_from(keep_ms(inputs)).unwrap_or(i64::MAX / 2000);
+    for record in old.into_iter().filter(|old| *old != hash) {
         events.push(Event::CleanupDue {
             deployment: id.clone(),
-            record: old,
+            record,
             due_ms,
         });
     }

@@ -3,7 +3,7 @@
 
 use crate::fold::{Deployment, PlanRun, Status};
 use crate::retry;
-use belay_model::config::Inconclusive;
+use belay_model::config::{FirstFailure, Inconclusive};
 use belay_model::error::{Class, Failure};
 use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
 use belay_model::id::StepId;
@@ -23,6 +23,8 @@ pub enum Command {
     Verify(StepId),
     /// Observe, choose the goal and freeze the way back.
     Rollback(Cause),
+    /// Nothing was there before and policy says to leave what failed: end it as it is.
+    Leave(Cause),
     /// Observe and compare with the goal of the way back (I5); then end or park.
     Confirm,
     /// Ask a person.
@@ -191,7 +193,7 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Command {
                     why: verdict.sentence.clone(),
                 };
             }
-            Command::Rollback(Cause::Verification(verdict.clone()))
+            failed(deployment, Cause::Verification(verdict.clone()))
         }
         Status::Done | Status::Skipped => {
             unreachable!("the caller asked for a step that is not over")
@@ -222,8 +224,19 @@ fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Command 
             why,
         };
     }
-    Command::Rollback(Cause::Step {
-        step,
-        failure: failure.clone(),
-    })
+    let failure = failure.clone();
+    failed(deployment, Cause::Step { step, failure })
+}
+
+/// What policy says about a deployment that failed by itself. Someone who asks to go back is not asked for a policy.
+fn failed(deployment: &Deployment, cause: Cause) -> Command {
+    let policy = deployment
+        .inputs
+        .as_ref()
+        .map(|inputs| inputs.on_first_failure);
+    let is_first = deployment.baseline.is_absent() && !deployment.left.is_absent();
+    if is_first && policy == Some(FirstFailure::Leave) {
+        return Command::Leave(cause);
+    }
+    Command::Rollback(cause)
 }

@@ -49,6 +49,16 @@ fn keep_named_records(mut goal: Goal) -> Goal {
     goal
 }
 
+/// Gives a goal's records the newest seals that their environment knows (I7): whoever asked for a rollback may have read
+/// newer values than a deployment was created with. What a record is stays as it was.
+pub(crate) fn take_newest_seals(view: &View, goal: &mut Goal) {
+    for (hash, record) in &mut goal.records {
+        if let Some(known) = view.records.get(hash) {
+            record.sealed.clone_from(&known.record.sealed);
+        }
+    }
+}
+
 /// A candidate that was passed over, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Skipped {
@@ -58,6 +68,8 @@ pub struct Skipped {
     pub record: RecordHash,
     /// Why not.
     pub why: String,
+    /// It was never verified here, and nothing else speaks against it.
+    pub is_unproven: bool,
 }
 
 /// What a *return* leads to.
@@ -76,6 +88,22 @@ pub struct Choice {
 /// Chooses the goal of a return: the record before the present one if it is good, else the newest good one; with
 /// `to`, that release and nothing else.
 pub fn choose(view: &View, to: Option<ReleaseNumber>) -> Choice {
+    choose_unless(view, to, objection)
+}
+
+/// The same for a release that someone wants although it never proved itself here; a quarantined one is refused all
+/// the same.
+pub fn choose_unproven(view: &View, to: ReleaseNumber) -> Choice {
+    choose_unless(view, Some(to), |known, serving| {
+        objection(known, serving).filter(|_| !is_unproven(known, serving))
+    })
+}
+
+fn choose_unless(
+    view: &View,
+    to: Option<ReleaseNumber>,
+    objection: impl Fn(&Known, Option<&RecordHash>) -> Option<String>,
+) -> Choice {
     let serving = view.serving().map(|known| known.record.hash());
     let mut candidates = view.served_before();
     let mut others: Vec<&Known> = view
@@ -114,12 +142,17 @@ pub fn choose(view: &View, to: Option<ReleaseNumber>) -> Choice {
                 choice.skipped.push(Skipped {
                     release: known.record.release,
                     record: hash,
+                    is_unproven: is_unproven(known, serving.as_ref()),
                     why,
                 });
             }
         }
     }
     choice
+}
+
+fn is_unproven(known: &Known, serving: Option<&RecordHash>) -> bool {
+    known.standing == Standing::Candidate && Some(&known.record.hash()) != serving
 }
 
 fn objection(known: &Known, serving: Option<&RecordHash>) -> Option<String> {

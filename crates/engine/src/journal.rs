@@ -21,6 +21,8 @@ pub(crate) struct Journal {
     ahead: Deployment,
     pending: Vec<(i64, Event)>,
     environment: Vec<(i64, environment::Event)>,
+    /// Ours, and only ours: a newer one in the journal means that we have no say any more (I6).
+    epoch: u64,
     claimed: bool,
     generation: u64,
 }
@@ -45,6 +47,7 @@ impl Journal {
             durable,
             pending: Vec::new(),
             environment: Vec::new(),
+            epoch,
             claimed: false,
             generation,
         };
@@ -85,7 +88,7 @@ impl Journal {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         while self.is_pending() {
             let after = self.durable.seq;
-            let epoch = self.ahead.epoch;
+            let epoch = self.epoch;
             let writer = if self.claimed {
                 Writer::Worker { epoch, after }
             } else {
@@ -129,7 +132,7 @@ impl Journal {
     /// Takes in what others appended; answers whether there was anything.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// The store cannot be read, or another worker has taken over.
     pub(crate) async fn refresh(&mut self) -> Result<bool, StoreError> {
         self.generation = self.store.generation();
         let entries = self
@@ -137,6 +140,9 @@ impl Journal {
             .events(&self.durable.id, self.durable.seq)
             .await?;
         for entry in &entries {
+            if matches!(entry.event, Event::Claimed { .. }) {
+                return Err(StoreError::Fenced(self.durable.id.clone()));
+            }
             self.durable.apply(entry);
         }
         if !entries.is_empty() {

@@ -231,6 +231,14 @@ pub trait Verifier: Send + Sync {
     ) -> Verdict;
 }
 
+/// What is kept, and what is not needed any more.
+#[async_trait]
+pub trait Retention: Send + Sync {
+    /// Removes what no record that is kept and no open deployment names. Called when nothing is open; may be cut off
+    /// anywhere, and takes up the rest next time.
+    async fn collect(&self) -> Result<(), StoreError>;
+}
+
 /// Drivers by name.
 pub trait Drivers: Send + Sync {
     /// The driver of that name, if this Belay has it.
@@ -248,6 +256,8 @@ pub struct Ports {
     pub verifier: Arc<dyn Verifier>,
     /// Secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// What is kept.
+    pub retention: Arc<dyn Retention>,
     /// Platforms.
     pub drivers: Arc<dyn Drivers>,
 }

@@ -9,8 +9,9 @@ use belay_model::environment::View;
 use belay_model::event::Event;
 use belay_model::id::{DeploymentId, Scope};
 use futures_util::FutureExt;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use tokio::task::{JoinError, JoinSet};
 
 /// Pause after the store could not be used, milliseconds.
 const STORE_PAUSE_MS: u64 = 500;
@@ -38,31 +39,49 @@ impl Worker {
         }
     }
 
-    /// Works until nothing is open and no clean-up is owed.
+    /// Works until nothing is open and no clean-up is owed. Dropping it stops everything it does.
     ///
     /// # Errors
-    /// The store cannot be read at all.
+    /// The store cannot be read at all, or another worker has taken over what this one was at: it has no say any more.
     pub async fn run(&self) -> Result<Stop, StoreError> {
-        let mut tasks: BTreeMap<Scope, tokio::task::JoinHandle<()>> = BTreeMap::new();
+        let mut tasks: JoinSet<(Scope, Result<(), StoreError>)> = JoinSet::new();
+        let mut at_work = BTreeSet::new();
         loop {
             let generation = self.ports.store.generation();
-            let mut busy = false;
+            while let Some(done) = tasks.try_join_next() {
+                let (scope, done) = ended(done);
+                done?;
+                at_work.remove(&scope);
+            }
             for scope in self.ports.store.scopes().await? {
-                if !self.has_work(&scope).await? {
-                    continue;
-                }
-                busy = true;
-                let running = tasks.get(&scope).is_some_and(|task| !task.is_finished());
-                if !running {
+                if !at_work.contains(&scope) && self.has_work(&scope).await? {
+                    at_work.insert(scope.clone());
                     let worker = self.clone();
-                    let of = scope.clone();
-                    tasks.insert(scope, tokio::spawn(async move { worker.scope(of).await }));
+                    tasks.spawn(async move {
+                        let done = worker.scope(&scope).await;
+                        (scope, done)
+                    });
                 }
             }
-            if !busy && tasks.values().all(tokio::task::JoinHandle::is_finished) {
+            if at_work.is_empty() {
+                self.collect().await;
                 return Ok(Stop::Idle);
             }
-            self.ports.store.changed(generation).await;
+            tokio::select! {
+                Some(done) = tasks.join_next() => {
+                    let (scope, done) = ended(done);
+                    done?;
+                    at_work.remove(&scope);
+                }
+                () = self.ports.store.changed(generation) => {}
+            }
+        }
+    }
+
+    /// What is not needed is only disk: failing to remove it stops nobody.
+    async fn collect(&self) {
+        if let Err(error) = self.ports.retention.collect().await {
+            tracing::warn!(%error, "what is not needed any more could not be removed");
         }
     }
 
@@ -81,11 +100,12 @@ impl Worker {
         Ok(!view.cleanups.is_empty())
     }
 
-    async fn scope(&self, scope: Scope) {
+    async fn scope(&self, scope: &Scope) -> Result<(), StoreError> {
         loop {
-            match self.next(&scope).await {
+            match self.next(scope).await {
                 Ok(true) => {}
-                Ok(false) => return,
+                Ok(false) => return Ok(()),
+                Err(fenced @ StoreError::Fenced(_)) => return Err(fenced),
                 Err(error) => {
                     tracing::error!(%scope, %error, "the store cannot be used; trying again");
                     self.ports.clock.sleep_ms(STORE_PAUSE_MS).await;
@@ -155,4 +175,9 @@ impl Worker {
         self.ports.store.append(batch).await?;
         Ok(Left::Parked)
     }
+}
+
+/// What became of a scope's task. A panic outside of a course is a bug that nobody else could answer.
+fn ended<T>(done: Result<T, JoinError>) -> T {
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

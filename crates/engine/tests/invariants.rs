@@ -1,7 +1,10 @@
 //! The invariants of the engine, each by a test of its name. ARCHITECTURE.md lists them.
 
 use belay_engine::ports::{Batch, Store, StoreError, Writer};
-use belay_model::config::{CanaryStep, Duration, Inconclusive, Percent, Strategy};
+use belay_engine::worker::{Stop, Worker};
+use belay_model::config::{
+    CanaryStep, Check, Duration, FirstFailure, Inconclusive, Percent, Strategy,
+};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Finish, Outcome, RollbackResult};
@@ -18,6 +21,10 @@ fn canary() -> Strategy {
         hold: Some(Duration::from_secs(5)),
     };
     Strategy::Canary(vec![step(10), step(50)])
+}
+
+fn staged_check() -> Check {
+    serde_json::from_value(serde_json::json!({ "http": "/", "at": "staged" })).expect("a check")
 }
 
 fn complete() -> Option<Outcome> {
@@ -238,6 +245,38 @@ async fn i6_an_old_epoch_cannot_append() {
 }
 
 #[tokio::test]
+async fn i6_a_worker_that_was_replaced_stops_and_appends_nothing_more() {
+    let mut scene = with_one(canary()).await;
+    scene.inconclusive = Inconclusive::Ask;
+    scene.script.say(2, Look::Live, Said::Inconclusive);
+    let id = scene.deploy(2).await;
+    let work = |name: &str| {
+        let worker = Worker::new(scene.ports(), name);
+        tokio::spawn(async move { worker.run().await })
+    };
+    let first = work("first");
+    let claimed = |name| {
+        let journal = scene.store.journal(&id);
+        let by = |event: &Event| matches!(event, Event::Claimed { owner, .. } if owner == name);
+        journal.iter().any(|entry| by(&entry.event))
+    };
+    while !claimed("first") {
+        tokio::task::yield_now().await;
+    }
+    let second = work("second");
+    let replaced = first.await.expect("no panic");
+    assert!(
+        matches!(replaced, Err(StoreError::Fenced(_))),
+        "{replaced:?}"
+    );
+    scene.until_parked(&id).await;
+    scene.signal(&id, Ask::Abort).await;
+    assert_eq!(second.await.expect("no panic").expect("works"), Stop::Idle);
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    journal_of(&scene, &id).await;
+}
+
+#[tokio::test]
 async fn i7_a_rollback_runs_the_record_as_it_was() {
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;
@@ -251,6 +290,38 @@ async fn i7_a_rollback_runs_the_record_as_it_was() {
     let standing = |release| scene.view().records[&scene.record(release).hash()].standing;
     assert_eq!(standing(2), Standing::Quarantined);
     assert!(standing(1).is_good());
+}
+
+#[tokio::test]
+async fn i7_every_way_back_takes_the_newest_seals() {
+    let mut scene = with_one(canary()).await;
+    scene.inconclusive = Inconclusive::Ask;
+    scene.script.say(2, Look::Live, Said::Inconclusive);
+    let inside = scene.deploy(2).await;
+    scene.work().await;
+    let newest = scene.reseal(1, "blob_1").await;
+    scene.signal(&inside, Ask::Abort).await;
+    scene.work().await;
+    scene.deploy(3).await;
+    scene.work().await;
+    let returns = scene.go_back(Some(1)).await;
+    // Whoever asked sealed a newer value after the goal was chosen.
+    let later = scene.reseal(1, "blob_2").await;
+    scene.work().await;
+    for (id, expect) in [(inside, newest), (returns, later)] {
+        let journal = scene.store.journal(&id);
+        let goal = journal
+            .into_iter()
+            .rev()
+            .find_map(|entry| match entry.event {
+                Event::RollbackPlanned { goal, .. } => goal,
+                Event::Planned { goal, .. } => Some(goal),
+                _ => None,
+            });
+        let goal = goal.expect("planned");
+        let record = &goal.records[&scene.record(1).hash()];
+        assert_eq!(record.sealed.as_ref(), Some(&expect), "{id}");
+    }
 }
 
 #[tokio::test]
@@ -285,6 +356,16 @@ async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_oth
         Some(Outcome::Succeeded)
     );
     assert_eq!(scene.serving(), Some(scene.record(2).group()));
+    // The quarantine is lifted with a reason, in the transaction that has the plan: not before, not later.
+    let two = &scene.view().records[&scene.record(2).hash()];
+    assert_eq!(
+        (two.standing, &two.deployment),
+        (Standing::Good, &Some(undone.clone()))
+    );
+    assert_eq!(
+        two.reason.as_deref(),
+        Some("test lifted it: dep_3 is taken back")
+    );
 
     scene.script.say(1, Look::Live, Said::Fail);
     let fails = scene.go_back(Some(1)).await;
@@ -293,6 +374,20 @@ async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_oth
     assert_eq!(summary.phase, Phase::NeedsOperator);
     let planned = |event: &Event| matches!(event, Event::RollbackPlanned { .. });
     assert!(!journal_of(&scene, &fails).await.iter().any(planned));
+}
+
+#[tokio::test]
+async fn i9_undoing_a_deployment_quarantines_what_it_brought_once_it_is_planned() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    let standing = || scene.view().records[&scene.record(2).hash()].standing;
+    let undo = scene.undo(&id).await;
+    assert_eq!(standing(), Standing::Baked, "nothing happened yet");
+    scene.work().await;
+    assert_eq!(scene.summary(&undo).await.outcome, Some(Outcome::Succeeded));
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    assert_eq!(standing(), Standing::Quarantined);
 }
 
 #[tokio::test]
@@ -409,6 +504,55 @@ async fn a_first_deployment_that_fails_is_removed() {
     assert_eq!(scene.summary(&id).await.outcome, complete());
     assert!(scene.world.groups().is_empty());
     assert!(scene.world.weights().is_empty());
+}
+
+#[tokio::test]
+async fn a_first_deployment_that_fails_is_left_where_policy_says_so() {
+    for look in [Look::Staged, Look::Bake] {
+        let mut scene = Scene::default();
+        scene.on_first_failure = FirstFailure::Leave;
+        scene.checks = vec![staged_check()];
+        scene.script.say(1, look, Said::Fail);
+        let id = scene.deploy(1).await;
+        scene.work().await;
+        let summary = scene.summary(&id).await;
+        let Some(Outcome::Failed { rollback, residue }) = &summary.outcome else {
+            panic!("it failed: {summary:#?}");
+        };
+        assert_eq!(*rollback, RollbackResult::Limited);
+        let group = scene.record(1).group();
+        assert!(
+            residue.len() == 1 && residue[0].contains(&group),
+            "{residue:?}"
+        );
+        assert!(summary.cause.is_some_and(|cause| cause.contains("Fail")));
+        assert_eq!(scene.world.groups(), [group], "it is left");
+        let standing = scene.view().records[&scene.record(1).hash()].standing;
+        assert_eq!(standing, Standing::Quarantined);
+        let served = scene.view().serving().is_some();
+        assert_eq!(served, look == Look::Bake, "what has the traffic serves");
+        // The next release takes its place, and nothing of it stays.
+        let next = scene.deploy(2).await;
+        scene.work().await;
+        assert_eq!(scene.summary(&next).await.outcome, Some(Outcome::Succeeded));
+        assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+    }
+}
+
+#[tokio::test]
+async fn someone_who_asks_to_go_back_is_not_asked_for_a_policy() {
+    let mut scene = Scene::default();
+    scene.on_first_failure = FirstFailure::Leave;
+    scene.inconclusive = Inconclusive::Ask;
+    scene.bake_ms = 60 * 60 * 1000;
+    scene.script.say(1, Look::Bake, Said::Inconclusive);
+    let id = scene.deploy(1).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    scene.signal(&id, Ask::Abort).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert!(scene.world.groups().is_empty());
 }
 
 #[tokio::test]

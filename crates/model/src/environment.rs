@@ -127,6 +127,16 @@ pub struct Known {
     pub good_at_us: Option<i64>,
 }
 
+impl Known {
+    /// What it stands for once its quarantine is lifted.
+    pub fn lifted(&self) -> Standing {
+        match self.good_at_us {
+            Some(_) => Standing::Good,
+            None => Standing::Candidate,
+        }
+    }
+}
+
 /// A removal that is owed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cleanup {

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The format that is written now.
-pub const FORMAT: u16 = 1;
+/// The format that is written now. 2: `Inputs::keep_good`; absent before.
+pub const FORMAT: u16 = 2;
 
 /// Whether a deployment puts a release out or goes back to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct Inputs {
     pub bake_ms: u64,
     /// How long the old side stays ready after promotion, milliseconds.
     pub warm_ms: u64,
+    /// How many good records of the environment are kept to go back to.
+    #[serde(default = "good_before_format_2")]
+    pub keep_good: u32,
     /// What inconclusive means.
     pub inconclusive: Inconclusive,
     /// What becomes of a first deployment that fails.
@@ -63,6 +66,11 @@ pub struct Inputs {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// What was kept before a deployment said so.
+fn good_before_format_2() -> u32 {
+    5
 }
 
 /// How a step's attempt ended.
@@ -327,5 +335,22 @@ pub fn records_of(event: &Event) -> Vec<RecordHash> {
             goal: Some(goal), ..
         } => goal.records.keys().cloned().collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn format_1_is_read() {
+        let created = r#"{"created":{
+            "kind":"deploy","scope":{"service":"shop","environment":"production"},"record":null,"goal":null,
+            "strategy":"basic","checks":[],"bake_ms":1,"warm_ms":2,"inconclusive":"ask","on_first_failure":"remove",
+            "actor":"alice","reason":null}}"#;
+        let Ok(Event::Created(inputs)) = serde_json::from_str(created) else {
+            panic!("it is read: {:?}", serde_json::from_str::<Event>(created));
+        };
+        assert_eq!(inputs.keep_good, 5);
     }
 }

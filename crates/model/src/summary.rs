@@ -2,7 +2,7 @@
 //! transaction of each append, so a list never tells another story than the journal.
 
 use crate::error::Failure;
-use crate::event::{Ask, Entry, Event, Finish, Kind, Outcome};
+use crate::event::{Ask, Cause, Entry, Event, Finish, Kind, Outcome};
 use crate::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, StepId};
 use crate::plan::{Action, Plan, Wave};
 use crate::verdict::{Outcome as Said, Verdict};
@@ -85,6 +85,9 @@ pub struct Summary {
     pub outcome: Option<Outcome>,
     /// When it was asked for, Unix microseconds.
     pub created_us: i64,
+    /// When it got the lock of its scope.
+    #[serde(default)]
+    pub locked_us: Option<i64>,
     /// When it ended.
     pub ended_us: Option<i64>,
     /// When the release was promoted.
@@ -145,6 +148,7 @@ impl Summary {
             phase: Phase::Queued,
             outcome: None,
             created_us: entry.at_us,
+            locked_us: None,
             ended_us: None,
             promoted_us: None,
             seq: entry.seq,
@@ -173,6 +177,7 @@ impl Summary {
             | Event::TimerFired { .. } => {}
             Event::Planned { plan, goal, .. } => {
                 self.phase = Phase::Running;
+                self.locked_us = Some(entry.at_us);
                 self.take_plan(0, plan);
                 if self.kind != "deploy" {
                     self.back_to = Some(goal.title.clone());
@@ -202,9 +207,13 @@ impl Summary {
                 ..
             } => self.finished(entry.at_us, *step, finish, times),
             Event::Verified { step, verdict } => self.verified(entry.at_us, *step, verdict),
-            Event::Signal { ask, .. } => {
+            Event::Signal { actor, ask, reason } => {
                 if *ask == Ask::Abort {
                     self.timeline.t1.get_or_insert(entry.at_us);
+                    if self.phase == Phase::Queued {
+                        let (actor, reason) = (actor.clone(), reason.clone());
+                        self.cause = Some(Cause::Request { actor, reason }.sentence());
+                    }
                 }
                 if self.phase == Phase::NeedsOperator {
                     // Answered: it goes on, or says anew what it waits for.
@@ -213,7 +222,8 @@ impl Summary {
                     } else {
                         Phase::RollingBack
                     };
-                    self.stuck = None;
+                    // Kept: what a person was asked is part of how it went.
+                    self.remarks.extend(self.stuck.take());
                 }
             }
             Event::RollbackPlanned {
@@ -239,6 +249,12 @@ impl Summary {
             }
             Event::Ended { outcome } => {
                 self.phase = Phase::Ended;
+                if matches!(outcome, Outcome::Failed { .. }) && self.cause.is_none() {
+                    // It failed and did not go back: what was said against it is why.
+                    let against = self.verdict.as_ref();
+                    let against = against.filter(|verdict| verdict.outcome != Said::Pass);
+                    self.cause = against.map(|verdict| verdict.sentence.clone());
+                }
                 self.outcome = Some(outcome.clone());
                 self.ended_us = Some(entry.at_us);
                 self.stuck = None;

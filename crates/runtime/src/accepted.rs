@@ -19,6 +19,8 @@ pub enum Accepted {
     Signal {
         /// It.
         id: DeploymentId,
+        /// Those that waited and were told to end, in the order in which they were asked for.
+        ended: Vec<DeploymentId>,
     },
     /// What was asked for serves already, and nothing is open.
     NothingToDo {
@@ -33,7 +35,7 @@ impl Accepted {
     /// The deployment to follow, if there is one.
     pub fn id(&self) -> Option<&DeploymentId> {
         match self {
-            Self::New { id, .. } | Self::Signal { id } => Some(id),
+            Self::New { id, .. } | Self::Signal { id, .. } => Some(id),
             Self::NothingToDo { .. } => None,
         }
     }

@@ -5,6 +5,7 @@ use crate::artifacts::StoredArtifacts;
 use crate::clock::SystemClock;
 use crate::counters::ProxyCounters;
 use crate::launch::{Launcher, make_directory};
+use crate::retention::{Collector, Retention};
 use crate::secrets::SealedSecrets;
 use belay_driver::Driver;
 use belay_engine::ports::{Drivers, Ports, Store};
@@ -26,6 +27,8 @@ pub struct Options {
     pub key: Option<String>,
     /// Who asks, for the journal: `alice@host`.
     pub actor: String,
+    /// What is kept.
+    pub retention: Retention,
 }
 
 /// One store opened. Cheap to clone.
@@ -57,7 +60,11 @@ impl Belay {
         let dir = std::fs::canonicalize(&options.dir).map_err(io)?;
         let exe = std::path::absolute(&options.exe).map_err(io)?;
         let store = Arc::new(SqliteStore::open(&dir, belay_store::Options::default()).await?);
-        let artifacts = Artifacts::open(&dir, ArtifactOptions::default());
+        let bounds = ArtifactOptions {
+            grace: options.retention.grace,
+            ..ArtifactOptions::default()
+        };
+        let artifacts = Artifacts::open(&dir, bounds);
         let artifacts = artifacts.map_err(|error| Error::Io {
             what: format!("use the artifacts of {}", dir.display()),
             source: std::io::Error::other(error),
@@ -75,9 +82,16 @@ impl Belay {
             counters: Arc::new(ProxyCounters::new(launcher.client())),
             artifacts: stored.clone(),
         };
+        let retention = Collector {
+            store: store.clone(),
+            artifacts: artifacts.clone(),
+            clock: clock.clone(),
+            rule: options.retention,
+        };
         let ports = Ports {
             store: store.clone(),
             clock,
+            retention: Arc::new(retention),
             verifier: Arc::new(verifier),
             secrets: Arc::new(SealedSecrets(sealed.clone())),
             drivers: Arc::new(Registry::new(&launcher, stored)),

@@ -269,6 +269,13 @@ impl Error {
                 "deploy something else; or lift it: `belay release lift {release} {} -e {} --reason TEXT`",
                 scope.service, scope.environment
             ),
+            Self::NothingGood {
+                to: Some(to),
+                skipped,
+                ..
+            } if skipped.iter().any(|one| one.is_unproven) => format!(
+                "leave `--to` out; or take the risk: `belay rollback --to {to} --accept unproven --reason TEXT`"
+            ),
             Self::NothingGood { to: Some(_), .. } => {
                 "leave `--to` out, or name a good one: `belay release list`".to_owned()
             }

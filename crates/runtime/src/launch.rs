@@ -5,7 +5,9 @@ use crate::artifacts::chain;
 use crate::lock::WorkerLock;
 use crate::{Belay, Error};
 use belay_driver_process::Error as SupervisorError;
-use belay_driver_process::supervisor::{Found, Sealer, Spec, Supervised, sweep};
+use belay_driver_process::supervisor::{
+    Found, Sealer, Spec, Supervised, is_unattended, lacks_supervisor, sweep,
+};
 use belay_proxy_api::Client;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -154,7 +156,8 @@ impl Launcher {
     }
 
     async fn sweep(&self) -> Result<Vec<String>, Error> {
-        let swept = sweep(&self.instances(), &self.exe).await;
+        let (instances, proxy) = (self.instances(), self.proxy());
+        let (swept, proxy) = tokio::join!(sweep(&instances, &self.exe), proxy.ensure(&self.exe));
         let swept = swept.map_err(|error| Error::Launch {
             what: "supervisors",
             why: chain(&error),
@@ -167,11 +170,16 @@ impl Launcher {
                 lines.push(format!("{id}: {}", chain(&error)));
             }
         }
-        match self.proxy().ensure(&self.exe).await {
+        match proxy {
             Ok(_) | Err(SupervisorError::Missing { .. }) => {}
             Err(error) => lines.push(format!("proxy: {}", chain(&error))),
         }
         Ok(lines)
+    }
+
+    /// Whether something that shall run has no supervisor: all of Belay was killed, or the machine was restarted.
+    fn is_unattended(&self) -> bool {
+        is_unattended(&self.instances()) || lacks_supervisor(self.proxy().dir())
     }
 
     async fn ensure_worker(&self) -> Result<bool, Error> {
@@ -279,6 +287,20 @@ impl Belay {
     /// It did not start; its log says why.
     pub async fn ensure_worker(&self) -> Result<bool, Error> {
         self.launcher().ensure_worker().await
+    }
+
+    /// Sees to it that a worker is at work if there is anything to do: something open, a clean-up, or something that
+    /// shall run and has no supervisor. So whatever was killed goes on at the next command, whichever that is.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the worker did not start.
+    pub async fn attend(&self) -> Result<(), Error> {
+        let lock = WorkerLock::at(self.dir());
+        let is_held = lock.is_held().unwrap_or(false);
+        if !is_held && (self.launcher().is_unattended() || crate::worker::has_work(self).await?) {
+            self.ensure_worker().await?;
+        }
+        Ok(())
     }
 
     /// Sees to it that the proxy runs under its supervisor (`EXE proxy run --dir DIR`), and waits until it answers.

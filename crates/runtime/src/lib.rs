@@ -27,6 +27,7 @@ mod plan;
 mod prepare;
 mod preview;
 mod readiness;
+mod retention;
 mod rollback;
 #[cfg(feature = "process")]
 mod router;
@@ -47,8 +48,9 @@ pub use follow::{Follow, Line, Update};
 pub use launch::detach;
 pub use operations::{InstanceLog, Lifted, ReleaseInfo};
 pub use plan::{DeployPlan, PlannedStep};
-pub use preview::RollbackPreview;
+pub use preview::{QueuedEnd, RollbackPreview};
 pub use readiness::Readiness;
+pub use retention::Retention;
 pub use rollback::RollbackRequest;
 pub use status::{GroupStatus, ScopeStatus, Serving, TargetStatus};
 pub use worker::{Left, run_worker};

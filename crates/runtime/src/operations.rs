@@ -122,10 +122,7 @@ impl Belay {
     }
 
     async fn lift_one(&self, scope: &Scope, known: &Known, reason: &str) -> Result<Lifted, Error> {
-        let standing = match known.good_at_us {
-            Some(_) => Standing::Good,
-            None => Standing::Candidate,
-        };
+        let standing = known.lifted();
         let record = known.record.hash();
         let event = InEnvironment::Stands {
             record: record.clone(),

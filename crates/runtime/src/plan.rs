@@ -4,6 +4,7 @@ use crate::prepare::Prepared;
 use crate::{Belay, DeployRequest, Error};
 use belay_driver::{Context, Driver, Progress};
 use belay_engine::{goal, planning};
+use belay_model::config::FirstFailure;
 use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
 use belay_model::plan::{Action, Plan, Step, Wave};
 use belay_model::release::Target;
@@ -108,6 +109,9 @@ impl Belay {
         }
         if inputs.checks.is_empty() {
             remarks.push("no `verify:`: readiness is the only evidence".to_owned());
+        }
+        if from.is_absent() && inputs.on_first_failure == FirstFailure::Leave {
+            remarks.push("if it fails it stays as it is (`on_first_failure: leave`)".to_owned());
         }
         let behind: Vec<_> = open.into_iter().map(|summary| summary.id).collect();
         if let Some(first) = behind.first() {

@@ -138,6 +138,7 @@ fn inputs(
         checks: checks.cloned().collect(),
         bake_ms: environment.keep.bake.as_ms(),
         warm_ms: environment.keep.warm().as_ms(),
+        keep_good: environment.keep.good,
         inconclusive: environment.inconclusive.unwrap_or(by_default),
         on_first_failure: environment.on_first_failure,
         actor: actor.to_owned(),

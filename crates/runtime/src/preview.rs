@@ -38,12 +38,23 @@ pub struct RollbackPreview {
     pub restorability: Restorability,
     /// Where today's configuration differs from the goal's record, one line each. The record counts.
     pub drift: Vec<String>,
-    /// Secrets whose source has another value than the record's, one line each.
+    /// Secrets whose source has another value now than the record's, one line each: new instances get it (I7).
     pub newer_secrets: Vec<String>,
     /// A deployment is open: going back is a signal to it, and the goal is what was there before it.
     pub signal_to: Option<DeploymentId>,
+    /// Deployments that wait behind it: they end with nothing of them begun, so that none undoes the way back.
+    pub ends: Vec<QueuedEnd>,
     /// What else people should know.
     pub remarks: Vec<String>,
+}
+
+/// A deployment that waits, and ends without having begun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedEnd {
+    /// It.
+    pub id: DeploymentId,
+    /// The release it would have led to; absent: what was there before.
+    pub release: Option<ReleaseNumber>,
 }
 
 impl Belay {
@@ -74,16 +85,39 @@ impl Belay {
             drift: Vec::new(),
             newer_secrets: Vec::new(),
             signal_to: None,
+            ends: Vec::new(),
             remarks: Vec::new(),
         };
         match &way {
-            Way::Signal { id, remarks, .. } => {
+            Way::Signal {
+                id, remarks, ends, ..
+            } => {
+                preview.ends = ends
+                    .iter()
+                    .map(|summary| QueuedEnd {
+                        id: summary.id.clone(),
+                        release: summary.release,
+                    })
+                    .collect();
                 preview.signal_to = Some(id.clone());
                 preview.remarks.clone_from(remarks);
             }
-            Way::Return { skipped, .. } => preview.skipped.clone_from(skipped),
+            Way::Return {
+                skipped,
+                record,
+                is_unproven,
+                ..
+            } => {
+                preview.skipped.clone_from(skipped);
+                if *is_unproven {
+                    let title = record.title();
+                    let line =
+                        format!("WARNING: {title} was never verified here; that was accepted");
+                    preview.remarks.push(line);
+                }
+            }
             Way::Undo { lifts, .. } => {
-                if let Some((_, standing)) = lifts {
+                if let Some(standing) = lifts {
                     let line = format!("its quarantine is lifted: it becomes {standing} again");
                     preview.remarks.push(line);
                 }
@@ -105,7 +139,7 @@ impl Belay {
             preview.record = Some(record.hash());
             preview.standing = known.map(|known| known.standing);
             preview.good_at_us = known.and_then(|known| known.good_at_us);
-            preview.newer_secrets = self.newer_secrets(record).await?;
+            preview.newer_secrets = self.newer_secrets(record, &request.env).await?;
             preview.drift = today.map_or_else(Vec::new, |today| drift(today, record));
         }
         let plan = planning::back(driver.as_ref(), &target, &from, goal, &checks);
@@ -113,22 +147,6 @@ impl Belay {
         let restorability = driver.restorable(&looking(), &target, goal).await;
         preview.restorability = restorability.map_err(|error| wrong(&target, &error))?;
         Ok(preview)
-    }
-
-    async fn newer_secrets(&self, record: &Record) -> Result<Vec<String>, Error> {
-        let mut lines = Vec::new();
-        for (name, used) in &record.secrets {
-            let Some(value) = crate::secrets::newest(&used.source) else {
-                continue;
-            };
-            if self.blobs().await?.keyed_digest(&value) != used.digest {
-                let source = &used.source;
-                lines.push(format!(
-                    "{name}: {source} has a newer value than the record, and new instances get it"
-                ));
-            }
-        }
-        Ok(lines)
     }
 }
 

@@ -6,12 +6,12 @@ use crate::way::{Way, target_of};
 use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
 use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
-use belay_model::environment::{Event as InEnvironment, Standing};
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
-use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
+use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
 use belay_model::summary::Phase;
+use std::collections::BTreeMap;
 
 /// How many deployments are looked through for the one that made a record good.
 const HISTORY: usize = 1000;
@@ -21,10 +21,14 @@ const HISTORY: usize = 1000;
 pub struct RollbackRequest {
     /// To this release and no other; absent: the one before if it is good, else the newest good one.
     pub to: Option<ReleaseNumber>,
+    /// With `to` and a reason: go there although it was never verified here. The journal says so.
+    pub accept_unproven: bool,
     /// To what was there before that deployment: how a rollback is taken back.
     pub undo: Option<DeploymentId>,
     /// Why.
     pub reason: Option<String>,
+    /// The caller's environment variables: where a secret of the form `env:NAME` has another value now, it is used.
+    pub env: BTreeMap<String, String>,
 }
 
 impl Belay {
@@ -39,41 +43,44 @@ impl Belay {
         request: &RollbackRequest,
     ) -> Result<Accepted, Error> {
         let way = self.way_back(scope, request).await?;
-        let (goal, kind, record, lifted) = match way {
+        let view = self.view(scope).await?;
+        let resealed = match way.goal() {
+            Some(goal) => self.seal_newest(&view, goal, &request.env).await?,
+            None => Vec::new(),
+        };
+        let mut reason = request.reason.clone();
+        let (goal, kind, record) = match way {
             Way::Signal { id, .. } => {
-                self.tell_to_go_back(scope, &id, request).await?;
-                return Ok(Accepted::Signal { id });
+                let at_us = self.now_us();
+                let resealed: Vec<_> = resealed.into_iter().map(|event| (at_us, event)).collect();
+                if !resealed.is_empty() {
+                    self.store().append_environment(scope, resealed).await?;
+                }
+                let ended = self.tell_to_go_back(scope, &id, request).await?;
+                return Ok(Accepted::Signal { id, ended });
             }
-            Way::Return { record, goal, .. } => {
-                let view = self.view(scope).await?;
+            Way::Return {
+                record,
+                goal,
+                is_unproven,
+                ..
+            } => {
+                if is_unproven {
+                    let why = reason.unwrap_or_default();
+                    reason = Some(format!("unproven, and accepted as such: {why}"));
+                }
                 let leaves = view.serving_since().cloned();
-                (goal, Kind::Return { leaves }, Some(*record), None)
+                (goal, Kind::Return { leaves }, Some(*record))
             }
-            Way::Undo { goal, of, lifts } => {
+            Way::Undo { goal, of, .. } => {
                 let record = goal.record.as_ref();
                 let record = record.and_then(|hash| goal.records.get(hash)).cloned();
-                (goal, Kind::Undo { of }, record, lifts)
+                (goal, Kind::Undo { of }, record)
             }
         };
         let target = target_of(&goal)?;
         self.require_restorable(&target, &goal).await?;
         let id = self.new_id();
-        let mut environment = Vec::new();
-        if let Some((record, standing)) = lifted {
-            environment.push(self.stands(&id, record, standing, "lifted", request));
-        }
-        if let Kind::Undo { of } = &kind {
-            let brought = self.inputs_of(of).await?;
-            // Undoing a deployment says the same of its release as going back from it would have said.
-            let blamed = brought.filter(|inputs| inputs.kind == Kind::Deploy);
-            if let Some(record) = blamed.and_then(|inputs| inputs.record) {
-                let hash = record.hash();
-                if Some(&hash) != goal.record.as_ref() {
-                    let standing = Standing::Quarantined;
-                    environment.push(self.stands(&id, hash, standing, "rolled it back", request));
-                }
-            }
-        }
         let release = record.as_ref().map(|record| record.release);
         let checks = match &record {
             Some(record) => self.checks_of(scope, record).await?,
@@ -89,13 +96,15 @@ impl Belay {
             checks,
             bake_ms: 0,
             warm_ms: 0,
+            // What the last deployment said counts; nothing new is said here.
+            keep_good: 0,
             // There is nothing to go back to from a rollback: a person decides (I9).
             inconclusive: Inconclusive::Ask,
             on_first_failure: FirstFailure::Leave,
             actor: self.actor().to_owned(),
-            reason: request.reason.clone(),
+            reason,
         };
-        self.create(&id, Event::Created(Box::new(inputs)), environment)
+        self.create(&id, Event::Created(Box::new(inputs)), resealed)
             .await?;
         Ok(Accepted::New {
             id,
@@ -104,25 +113,34 @@ impl Belay {
         })
     }
 
-    /// Tells what is open to go back. Those that wait go first, so that none of them begins in between.
+    /// Tells what is open to go back. Those that wait go first, so that none of them begins in between; answers which.
     async fn tell_to_go_back(
         &self,
         scope: &Scope,
         first: &DeploymentId,
         request: &RollbackRequest,
-    ) -> Result<(), Error> {
-        for summary in self.open_in(scope).await?.iter().rev() {
+    ) -> Result<Vec<DeploymentId>, Error> {
+        let mut ended = Vec::new();
+        for summary in self.open_in(scope).await?.into_iter().rev() {
+            if summary.id != *first {
+                let why = request.reason.as_deref();
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                let reason = format!("it waited behind {first}, which was told to go back{why}");
+                self.append_signal(&summary.id, Ask::Abort, Some(reason))
+                    .await?;
+                ended.insert(0, summary.id);
+                continue;
+            }
             let is_undone = request.undo.as_ref() == Some(&summary.id);
             let goes_back = summary.phase == Phase::RollingBack
                 || (summary.kind != "deploy" && summary.phase != Phase::NeedsOperator);
             // Asked twice is asked once: a signal to a rollback would turn it round.
-            if summary.id == *first && goes_back && !is_undone {
-                continue;
+            if !goes_back || is_undone {
+                self.append_signal(first, Ask::Abort, request.reason.clone())
+                    .await?;
             }
-            self.append_signal(&summary.id, Ask::Abort, request.reason.clone())
-                .await?;
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// The goal must be there to be built again; otherwise nothing is changed.
@@ -132,26 +150,6 @@ impl Belay {
         match answer.map_err(|error| wrong(target, &error))? {
             Restorability::No(lines) => Err(not_restorable(goal, lines)),
             Restorability::Exact { .. } | Restorability::Partial(_) => Ok(()),
-        }
-    }
-
-    fn stands(
-        &self,
-        id: &DeploymentId,
-        record: RecordHash,
-        standing: Standing,
-        what: &str,
-        request: &RollbackRequest,
-    ) -> InEnvironment {
-        let actor = self.actor();
-        let why = request.reason.as_deref();
-        let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        InEnvironment::Stands {
-            record,
-            standing,
-            deployment: Some(id.clone()),
-            actor: Some(actor.to_owned()),
-            reason: Some(format!("{actor} {what}{why}")),
         }
     }
 

@@ -2,12 +2,14 @@
 
 use crate::artifacts::chain;
 use crate::belay::Sealed;
-use crate::{DeployRequest, Error};
+use crate::{Belay, DeployRequest, Error};
 use async_trait::async_trait;
 use belay_driver::Material;
 use belay_engine::ports::{Secrets, StoreError};
 use belay_model::config::{Environment, SecretRef};
+use belay_model::environment::{Event as InEnvironment, View};
 use belay_model::release::Record;
+use belay_model::state::Goal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,13 +59,95 @@ fn read_file(path: &Path) -> Result<String, String> {
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
-/// What the source of a record's secret has now, where this process can tell: files only. The environment of whoever
-/// deployed is gone.
-pub(crate) fn newest(source: &str) -> Option<String> {
-    let Ok(SecretRef::File(path)) = source.parse() else {
-        return None;
+/// What the source of a record's secret has now. `env`: the variables of whoever asks; a worker has none of them.
+fn newest(source: &str, env: &BTreeMap<String, String>) -> Option<String> {
+    let value = match source.parse().ok()? {
+        SecretRef::Env(variable) => env.get(&variable).cloned(),
+        SecretRef::File(path) => read_file(&path).ok(),
     };
-    read_file(&path).ok().filter(|value| !value.is_empty())
+    value.filter(|value| !value.is_empty())
+}
+
+impl Belay {
+    /// Secrets of a record whose source has another value than it was made with: name and value.
+    async fn newer(
+        &self,
+        record: &Record,
+        env: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let mut newer = BTreeMap::new();
+        for (name, used) in &record.secrets {
+            let Some(value) = newest(&used.source, env) else {
+                continue;
+            };
+            if self.blobs().await?.keyed_digest(&value) != used.digest {
+                newer.insert(name.clone(), value);
+            }
+        }
+        Ok(newer)
+    }
+
+    /// The same in words, one line each, without values.
+    pub(crate) async fn newer_secrets(
+        &self,
+        record: &Record,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Vec<String>, Error> {
+        let newer = self.newer(record, env).await?;
+        let line = |name: &String| {
+            let source = &record.secrets[name].source;
+            format!(
+                "{name}: {source} has another value now than {}, and new instances get it",
+                record.title()
+            )
+        };
+        Ok(newer.keys().map(line).collect())
+    }
+
+    /// Seals the newest values that a way back may need, as far as their sources can be read here (I7): the worker has
+    /// neither the variables of whoever asks nor, later, perhaps the files. Answers what the environment's stream has
+    /// to say of it; nothing where the sealed values are the newest.
+    pub(crate) async fn seal_newest(
+        &self,
+        view: &View,
+        goal: &Goal,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Vec<InEnvironment>, Error> {
+        let mut events = Vec::new();
+        for hash in goal.records.keys() {
+            let Some(known) = view.records.get(hash) else {
+                continue;
+            };
+            let record = &known.record;
+            let Some(blob) = &record.sealed else {
+                continue;
+            };
+            let found: BTreeMap<String, String> = record
+                .secrets
+                .iter()
+                .filter_map(|(name, used)| Some((name.clone(), newest(&used.source, env)?)))
+                .collect();
+            let sealed = match self.blobs().await?.unseal(blob).await {
+                Ok(sealed) => sealed,
+                // What every source still has needs no seal.
+                Err(_) if found.len() == record.secrets.len() => BTreeMap::new(),
+                Err(error) => return Err(Error::Key(error)),
+            };
+            let mut values = sealed.clone();
+            values.extend(found);
+            if values == sealed {
+                continue;
+            }
+            let blob = self.blobs().await?.seal(&values, self.now_us()).await;
+            events.push(InEnvironment::Recorded {
+                record: Box::new(Record {
+                    sealed: Some(blob.map_err(Error::Key)?),
+                    ..record.clone()
+                }),
+            });
+        }
+        Ok(events)
+    }
 }
 
 /// The engine's port: sealed values, and newer ones where their source still has them (I7).
@@ -80,7 +164,7 @@ impl Secrets for SealedSecrets {
             secrets = values.map_err(|error| StoreError::Damaged(chain(&error)))?;
         }
         for (name, used) in &record.secrets {
-            if let Some(value) = newest(&used.source) {
+            if let Some(value) = newest(&used.source, &BTreeMap::new()) {
                 secrets.insert(name.clone(), value);
             }
         }

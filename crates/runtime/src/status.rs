@@ -1,6 +1,8 @@
 //! How things stand.
 
 use crate::{Belay, Error};
+use belay_driver::Driver;
+use belay_engine::goal;
 use belay_model::environment::{Standing, View};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::state::{Health, State};
@@ -44,6 +46,8 @@ pub struct GroupStatus {
     pub weight: u32,
     /// Why it is not healthy.
     pub unhealthy: Option<String>,
+    /// How often its supervisors had to start instances again.
+    pub restarts: u64,
     /// It is kept warm until then, Unix milliseconds.
     pub removed_at_ms: Option<i64>,
 }
@@ -57,6 +61,8 @@ pub struct TargetStatus {
     pub listen: Option<String>,
     /// What is there.
     pub groups: Vec<GroupStatus>,
+    /// While no deployment is open: how what is there differs from what Belay left, one line each. Someone else did it.
+    pub foreign: Vec<String>,
 }
 
 /// How a scope stands.
@@ -115,7 +121,7 @@ impl Belay {
             }
             _ => None,
         };
-        let target = self.target_of(&view).await;
+        let target = self.target_of(&view, open.is_empty()).await;
         Ok(ScopeStatus {
             scope,
             serving,
@@ -125,7 +131,7 @@ impl Belay {
         })
     }
 
-    async fn target_of(&self, view: &View) -> Option<Result<TargetStatus, String>> {
+    async fn target_of(&self, view: &View, at_rest: bool) -> Option<Result<TargetStatus, String>> {
         let newest = || {
             view.records
                 .values()
@@ -138,11 +144,32 @@ impl Belay {
         };
         let observed = tokio::time::timeout(PATIENCE, self.observe(driver.as_ref(), &target)).await;
         Some(match observed {
-            Ok(Ok(state)) => Ok(target_status(&target.name, &state, view)),
+            Ok(Ok(state)) => {
+                let mut status = target_status(&target.name, &state, view);
+                if at_rest {
+                    status.foreign = foreign(driver.as_ref(), &state, view);
+                }
+                Ok(status)
+            }
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         })
     }
+}
+
+/// How what is there differs from what the serving record says, apart from what is kept warm on purpose.
+fn foreign(driver: &dyn Driver, state: &State, view: &View) -> Vec<String> {
+    let Some(serving) = view.serving() else {
+        return Vec::new();
+    };
+    let goal = goal::of_record(driver, &serving.record);
+    let mut state = state.clone();
+    state.resources.retain(|key, resource| {
+        let record = resource.spec["record"].as_str().map(RecordHash::new);
+        let is_warm = record.is_some_and(|record| view.cleanups.contains_key(&record));
+        goal.want.resources.contains_key(key) || !is_warm
+    });
+    driver.diff(&goal.want, &state).lines()
 }
 
 /// Reads what drivers commonly tell: groups as `group/NAME` and one `route`.
@@ -157,6 +184,12 @@ fn target_status(name: &str, state: &State, view: &View) -> TargetStatus {
         let cleanup = record.as_ref().and_then(|record| view.cleanups.get(record));
         let instances = number(&resource.spec["instances"]).unwrap_or(0);
         let ready = number(&resource.facts["ready"]);
+        let restarts = resource.facts["instances"]
+            .as_array()
+            .map_or(0, |instances| {
+                let counts = instances.iter().filter_map(|one| one["restarts"].as_u64());
+                counts.sum()
+            });
         let unhealthy = match &resource.health {
             Health::Unhealthy(why) => Some(why.clone()),
             Health::Healthy | Health::Unknown => None,
@@ -170,6 +203,7 @@ fn target_status(name: &str, state: &State, view: &View) -> TargetStatus {
                 .and_then(|route| number(&route.spec["weights"][group]))
                 .unwrap_or(0),
             unhealthy,
+            restarts,
             removed_at_ms: cleanup.map(|cleanup| cleanup.due_ms),
         })
     });
@@ -177,5 +211,6 @@ fn target_status(name: &str, state: &State, view: &View) -> TargetStatus {
         name: name.to_owned(),
         listen: listen.map(str::to_owned),
         groups: groups.collect(),
+        foreign: Vec::new(),
     }
 }

@@ -3,11 +3,12 @@
 use crate::{Belay, Error, RollbackRequest};
 use belay_engine::fold::Deployment;
 use belay_engine::goal::{self, Choice, Skipped};
-use belay_model::environment::{Standing, View};
+use belay_model::environment::{Known, Standing, View};
 use belay_model::event::{Kind, Outcome, RollbackResult};
-use belay_model::id::{DeploymentId, RecordHash, Scope};
+use belay_model::id::{DeploymentId, Scope};
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
+use belay_model::summary::Summary;
 
 /// A way back.
 pub(crate) enum Way {
@@ -16,18 +17,21 @@ pub(crate) enum Way {
         id: DeploymentId,
         goal: Option<Goal>,
         remarks: Vec<String>,
+        /// Those that wait behind it. They end, too: going back would be undone by the next one at once.
+        ends: Vec<Summary>,
     },
-    /// To a record that was good.
+    /// To a record that was good, or that someone wants all the same.
     Return {
         record: Box<Record>,
         goal: Goal,
+        is_unproven: bool,
         skipped: Vec<Skipped>,
     },
     /// To what was there before a deployment; what is quarantined there is lifted to that standing.
     Undo {
         goal: Goal,
         of: DeploymentId,
-        lifts: Option<(RecordHash, Standing)>,
+        lifts: Option<Standing>,
     },
 }
 
@@ -47,11 +51,14 @@ impl Belay {
         request: &RollbackRequest,
     ) -> Result<Way, Error> {
         let view = self.view(scope).await?;
-        if let Some(first) = self.open_in(scope).await?.into_iter().next() {
+        let mut open = self.open_in(scope).await?.into_iter();
+        if let Some(first) = open.next() {
             if request.undo.as_ref().is_some_and(|of| *of != first.id) {
                 return Err(no_undo(request, "another one is open", Some(first.id)));
             }
-            return self.through_open(&view, first.id, request).await;
+            return self
+                .through_open(&view, first.id, open.collect(), request)
+                .await;
         }
         match &request.undo {
             Some(of) => self.undo(scope, &view, of, request).await,
@@ -68,11 +75,12 @@ impl Belay {
         &self,
         view: &View,
         id: DeploymentId,
+        ends: Vec<Summary>,
         request: &RollbackRequest,
     ) -> Result<Way, Error> {
         let deployment = self.fold(&id).await?;
         let planned = deployment.baseline_goal.is_some();
-        let (goal, mut remarks) = match self.target_for(&deployment) {
+        let (mut goal, mut remarks) = match self.target_for(&deployment) {
             Some(target) if planned => {
                 let driver = self.driver(&target.driver)?;
                 goal::undo(driver.as_ref(), view, &deployment)
@@ -100,10 +108,14 @@ impl Belay {
             .filter(|_| deployment.plans.len() > 1)
         {
             remarks = vec!["it goes back already".to_owned()];
-            let goal = last.goal.clone();
-            return Ok(Way::Signal { id, goal, remarks });
+            goal.clone_from(&last.goal);
         }
-        Ok(Way::Signal { id, goal, remarks })
+        Ok(Way::Signal {
+            id,
+            goal,
+            remarks,
+            ends,
+        })
     }
 
     fn target_for(&self, deployment: &Deployment) -> Option<Target> {
@@ -118,9 +130,16 @@ impl Belay {
     }
 
     fn to_good(&self, scope: &Scope, view: &View, request: &RollbackRequest) -> Result<Way, Error> {
+        // Without a reason nothing is accepted: it would not be recorded.
+        let accepts = request.accept_unproven && request.reason.is_some();
+        let choice = match request.to {
+            Some(to) if accepts => goal::choose_unproven(view, to),
+            to => goal::choose(view, to),
+        };
+        let is_unproven = choice.standing == Some(Standing::Candidate);
         let Choice {
             record, skipped, ..
-        } = goal::choose(view, request.to);
+        } = choice;
         let Some(record) = record else {
             return Err(Error::NothingGood {
                 scope: scope.clone(),
@@ -133,6 +152,7 @@ impl Belay {
         Ok(Way::Return {
             record: Box::new(record),
             goal,
+            is_unproven,
             skipped,
         })
     }
@@ -189,13 +209,7 @@ impl Belay {
         let known = goal.record.as_ref().and_then(|hash| view.records.get(hash));
         let lifts = known
             .filter(|known| known.standing == Standing::Quarantined)
-            .map(|known| {
-                let standing = match known.good_at_us {
-                    Some(_) => Standing::Good,
-                    None => Standing::Candidate,
-                };
-                (known.record.hash(), standing)
-            });
+            .map(Known::lifted);
         Ok(Way::Undo {
             goal,
             of: of.clone(),

@@ -3,6 +3,7 @@
 
 use crate::lock::WorkerLock;
 use crate::{Belay, Error};
+use belay_engine::ports::StoreError;
 use belay_engine::worker::Worker;
 use belay_model::environment::View;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// How often killed supervisors get another one.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// Pause before the lock is tried again once another worker took over.
+const AFTER_TAKEOVER: Duration = Duration::from_secs(1);
 
 /// Why a worker left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +40,19 @@ pub async fn run_worker(belay: &Belay, idle_ms: u64) -> Result<Left, Error> {
             return Ok(Left::AlreadyRunning);
         };
         sweep(belay).await;
-        tokio::select! {
-            done = work(belay, idle_ms) => done?,
-            () = sweep_for_ever(belay) => {}
-        }
+        let done = tokio::select! {
+            done = work(belay, idle_ms) => done,
+            () = sweep_for_ever(belay) => Ok(()),
+        };
         drop(held);
+        match done {
+            // Someone works without our lock, which a person may have removed. Whoever has the lock now goes on.
+            Err(Error::Store(StoreError::Fenced(id))) => {
+                tracing::warn!(deployment = %id, "another worker took over");
+                sleep(AFTER_TAKEOVER).await;
+            }
+            done => done?,
+        }
         // What was asked for after we last looked and before the lock was free: whoever asked saw a worker at work.
         if !has_work(belay).await? {
             return Ok(Left::Idle);
@@ -80,7 +92,7 @@ async fn wait_for_work(belay: &Belay, deadline: Instant) -> Result<bool, Error> 
     }
 }
 
-async fn has_work(belay: &Belay) -> Result<bool, Error> {
+pub(crate) async fn has_work(belay: &Belay) -> Result<bool, Error> {
     let store = belay.store();
     if !store.open().await?.is_empty() {
         return Ok(true);

@@ -10,7 +10,7 @@ use belay_engine::ports::StoreError;
 use belay_model::id::BlobId;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// First byte of what is stored: XChaCha20-Poly1305, 24 bytes of nonce, then the ciphertext.
@@ -164,25 +164,5 @@ impl Blobs {
     /// without the key can try out guesses.
     pub fn keyed_digest(&self, value: &str) -> String {
         hex::encode(mac(&self.digests, value.as_bytes()))
-    }
-
-    /// Removes all blobs that are not in `keep` and were sealed before `before_us` (Unix microseconds; leave an hour,
-    /// for deployments that are being created); answers which.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn collect(
-        &self,
-        keep: &BTreeSet<BlobId>,
-        before_us: i64,
-    ) -> Result<Vec<BlobId>, BlobError> {
-        let change = Change::CollectBlobs {
-            keep: keep.clone(),
-            before_us,
-        };
-        match self.writer.change(change).await? {
-            Answer::Blobs(gone) => Ok(gone),
-            other => Err(StoreError::Damaged(format!("the writer answered {other:?}")).into()),
-        }
     }
 }

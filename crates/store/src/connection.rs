@@ -19,6 +19,12 @@ pub(crate) fn file(dir: &Path) -> PathBuf {
     dir.join("belay.db")
 }
 
+/// Bytes that are free on the store's disk.
+pub(crate) fn free_bytes(dir: &Path) -> Result<u64, StoreError> {
+    let disk = rustix::fs::statvfs(dir).map_err(|e| io_error(dir, &e.into()))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Settings of every connection to `belay.db`.
 fn settings(dir: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -59,15 +65,78 @@ pub(crate) async fn writer(dir: &Path) -> Result<SqliteConnection, StoreError> {
     Ok(connection)
 }
 
-/// Connections that only read.
-pub(crate) async fn readers(dir: &Path) -> Result<SqlitePool, StoreError> {
-    let settings = settings(dir)
+/// Whether there is a database here with all of our migrations, as far as it can be read.
+pub(crate) async fn is_current(dir: &Path) -> Result<bool, StoreError> {
+    if !file(dir).exists() {
+        return Ok(false);
+    }
+    let newest = match newest(reading(dir)).await {
+        // Where nothing can be written, what processes share beside the file cannot be made.
+        Err(sqlx::Error::Database(error)) if is_io(error.as_ref()) => newest(frozen(dir)).await,
+        newest => newest,
+    };
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max();
+    match newest {
+        Ok(newest) if newest > known => Err(StoreError::Newer(format!(
+            "its migration {} is not known here; use that version",
+            newest.unwrap_or(0)
+        ))),
+        Ok(newest) => Ok(newest == known),
+        // No such table: a file that was only just made.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("1") => Ok(false),
+        Err(error) => Err(store_error(&error)),
+    }
+}
+
+async fn newest(options: SqliteConnectOptions) -> Result<Option<i64>, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let row: (Option<i64>,) = sqlx::query_as("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(&mut connection)
+        .await?;
+    Ok(row.0)
+}
+
+/// The disk is full, read-only or broken, or the file cannot be opened.
+fn is_io(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<i64>().ok());
+    matches!(code.unwrap_or(0) & 0xff, 8 | 10 | 13 | 14)
+}
+
+/// Connections that only read, and whether they took the file as it is at this moment: on a disk where nothing can be
+/// written.
+pub(crate) async fn readers(dir: &Path) -> Result<(SqlitePool, bool), StoreError> {
+    match pool(reading(dir)).await {
+        Err(sqlx::Error::Database(error)) if is_io(error.as_ref()) => {
+            let frozen = pool(frozen(dir)).await;
+            Ok((frozen.map_err(|e| store_error(&e))?, true))
+        }
+        pool => Ok((pool.map_err(|e| store_error(&e))?, false)),
+    }
+}
+
+/// With one connection that has read something.
+async fn pool(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let pool = lasting().max_connections(5).connect_with(options).await?;
+    sqlx::query("SELECT 1 FROM sqlite_master LIMIT 1")
+        .fetch_optional(&pool)
+        .await?;
+    Ok(pool)
+}
+
+fn reading(dir: &Path) -> SqliteConnectOptions {
+    settings(dir)
         .create_if_missing(false)
-        .pragma("query_only", "ON");
-    let pool = lasting().max_connections(4);
-    pool.connect_with(settings)
-        .await
-        .map_err(|e| store_error(&e))
+        .pragma("query_only", "ON")
+}
+
+/// On a disk that is read-only nobody writes: the file is taken as it is.
+fn frozen(dir: &Path) -> SqliteConnectOptions {
+    let wal = std::fs::metadata(dir.join("belay.db-wal"));
+    SqliteConnectOptions::new()
+        .filename(file(dir))
+        .read_only(true)
+        .immutable(wal.map_or(true, |wal| wal.len() == 0))
+        .disable_statement_logging()
 }
 
 /// The progress lines' connection: a file of its own that is not synced, so that lines cost no commit of the journal.

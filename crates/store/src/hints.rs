@@ -13,32 +13,39 @@ use std::sync::Mutex;
 /// The directory of hints, and our place in it.
 pub(crate) struct Hints {
     path: PathBuf,
-    directory: OwnedFd,
-    sender: UnixDatagram,
+    /// None where it cannot be made: on a full or read-only disk polling has to do.
+    open: Option<(OwnedFd, UnixDatagram)>,
     own: Mutex<Option<String>>,
 }
 
 impl Hints {
     /// Opens `.belay/hints`, making it when it is not there.
-    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path) -> Self {
         let path = dir.join("hints");
-        std::fs::create_dir_all(&path)?;
+        let open = Self::try_open(&path)
+            .inspect_err(|error| tracing::debug!(%error, "no hints here; polling alone"))
+            .ok();
+        Self {
+            path,
+            open,
+            own: Mutex::new(None),
+        }
+    }
+
+    fn try_open(path: &Path) -> io::Result<(OwnedFd, UnixDatagram)> {
+        std::fs::create_dir_all(path)?;
         let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&path, flags, rustix::fs::Mode::empty())?;
+        let directory = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
         let sender = UnixDatagram::unbound()?;
         sender.set_nonblocking(true)?;
-        Ok(Self {
-            path,
-            directory,
-            sender,
-            own: Mutex::new(None),
-        })
+        Ok((directory, sender))
     }
 
     /// Binds our socket.
     pub(crate) fn bind(&self) -> io::Result<tokio::net::UnixDatagram> {
+        let (directory, _) = self.open.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let name = format!("{}-{:08x}.sock", std::process::id(), rand::random::<u32>());
-        let socket = UnixDatagram::bind(self.short(&name))?;
+        let socket = UnixDatagram::bind(short(directory, &name))?;
         socket.set_nonblocking(true)?;
         *self.own.lock().unwrap_or_else(|e| e.into_inner()) = Some(name);
         tokio::net::UnixDatagram::from_std(socket)
@@ -46,7 +53,8 @@ impl Hints {
 
     /// Tells all others. Errors are nobody's business: the others poll, too.
     pub(crate) fn send(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.path) else {
+        let (Some((directory, sender)), Ok(entries)) = (&self.open, std::fs::read_dir(&self.path))
+        else {
             return;
         };
         let own = self.own.lock().unwrap_or_else(|e| e.into_inner()).clone();
@@ -57,16 +65,16 @@ impl Hints {
                 continue;
             }
             // A full queue (EAGAIN) means that a hint waits there already.
-            let sent = self.sender.send_to(&[1], self.short(name));
+            let sent = sender.send_to(&[1], short(directory, name));
             if sent.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
     }
+}
 
-    fn short(&self, name: &str) -> String {
-        format!("/proc/self/fd/{}/{name}", self.directory.as_raw_fd())
-    }
+fn short(directory: &OwnedFd, name: &str) -> String {
+    format!("/proc/self/fd/{}/{name}", directory.as_raw_fd())
 }
 
 impl Drop for Hints {

@@ -15,23 +15,24 @@ const MAX_LINE: usize = 4096;
 const KEPT: i64 = 5_000;
 const PRUNED_EVERY: i64 = 256;
 
-pub(crate) struct Progress(SqlitePool);
+/// None where the file cannot be written: then there are no lines.
+pub(crate) struct Progress(Option<SqlitePool>);
 
 impl Progress {
-    pub(crate) async fn open(dir: &Path) -> Result<Self, StoreError> {
-        match Self::try_open(dir).await {
-            Err(StoreError::Damaged(why)) => {
-                tracing::warn!(why, "progress lines are damaged; they are thrown away");
-                for name in ["progress.db", "progress.db-wal", "progress.db-shm"] {
-                    let _ = std::fs::remove_file(dir.join(name));
-                }
-                Self::try_open(dir).await
+    pub(crate) async fn open(dir: &Path) -> Self {
+        let mut opened = Self::try_open(dir).await;
+        if let Err(StoreError::Damaged(why)) = &opened {
+            tracing::warn!(why, "progress lines are damaged; they are thrown away");
+            for name in ["progress.db", "progress.db-wal", "progress.db-shm"] {
+                let _ = std::fs::remove_file(dir.join(name));
             }
-            opened => opened,
+            opened = Self::try_open(dir).await;
         }
+        let pool = opened.inspect_err(|error| tracing::debug!(%error, "no progress lines here"));
+        Self(pool.ok())
     }
 
-    async fn try_open(dir: &Path) -> Result<Self, StoreError> {
+    async fn try_open(dir: &Path) -> Result<SqlitePool, StoreError> {
         let pool = connection::progress(dir).await?;
         sqlx::query(
             "CREATE TABLE IF NOT EXISTS progress (
@@ -47,10 +48,11 @@ impl Progress {
         .execute(&pool)
         .await
         .map_err(|e| store_error(&e))?;
-        Ok(Self(pool))
+        Ok(pool)
     }
 
     pub(crate) async fn add(&self, id: &DeploymentId, at_us: i64, line: &str) {
+        let Some(pool) = &self.0 else { return };
         let line = line
             .get(..line.floor_char_boundary(MAX_LINE))
             .unwrap_or(line);
@@ -60,27 +62,12 @@ impl Progress {
         .bind(id.as_str())
         .bind(at_us)
         .bind(line)
-        .fetch_one(&self.0)
+        .fetch_one(pool)
         .await;
         match added {
-            Ok((position,)) if position % PRUNED_EVERY == 0 => self.prune(id).await,
+            Ok((position,)) if position % PRUNED_EVERY == 0 => prune(pool, id).await,
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "a progress line is lost"),
-        }
-    }
-
-    async fn prune(&self, id: &DeploymentId) {
-        let pruned = sqlx::query(
-            "DELETE FROM progress WHERE deployment = $1 AND position <=
-               (SELECT position FROM progress WHERE deployment = $1
-                ORDER BY position DESC LIMIT 1 OFFSET $2)",
-        )
-        .bind(id.as_str())
-        .bind(KEPT)
-        .execute(&self.0)
-        .await;
-        if let Err(error) = pruned {
-            tracing::debug!(%error, "old progress lines are not removed");
         }
     }
 
@@ -89,22 +76,26 @@ impl Progress {
         id: &DeploymentId,
         after: i64,
     ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        let Some(pool) = &self.0 else {
+            return Ok(Vec::new());
+        };
         sqlx::query_as(
             "SELECT position, at_us, line FROM progress
              WHERE deployment = $1 AND position > $2 ORDER BY position",
         )
         .bind(id.as_str())
         .bind(after)
-        .fetch_all(&self.0)
+        .fetch_all(pool)
         .await
         .map_err(|e| store_error(&e))
     }
 
     /// Removes lines older than a time; answers how many.
     pub(crate) async fn prune_before(&self, before_us: i64) -> Result<u64, StoreError> {
+        let Some(pool) = &self.0 else { return Ok(0) };
         let pruned = sqlx::query("DELETE FROM progress WHERE at_us < $1")
             .bind(before_us)
-            .execute(&self.0)
+            .execute(pool)
             .await;
         pruned
             .map(|done| done.rows_affected())
@@ -112,6 +103,23 @@ impl Progress {
     }
 
     pub(crate) async fn close(&self) {
-        self.0.close().await;
+        if let Some(pool) = &self.0 {
+            pool.close().await;
+        }
+    }
+}
+
+async fn prune(pool: &SqlitePool, id: &DeploymentId) {
+    let pruned = sqlx::query(
+        "DELETE FROM progress WHERE deployment = $1 AND position <=
+           (SELECT position FROM progress WHERE deployment = $1
+            ORDER BY position DESC LIMIT 1 OFFSET $2)",
+    )
+    .bind(id.as_str())
+    .bind(KEPT)
+    .execute(pool)
+    .await;
+    if let Err(error) = pruned {
+        tracing::debug!(%error, "old progress lines are not removed");
     }
 }

@@ -1,5 +1,7 @@
-//! Reading: everything the port asks for, each in one statement, so that each answer is one consistent moment.
+//! Reading: everything the port asks for, each in one statement, so that each answer is one consistent moment. What
+//! is read of a journal or a stream is checked against its hash chain: nothing is decided on an altered one.
 
+use crate::chain;
 use crate::error::{store_error, unreadable};
 use belay_engine::ports::{Evidence, StoreError};
 use belay_model::environment;
@@ -10,8 +12,8 @@ use belay_model::summary::Summary;
 use serde::de::DeserializeOwned;
 use sqlx::SqlitePool;
 
-/// An entry's row: position, time, format, body.
-type EntryRow = (i64, i64, i64, String);
+/// An entry's row: position, time, format, body, hash, and the position at which its chain ends.
+type EntryRow = (i64, i64, i64, String, String, Option<i64>);
 
 #[derive(Clone)]
 pub(crate) struct Reader(pub(crate) SqlitePool);
@@ -23,15 +25,23 @@ impl Reader {
         after: u64,
     ) -> Result<Vec<event::Entry>, StoreError> {
         let rows: Vec<EntryRow> = sqlx::query_as(
-            "SELECT seq, at_us, format, body FROM events
-             WHERE deployment = $1 AND seq > $2 ORDER BY seq",
+            "SELECT seq, at_us, format, body, hash,
+               (SELECT head_seq FROM deployments WHERE id = $1)
+             FROM events WHERE deployment = $1 AND seq >= $2 ORDER BY seq",
         )
         .bind(id.as_str())
         .bind(position(after))
         .fetch_all(&self.0)
         .await
         .map_err(|e| store_error(&e))?;
-        let entries = rows.into_iter().map(|(seq, at_us, format, body)| {
+        let rows = chained(
+            rows,
+            after,
+            event::FORMAT,
+            chain::root_of_deployment(id),
+            id,
+        )?;
+        let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
             let what = || format!("event {seq} of {id}");
             Ok(event::Entry {
                 seq: seq.unsigned_abs(),
@@ -49,8 +59,10 @@ impl Reader {
         after: u64,
     ) -> Result<Vec<environment::Entry>, StoreError> {
         let rows: Vec<EntryRow> = sqlx::query_as(
-            "SELECT seq, at_us, format, body FROM environment_events
-             WHERE service = $1 AND environment = $2 AND seq > $3 ORDER BY seq",
+            "SELECT seq, at_us, format, body, hash,
+               (SELECT head_seq FROM environments WHERE service = $1 AND environment = $2)
+             FROM environment_events
+             WHERE service = $1 AND environment = $2 AND seq >= $3 ORDER BY seq",
         )
         .bind(scope.service.as_str())
         .bind(scope.environment.as_str())
@@ -58,7 +70,8 @@ impl Reader {
         .fetch_all(&self.0)
         .await
         .map_err(|e| store_error(&e))?;
-        let entries = rows.into_iter().map(|(seq, at_us, format, body)| {
+        let rows = chained(rows, after, 1, chain::root_of_scope(scope), scope)?;
+        let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
             let what = || format!("event {seq} of {scope}");
             Ok(environment::Entry {
                 seq: seq.unsigned_abs(),
@@ -230,6 +243,49 @@ impl Reader {
             .map_err(|e| store_error(&e))?;
         let lines = rows.into_iter().map(|(line,)| line);
         Ok(lines.filter(|line| line != "ok").collect())
+    }
+}
+
+/// The rows after a position, when each of them links to the one before and the last is the last.
+fn chained(
+    mut rows: Vec<EntryRow>,
+    after: u64,
+    newest: u16,
+    root: String,
+    of: &dyn std::fmt::Display,
+) -> Result<Vec<EntryRow>, StoreError> {
+    let broken = |seq: i64, why: &str| {
+        StoreError::Damaged(format!(
+            "event {seq} of {of} was altered: {why}; nothing was changed: keep a copy of `.belay`, and restore `belay.db` from a backup"
+        ))
+    };
+    let mut expected = position(after);
+    let mut previous = root;
+    if after > 0 {
+        // The row that the first one links to.
+        if rows.first().is_none_or(|row| row.0 != expected) {
+            return Err(broken(expected, "it is missing"));
+        }
+        previous = rows.remove(0).4;
+    }
+    for (seq, at_us, format, body, hash, head) in &rows {
+        expected += 1;
+        if *seq != expected {
+            return Err(broken(expected, "it is missing"));
+        }
+        // A newer version may link in another way.
+        known_format(*format, newest, || format!("event {seq} of {of}"))?;
+        if chain::link(&previous, *seq, *at_us, *format, body) != *hash {
+            return Err(broken(*seq, "its content does not fit its hash"));
+        }
+        previous.clone_from(hash);
+        if head.is_none_or(|head| head < *seq) {
+            return Err(broken(*seq, "it was added past the end"));
+        }
+    }
+    match rows.last() {
+        Some((seq, .., Some(head))) if seq < head => Err(broken(seq + 1, "it is missing")),
+        _ => Ok(rows),
     }
 }
 

@@ -1,19 +1,23 @@
 //! What is kept. The rule is pure; who collects asks the store what the rule means for all scopes at once.
 
+use crate::change::{Answer, Change};
 use crate::store::SqliteStore;
+use belay_engine::goal;
 use belay_engine::ports::{Store, StoreError};
 use belay_model::environment::View;
 use belay_model::event::{Event, records_of};
-use belay_model::id::{ArtifactDigest, BlobId, RecordHash};
+use belay_model::id::{ArtifactDigest, BlobId, DeploymentId, RecordHash, Scope};
 use belay_model::release::Record;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// Microseconds of a day.
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
+/// How many deployments are looked through for the last that said what is kept.
+const RECENT: usize = 100;
 
-/// Records of one scope that are kept: the `good` newest good ones, all that changed within `days`, what serves,
-/// and what waits for its clean-up. `now_us`: Unix microseconds.
+/// Records of one scope that are kept: the `good` newest good ones, all that changed within `days`, what serves, where
+/// a rollback would lead, and what waits for its clean-up. `now_us`: Unix microseconds.
 pub fn retention(view: &View, good: usize, now_us: i64, days: u32) -> BTreeSet<RecordHash> {
     let since_us = now_us.saturating_sub(DAY_US.saturating_mul(i64::from(days)));
     let young = view
@@ -30,11 +34,14 @@ pub fn retention(view: &View, good: usize, now_us: i64, days: u32) -> BTreeSet<R
     let newest = proven.into_iter().take(good).map(|(hash, _)| hash);
     let serving = view.served.last().and_then(|(record, _)| record.as_ref());
     let owed = view.cleanups.keys();
+    // The record before this one may be older than all of them.
+    let back = goal::choose(view, None).record.map(|record| record.hash());
     young
         .chain(newest)
         .chain(serving)
         .chain(owed)
         .cloned()
+        .chain(back)
         .collect()
 }
 
@@ -55,11 +62,12 @@ impl Kept {
 }
 
 impl SqliteStore {
-    /// Applies the rule to everything in the store: all scopes, all open deployments, releases of the last `days`.
+    /// Applies the rule to everything in the store: all scopes, as many good records as the last deployment of each
+    /// said, all open deployments, releases of the last `days`.
     ///
     /// # Errors
     /// When the store cannot be read; then nothing may be collected.
-    pub async fn kept(&self, good: usize, now_us: i64, days: u32) -> Result<Kept, StoreError> {
+    pub async fn kept(&self, now_us: i64, days: u32) -> Result<Kept, StoreError> {
         let mut kept = Kept::default();
         // Open deployments first: one that ends meanwhile has left its record in the stream that is read after it.
         for summary in self.reader().open().await? {
@@ -70,6 +78,7 @@ impl SqliteStore {
         let since_ms = now_us.saturating_sub(DAY_US.saturating_mul(i64::from(days))) / 1_000;
         for scope in self.scopes().await? {
             let view = View::of(&self.environment(&scope, 0).await?);
+            let good = self.good_kept(&scope).await?;
             for hash in retention(&view, good, now_us, days) {
                 // A clean-up may name a record that the stream does not hold; then there is nothing to keep of it.
                 if let Some(known) = view.records.get(&hash) {
@@ -83,6 +92,47 @@ impl SqliteStore {
             }
         }
         Ok(kept)
+    }
+
+    /// How many good records the last deployment of a scope wants kept.
+    async fn good_kept(&self, scope: &Scope) -> Result<usize, StoreError> {
+        for summary in self.history(scope, RECENT).await? {
+            if summary.kind != "deploy" {
+                continue;
+            }
+            if let Some(Event::Created(inputs)) = self.created(&summary.id).await? {
+                return Ok(usize::try_from(inputs.keep_good).unwrap_or(usize::MAX));
+            }
+        }
+        // Only rollbacks lately: they say nothing, and it is better to keep too much.
+        Ok(usize::MAX)
+    }
+
+    async fn created(&self, id: &DeploymentId) -> Result<Option<Event>, StoreError> {
+        let entries = self.events(id, 0).await?;
+        Ok(entries.into_iter().next().map(|entry| entry.event))
+    }
+
+    /// Removes all sealed blobs that are not in `keep` and were sealed before `before_us` (Unix microseconds; leave an
+    /// hour, for deployments that are being created); answers which. Needs no key.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn collect_blobs(
+        &self,
+        keep: &BTreeSet<BlobId>,
+        before_us: i64,
+    ) -> Result<Vec<BlobId>, StoreError> {
+        let change = Change::CollectBlobs {
+            keep: keep.clone(),
+            before_us,
+        };
+        match self.writer().change(change).await? {
+            Answer::Blobs(gone) => Ok(gone),
+            other => Err(StoreError::Damaged(format!(
+                "the writer answered {other:?}"
+            ))),
+        }
     }
 }
 

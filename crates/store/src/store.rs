@@ -3,11 +3,10 @@
 use crate::chain::{self, BrokenLink};
 use crate::change::{Answer, Change};
 use crate::connection;
-use crate::error::io_error;
 use crate::hints::Hints;
 use crate::progress::Progress;
 use crate::reader::Reader;
-use crate::writer::{Counters, Handle, Message, Stats, Task};
+use crate::writer::{Counters, Handle, Message, Opener, Stats, Task};
 use async_trait::async_trait;
 use belay_engine::ports::{Batch, Evidence, Store, StoreError};
 use belay_model::environment;
@@ -56,24 +55,33 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in `dir` (`.belay/`), and makes it when there is none. Needs a tokio runtime, and belongs to
-    /// it.
+    /// Opens the store in `dir` (`.belay/`), and makes it when there is none. A store that is there and up to date is
+    /// only read until something is written, so that looking works on a full or read-only disk. Needs a tokio runtime,
+    /// and belongs to it.
     ///
     /// # Errors
-    /// `Unwritable` when the disk is full or read-only (found by a small write), `Damaged`, or `Newer` when a newer
-    /// Belay wrote it; nothing is changed then.
+    /// `Damaged`, or `Newer` when a newer Belay wrote it; `Unwritable` when it has to be made or migrated and cannot
+    /// be. Nothing is changed then.
     pub async fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        connection::make_directory(dir)?;
-        require_room(dir, options.reserve_bytes)?;
-        let connection = connection::writer(dir).await?;
-        let hints = Arc::new(Hints::open(dir).map_err(|e| io_error(&dir.join("hints"), &e))?);
-        let reader = Reader(connection::readers(dir).await?);
-        let progress = Progress::open(dir).await?;
+        let mut opener = Opener::new(dir, options.reserve_bytes);
+        let connection = if connection::is_current(dir).await? {
+            None
+        } else {
+            connection::make_directory(dir)?;
+            Some(opener.open().await?)
+        };
+        let hints = Arc::new(Hints::open(dir));
+        let (readers, frozen) = connection::readers(dir).await?;
+        opener.frozen = frozen;
+        let reader = Reader(readers);
+        let progress = Progress::open(dir).await;
         let counters = Arc::new(Counters::default());
         let (pulse_sender, pulse) = watch::channel(0);
         let (sender, inbox) = mpsc::channel(1024);
         let task = Task {
+            opener,
             connection,
+            watcher: reader.0.clone(),
             inbox,
             pulse: pulse_sender,
             hints: hints.clone(),
@@ -90,6 +98,23 @@ impl SqliteStore {
             pulse,
             watching: OnceLock::new(),
         })
+    }
+
+    /// Makes sure that the store can be written: has room, a writable disk, and takes a small write. Called before
+    /// anything is changed that the store has to know of.
+    ///
+    /// # Errors
+    /// `Unwritable` says why; nothing was changed then.
+    pub async fn require_writable(&self) -> Result<(), StoreError> {
+        self.writer.require().await
+    }
+
+    /// Bytes that are free on its disk.
+    ///
+    /// # Errors
+    /// The disk does not tell.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        connection::free_bytes(&self.dir)
     }
 
     /// Where it is.
@@ -206,18 +231,6 @@ async fn hint_or_poll(socket: Option<&tokio::net::UnixDatagram>) {
         // Ten hints say no more than one.
         while socket.try_recv(&mut byte).is_ok() {}
     }
-}
-
-fn require_room(dir: &Path, bytes: u64) -> Result<(), StoreError> {
-    let disk = rustix::fs::statvfs(dir).map_err(|e| io_error(dir, &e.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free >= bytes {
-        return Ok(());
-    }
-    Err(StoreError::Unwritable(format!(
-        "{} has {free} bytes free on its disk, and {bytes} are needed to be sure that a rollback can be recorded; free some and try again; nothing was changed",
-        dir.display()
-    )))
 }
 
 fn unexpected(answer: &Answer) -> StoreError {

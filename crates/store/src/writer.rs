@@ -1,14 +1,18 @@
 //! The writer: one task with the only connection that writes. It takes everything that waits, makes it in one
 //! transaction with a savepoint each, commits once and answers all: under load many requests share one fsync.
 //!
+//! It connects when there is something to write and not before: most commands only look.
+//!
 //! It also tells when the database was changed: by itself at once, by others through `PRAGMA data_version`, which
-//! on this connection counts the commits of all other connections.
+//! on a connection counts the commits of all other connections.
 
 use crate::change::{Answer, Change};
+use crate::connection;
 use crate::error::{Refusal, again, closed, store_error};
 use crate::hints::Hints;
 use belay_engine::ports::StoreError;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,6 +27,8 @@ pub(crate) enum Message {
     Change(Change, Reply),
     /// See whether others have committed.
     Look,
+    /// Make sure that writing is possible.
+    Require(oneshot::Sender<Result<(), StoreError>>),
     /// Close the connection; answered when it is.
     Close(oneshot::Sender<()>),
 }
@@ -63,6 +69,13 @@ impl Handle {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    pub(crate) async fn require(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.0.send(Message::Require(reply)).await;
+        sent.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.0.send(Message::Close(done)).await.is_ok() {
@@ -71,8 +84,54 @@ impl Handle {
     }
 }
 
+/// Opens the connection that writes.
+pub(crate) struct Opener {
+    dir: PathBuf,
+    reserve_bytes: u64,
+    /// The readers would not see what is written.
+    pub(crate) frozen: bool,
+}
+
+impl Opener {
+    pub(crate) fn new(dir: &Path, reserve_bytes: u64) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            reserve_bytes,
+            frozen: false,
+        }
+    }
+
+    /// Needs room, a disk that can be written, and a small write that works.
+    pub(crate) async fn open(&self) -> Result<SqliteConnection, StoreError> {
+        self.require_room()?;
+        let connection = connection::writer(&self.dir).await?;
+        if self.frozen {
+            let why =
+                "its disk was full or read-only when it was opened, and is not now; try again";
+            return Err(StoreError::Unwritable(why.to_owned()));
+        }
+        Ok(connection)
+    }
+
+    fn require_room(&self) -> Result<(), StoreError> {
+        let (dir, bytes) = (&self.dir, self.reserve_bytes);
+        let free = connection::free_bytes(dir)?;
+        if free >= bytes {
+            return Ok(());
+        }
+        Err(StoreError::Unwritable(format!(
+            "{} has {free} bytes free on its disk, and {bytes} are needed to be sure that a rollback can be recorded; free some and try again; nothing was changed",
+            dir.display()
+        )))
+    }
+}
+
 pub(crate) struct Task {
-    pub(crate) connection: SqliteConnection,
+    pub(crate) opener: Opener,
+    /// None until there is something to write.
+    pub(crate) connection: Option<SqliteConnection>,
+    /// Where commits are seen; those of the writer, too.
+    pub(crate) watcher: SqlitePool,
     pub(crate) inbox: mpsc::Receiver<Message>,
     /// Counts changes, whoever made them.
     pub(crate) pulse: watch::Sender<u64>,
@@ -83,7 +142,9 @@ pub(crate) struct Task {
 impl Task {
     /// Runs until it is told to close or nobody can tell it anything any more.
     pub(crate) async fn run(mut self) {
-        let mut version = self.version().await;
+        // Counts on one connection only, so it keeps that one.
+        let mut watching = self.watcher.acquire().await.ok();
+        let mut version = version(watching.as_deref_mut()).await;
         let mut done = None;
         while done.is_none() {
             let Some(first) = self.inbox.recv().await else {
@@ -96,6 +157,9 @@ impl Task {
                 match message {
                     Message::Change(change, reply) => group.push((change, reply)),
                     Message::Look => look = true,
+                    Message::Require(reply) => {
+                        let _ = reply.send(self.require().await);
+                    }
                     Message::Close(reply) => done = Some(reply),
                 }
                 let more = group.len() < GROUP && done.is_none();
@@ -105,24 +169,35 @@ impl Task {
                 self.write(group).await;
             }
             if look {
-                let now = self.version().await;
+                let now = self::version(watching.as_deref_mut()).await;
                 if now != version {
                     version = now;
                     self.pulse.send_modify(|count| *count += 1);
                 }
             }
         }
-        let _ = self.connection.close().await;
+        drop(watching);
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
         if let Some(done) = done {
             let _ = done.send(());
         }
     }
 
-    async fn version(&mut self) -> Option<i64> {
-        let row: Result<(i64,), _> = sqlx::query_as("PRAGMA data_version")
-            .fetch_one(&mut self.connection)
-            .await;
-        row.ok().map(|(version,)| version)
+    async fn require(&mut self) -> Result<(), StoreError> {
+        if self.connection.is_some() {
+            return self.opener.require_room();
+        }
+        self.connection = Some(self.opener.open().await?);
+        Ok(())
+    }
+
+    async fn connected(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        if self.connection.is_none() {
+            self.connection = Some(self.opener.open().await?);
+        }
+        self.connection.as_mut().ok_or_else(closed)
     }
 
     async fn write(&mut self, group: Vec<(Change, Reply)>) {
@@ -150,6 +225,7 @@ impl Task {
         &mut self,
         changes: &[Change],
     ) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
+        self.connected().await?;
         self.run_sql("BEGIN IMMEDIATE").await?;
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
@@ -175,7 +251,7 @@ impl Task {
         change: &Change,
     ) -> Result<Result<Answer, StoreError>, StoreError> {
         self.run_sql("SAVEPOINT change").await?;
-        match change.apply(&mut self.connection).await {
+        match change.apply(self.connected().await?).await {
             Ok(answer) => {
                 self.run_sql("RELEASE change").await?;
                 Ok(Ok(answer))
@@ -196,7 +272,13 @@ impl Task {
     }
 
     async fn run_sql(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        let run = sqlx::query(sql).execute(&mut self.connection).await;
+        let run = sqlx::query(sql).execute(self.connected().await?).await;
         run.map(drop).map_err(|e| store_error(&e))
     }
+}
+
+async fn version(connection: Option<&mut SqliteConnection>) -> Option<i64> {
+    let query = sqlx::query_as("PRAGMA data_version");
+    let row: Result<(i64,), _> = query.fetch_one(connection?).await;
+    row.ok().map(|(version,)| version)
 }

@@ -151,7 +151,7 @@ async fn deleting_a_blob_leaves_the_chain_valid() {
     let young = BTreeMap::from([("A".to_owned(), "B".to_owned())]);
     let young = blobs.seal(&young, 20).await.unwrap();
     let keep = BTreeSet::from([named.clone()]);
-    let gone = blobs.collect(&keep, 20).await.unwrap();
+    let gone = store.collect_blobs(&keep, 20).await.unwrap();
     assert_eq!(gone, std::slice::from_ref(&old));
     let gone = blobs.unseal(&old).await.unwrap_err();
     assert!(matches!(gone, BlobError::Missing(_)), "{gone}");

@@ -227,11 +227,14 @@ async fn a_full_disk_is_refused_before_anything_changes() {
         .unwrap();
     store.close().await;
     disk.fill();
-    let full = SqliteStore::open(&disk.dir(), without_reserve())
+    let store = SqliteStore::open(&disk.dir(), without_reserve())
         .await
-        .err()
         .unwrap();
+    let full = store.require_writable().await.err().unwrap();
     assert!(matches!(full, StoreError::Unwritable(_)), "{full}");
+    // Looking works all the same.
+    assert_eq!(store.events(&deployment("1"), 0).await.unwrap().len(), 1);
+    store.close().await;
     disk.make_room();
     let store = SqliteStore::open(&disk.dir(), without_reserve())
         .await
@@ -253,10 +256,13 @@ async fn a_read_only_disk_is_refused_before_anything_changes() {
     store.close().await;
     drop(store);
     disk.remount("ro");
-    let refused = SqliteStore::open(&disk.dir(), without_reserve())
+    let store = SqliteStore::open(&disk.dir(), without_reserve())
         .await
-        .err()
         .unwrap();
+    assert_eq!(store.events(&deployment("1"), 0).await.unwrap().len(), 1);
+    let refused = store.require_writable().await.err().unwrap();
+    store.close().await;
+    drop(store);
     let said = refused.to_string();
     assert!(matches!(refused, StoreError::Unwritable(_)), "{said}");
     assert!(

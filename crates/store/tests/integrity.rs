@@ -65,7 +65,7 @@ async fn the_first_broken_link_is_named() {
             "does not fit",
         ),
         (
-            "UPDATE events SET format = 2 WHERE seq = 4",
+            "UPDATE events SET format = 1 WHERE seq = 4",
             4,
             "does not fit",
         ),
@@ -143,7 +143,7 @@ async fn a_newer_store_is_refused() {
     let store = filled(root.path()).await;
     sql(
         root.path(),
-        "INSERT INTO events VALUES ('dep_a', 6, 1, 2, '{\"news\":{}}', 'hash')",
+        "INSERT INTO events VALUES ('dep_a', 6, 1, 99, '{\"news\":{}}', 'hash')",
     )
     .await
     .unwrap();

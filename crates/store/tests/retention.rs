@@ -95,6 +95,40 @@ fn what_serves_or_waits_for_its_cleanup_is_kept() {
     check(events, 1_000, &[2, 3, 5, 6, 7]);
 }
 
+#[test]
+fn where_a_rollback_would_lead_is_kept_however_old_it_is() {
+    let mut events = week();
+    // Someone went back to the first; then another release came.
+    for (day, number) in [(9, 1), (10, 7)] {
+        let serves = Event::Serves {
+            record: Some(hash(number)),
+            deployment: deployment("1"),
+        };
+        events.push((day * DAY, serves));
+    }
+    check(events, 1_000, &[1, 2, 3, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn as_many_are_kept_as_the_last_deployment_said() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path()).await;
+    store
+        .append_environment(&scope("shop"), week())
+        .await
+        .unwrap();
+    let id = deployment("1");
+    let mut created = created("shop");
+    if let belay_model::event::Event::Created(inputs) = &mut created {
+        inputs.keep_good = 2;
+        inputs.record = None;
+    }
+    store.create(&id, 1, created, vec![], 1).await.unwrap();
+    let kept = store.kept(1_000 * DAY, 30).await.unwrap();
+    let artifacts = [6, 7].map(|number| record("shop", number).artifact);
+    assert_eq!(kept.artifacts, BTreeSet::from(artifacts));
+}
+
 #[tokio::test]
 async fn the_store_keeps_what_anything_needs() {
     let root = tempfile::tempdir().unwrap();
@@ -136,7 +170,7 @@ async fn the_store_keeps_what_anything_needs() {
     store.release(young.clone()).await.unwrap();
 
     let (one, seven) = (record("shop", 1).artifact, good.artifact);
-    let kept = store.kept(5, 1_000 * DAY, 30).await.unwrap();
+    let kept = store.kept(1_000 * DAY, 30).await.unwrap();
     assert_eq!(
         kept.artifacts,
         BTreeSet::from([one, seven.clone(), young.artifact.clone()])
@@ -146,6 +180,6 @@ async fn the_store_keeps_what_anything_needs() {
         .append(batch(&id, Writer::Anyone, vec![ended()]))
         .await
         .unwrap();
-    let kept = store.kept(5, 1_000 * DAY, 30).await.unwrap();
+    let kept = store.kept(1_000 * DAY, 30).await.unwrap();
     assert_eq!(kept.artifacts, BTreeSet::from([seven, young.artifact]));
 }

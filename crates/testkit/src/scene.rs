@@ -4,13 +4,15 @@ use crate::{Crashes, FakeClock, MemoryStore, Script, SideBySide};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material};
 use belay_engine::goal;
-use belay_engine::ports::{Batch, Clock, Drivers, Ports, Secrets, Store, StoreError, Writer};
+use belay_engine::ports::{
+    Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
+};
 use belay_engine::worker::Worker;
 use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
 use belay_model::environment::{self, View};
 use belay_model::event::{Ask, Event, Inputs, Kind};
 use belay_model::id::{
-    ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
+    ArtifactDigest, BlobId, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
 };
 use belay_model::release::{Record, Target};
 use belay_model::summary::{Phase, Summary};
@@ -39,6 +41,8 @@ pub struct Scene {
     pub checks: Vec<Check>,
     /// What inconclusive means.
     pub inconclusive: Inconclusive,
+    /// What becomes of a first deployment that fails.
+    pub on_first_failure: FirstFailure,
 }
 
 struct One(Arc<SideBySide>);
@@ -58,6 +62,15 @@ impl Secrets for NoSecrets {
             record: record.clone(),
             secrets: BTreeMap::new(),
         })
+    }
+}
+
+struct KeepAll;
+
+#[async_trait]
+impl Retention for KeepAll {
+    async fn collect(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -83,6 +96,7 @@ impl Scene {
             bake_ms: 1000,
             checks: Vec::new(),
             inconclusive: Inconclusive::RollBack,
+            on_first_failure: FirstFailure::Remove,
         }
     }
 
@@ -125,6 +139,7 @@ impl Scene {
             clock: self.clock.clone(),
             verifier: self.script.clone(),
             secrets: Arc::new(NoSecrets),
+            retention: Arc::new(KeepAll),
             drivers: Arc::new(One(self.world.clone())),
         }
     }
@@ -190,8 +205,9 @@ impl Scene {
             checks: self.checks.clone(),
             bake_ms: self.bake_ms,
             warm_ms: 10_000,
+            keep_good: 5,
             inconclusive: self.inconclusive,
-            on_first_failure: FirstFailure::Remove,
+            on_first_failure: self.on_first_failure,
             actor: "test".to_owned(),
             reason: None,
         };
@@ -201,6 +217,20 @@ impl Scene {
             .await
             .expect("created");
         id
+    }
+
+    /// Newer values of a release's secrets are sealed under that name.
+    pub async fn reseal(&self, release: u32, blob: &str) -> BlobId {
+        let blob = BlobId::new(blob);
+        let record = Box::new(Record {
+            sealed: Some(blob.clone()),
+            ..self.record(release)
+        });
+        let event = environment::Event::Recorded { record };
+        let events = vec![(self.clock.now_us(), event)];
+        let kept = self.store.append_environment(&self.scope(), events).await;
+        kept.expect("memory");
+        blob
     }
 
     /// Sends a signal.
@@ -241,6 +271,17 @@ impl Scene {
                     return killed;
                 }
             }
+        }
+    }
+
+    /// Resolves when a deployment waits for a person.
+    pub async fn until_parked(&self, id: &DeploymentId) {
+        loop {
+            let generation = self.store.generation();
+            if self.summary(id).await.phase == Phase::NeedsOperator {
+                return;
+            }
+            self.store.changed(generation).await;
         }
     }
 

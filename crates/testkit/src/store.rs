@@ -151,6 +151,15 @@ impl Store for MemoryStore {
                 .journals
                 .get(id)
                 .map_or(0, |journal| journal.len() as u64);
+            let has_ended = data
+                .summaries
+                .get(id)
+                .is_some_and(|summary| summary.phase == Phase::Ended);
+            if has_ended && !batch.events.is_empty() {
+                return Err(StoreError::Missing(format!(
+                    "open deployment {id}: it has ended"
+                )));
+            }
             let stored = data.epochs.get(id).copied().unwrap_or(0);
             match batch.writer {
                 Writer::Worker { epoch, .. } if epoch != stored => {

@@ -47,7 +47,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "belay-proxy",
             "belay-proxy-api",
             "belay-model",
+            "belay-load",
         ],
+    ),
+    ("belay-load", &[]),
+    (
+        "belay-bench",
+        &["belay-model", "belay-engine", "belay-store", "belay-load"],
     ),
     (
         "belay-testkit",

@@ -29,6 +29,7 @@ pub(crate) fn deployment(summary: &Summary) -> Value {
         "phase": summary.phase,
         "outcome": summary.outcome.as_ref().map(outcome),
         "created_at": at(Some(summary.created_us)),
+        "locked_at": at(summary.locked_us),
         "promoted_at": at(summary.promoted_us),
         "ended_at": at(summary.ended_us),
         "step": summary.step,
@@ -103,6 +104,7 @@ pub(crate) fn status(status: &ScopeStatus) -> Value {
         Ok(target) => json!({
             "name": target.name,
             "listen": target.listen,
+            "foreign": target.foreign,
             "groups": target.groups.iter().map(group).collect::<Value>(),
         }),
         Err(why) => json!({ "unobserved": why }),
@@ -125,6 +127,7 @@ fn group(group: &GroupStatus) -> Value {
         "instances": group.instances,
         "weight_per_mille": group.weight,
         "unhealthy": group.unhealthy,
+        "restarts": group.restarts,
         "removed_at": at(group.removed_at_ms.map(|ms| ms.saturating_mul(1000))),
     })
 }
@@ -149,6 +152,9 @@ pub(crate) fn preview(preview: &RollbackPreview) -> Value {
         "drift": preview.drift,
         "newer_secrets": preview.newer_secrets,
         "signal_to": preview.signal_to,
+        "ends": preview.ends.iter().map(|queued| {
+            json!({ "deployment": queued.id, "release": queued.release })
+        }).collect::<Value>(),
         "remarks": preview.remarks,
     })
 }

@@ -4,10 +4,13 @@ use crate::args::{Deploy, Place, Until, What};
 use crate::cx::Cx;
 use crate::exit::Failure;
 use crate::output::Report;
+use crate::output::table::printable;
+use crate::output::time::{ago, moment, now_us};
 use crate::verbs::follow::{Followed, Watched, follow, interrupted};
 use crate::verbs::outcome;
-use belay_model::summary::Phase;
-use belay_runtime::{Accepted, DeployRequest};
+use belay_model::id::DeploymentId;
+use belay_model::summary::{Phase, Summary};
+use belay_runtime::{Accepted, DeployRequest, Error};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
@@ -16,7 +19,7 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     let accepted = belay.deploy(&request).await?;
     let (id, behind) = match &accepted {
         Accepted::New { id, behind, .. } => (id, behind.as_slice()),
-        Accepted::Signal { id } => (id, &[][..]),
+        Accepted::Signal { id, .. } => (id, &[][..]),
         Accepted::NothingToDo {
             release,
             deployment,
@@ -28,7 +31,9 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
         }
     };
     for before in behind {
-        cx.output.say(&format!("{id} waits for {before}"));
+        if let Some(before) = belay.store().summary(before).await.map_err(Error::from)? {
+            cx.output.say(&waits(id, &before, now_us()));
+        }
     }
     belay.ensure_worker().await?;
     if args.detach {
@@ -53,6 +58,28 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
             outcome::report(&belay, &summary).await
         }
     }
+}
+
+/// Who is first, since when.
+fn waits(id: &DeploymentId, before: &Summary, now_us: i64) -> String {
+    let actor = printable(&before.actor);
+    let what = before.release.map_or_else(
+        || before.kind.clone(),
+        |release| format!("{} of release {release}", before.kind),
+    );
+    let since = |us| ago(us, now_us);
+    let how = match before.locked_us {
+        Some(us) => format!("holds the lock since {} ({})", moment(us), since(us)),
+        None => format!(
+            "waits, too, since {} ({})",
+            moment(before.created_us),
+            since(before.created_us)
+        ),
+    };
+    format!(
+        "{id} waits for {}: the {what} by {actor} {how} and is {}",
+        before.id, before.phase
+    )
 }
 
 /// What is asked for, from the configuration and the command line.
@@ -87,9 +114,7 @@ pub(crate) fn request(
         commit: what.commit,
         reason,
         interactive: cx.output.can_ask(),
-        env: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        env: crate::cx::variables(),
         loaded,
     })
 }

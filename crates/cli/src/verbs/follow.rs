@@ -6,14 +6,19 @@ use crate::exit::{Exit, Failure};
 use crate::output::Report;
 use crate::output::json;
 use crate::output::progress::Progress;
+use crate::output::table::printable;
 use belay_model::id::DeploymentId;
 use belay_model::summary::Summary;
 use belay_runtime::Belay;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A worker may be killed while we watch: how soon somebody else takes over.
-const LOOK_AFTER_WORKER: Duration = Duration::from_secs(3);
+/// A worker may be killed while we watch: how soon that is noticed. A look is one lock asked for, so it costs nothing.
+const LOOK_AFTER_WORKER: Duration = Duration::from_millis(100);
+/// After that long without news the store's disk is looked at.
+const QUIET: Duration = Duration::from_secs(3);
+/// With less than that free on it, silence means that the worker cannot record anything.
+const ROOM: u64 = 1 << 20;
 
 /// Why watching ended.
 pub(crate) enum Followed {
@@ -38,9 +43,11 @@ pub(crate) async fn follow(
 ) -> Result<Followed, Failure> {
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut look = tokio::time::interval(LOOK_AFTER_WORKER);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut progress = Progress::new(cx.output, watched.known);
     let mut news = belay.follow(watched.id);
-    let mut last = None;
+    let mut last: Option<Box<Summary>> = None;
+    let mut news_at = Instant::now();
     loop {
         let mut next = pin!(news.next());
         let update = loop {
@@ -51,10 +58,15 @@ pub(crate) async fn follow(
                     if let Err(error) = belay.ensure_worker().await {
                         return Err(Failure::from(error).next(goes_on(watched.id)));
                     }
+                    if news_at.elapsed() > QUIET
+                        && let Ok(free) = belay.sqlite().free_bytes() && free < ROOM {
+                        return Err(without_room(belay, watched.id, last.as_deref(), free));
+                    }
                 }
             }
         };
         let Some(update) = update else { break };
+        news_at = Instant::now();
         progress.show(&update);
         let is_promoted = update.summary.promoted_us.is_some();
         last = Some(Box::new(update.summary));
@@ -79,6 +91,22 @@ pub(crate) fn interrupted(cx: &Cx, id: &DeploymentId, last: Option<&Summary>) ->
         exit: Exit::Interrupted,
         ..Report::new("", json)
     }
+}
+
+/// Nothing goes on while nothing can be recorded; says what is applied.
+fn without_room(belay: &Belay, id: &DeploymentId, last: Option<&Summary>, free: u64) -> Failure {
+    let at =
+        last.and_then(|last| Some((last.step?.index + 1, last.steps, last.step_title.as_ref()?)));
+    let at = at.map_or_else(String::new, |(step, steps, title)| {
+        format!(" at step {step} of {steps}, {}", printable(title))
+    });
+    let message = format!(
+        "the disk of {} is full ({free} bytes free): nothing can be recorded, so {id} stays as it is{at}; what serves goes on serving",
+        belay.dir().display()
+    );
+    Failure::new(Exit::Unusable, "E0215", message)
+        .next("free some space: it goes on by itself")
+        .next(goes_on(id))
 }
 
 fn goes_on(id: &DeploymentId) -> String {

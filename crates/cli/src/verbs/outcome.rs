@@ -5,7 +5,7 @@ use crate::output::table::table;
 use crate::output::time::{length, now_us, offset_ms};
 use crate::output::{Report, json};
 use belay_model::environment::Standing;
-use belay_model::event::Outcome;
+use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, Scope};
 use belay_model::summary::{Phase, Summary, Timeline};
 use belay_runtime::Belay;
@@ -71,8 +71,17 @@ fn failure(summary: &Summary, bad: &[ReleaseNumber]) -> Option<Failure> {
         }
         Exit::Incomplete => {
             let failure = Failure::new(exit, "E0311", format!("{what} is not in place{because}"));
-            let state = "it was not, or not completely, rolled back".to_owned();
-            failure.detail([state]).next("belay status")
+            let is_left = matches!(
+                &summary.outcome,
+                Some(Outcome::Failed { rollback, .. }) if *rollback == RollbackResult::Limited
+            );
+            if is_left {
+                let undo = format!("belay rollback --undo {id}    remove it");
+                failure.next("belay status").next(undo)
+            } else {
+                let state = "it was not, or not completely, rolled back".to_owned();
+                failure.detail([state]).next("belay status")
+            }
         }
         Exit::NeedsOperator => {
             let why = summary.stuck.as_deref().unwrap_or("it cannot go on");

@@ -1,6 +1,6 @@
 //! `belay rollback`: shows where it leads, asks where someone can be asked, then has it done.
 
-use crate::args::{Rollback, Until};
+use crate::args::{Risk, Rollback, Until};
 use crate::cx::Cx;
 use crate::exit::{Exit, Failure};
 use crate::output::table::printable;
@@ -20,8 +20,10 @@ pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let (scope, undo) = what(cx, &belay, &args).await?;
     let request = RollbackRequest {
         to: args.to.map(ReleaseNumber),
+        accept_unproven: args.accept == Some(Risk::Unproven),
         undo,
         reason: args.reason.clone(),
+        env: crate::cx::variables(),
     };
     let preview = belay
         .preview(&scope, &request, cx.load_if_any().as_ref())
@@ -118,7 +120,10 @@ async fn perform(
         let json = json!({ "deployment": null, "nothing_to_do": { "release": release, "deployment": deployment } });
         return Ok(Report::new(text, json));
     };
-    let is_signal = matches!(accepted, Accepted::Signal { .. });
+    let ended = match accepted {
+        Accepted::Signal { ended, .. } => Some(ended.as_slice()),
+        _ => None,
+    };
     belay.ensure_worker().await?;
     if detach {
         return Ok(Report::new(
@@ -133,8 +138,10 @@ async fn perform(
     };
     match follow(cx, belay, watched).await? {
         Followed::Interrupted(last) => Ok(interrupted(cx, id, last.as_deref())),
-        Followed::Until(summary) if is_signal => signalled(belay, &summary).await,
-        Followed::Until(summary) => requested(belay, &summary).await,
+        Followed::Until(summary) => match ended {
+            Some(ended) => signalled(belay, &summary, ended).await,
+            None => requested(belay, &summary).await,
+        },
     }
 }
 
@@ -150,8 +157,13 @@ async fn requested(belay: &Belay, summary: &Summary) -> Result<Report, Failure> 
 }
 
 /// An open deployment was told to go back. It has failed; the rollback has not if it is complete.
-async fn signalled(belay: &Belay, summary: &Summary) -> Result<Report, Failure> {
+async fn signalled(
+    belay: &Belay,
+    summary: &Summary,
+    ended: &[DeploymentId],
+) -> Result<Report, Failure> {
     let mut report = outcome::report(belay, summary).await?;
+    report.json["ended"] = json!(ended);
     match &summary.outcome {
         Some(Outcome::Failed {
             rollback: RollbackResult::Complete | RollbackResult::None,
@@ -173,6 +185,9 @@ async fn signalled(belay: &Belay, summary: &Summary) -> Result<Report, Failure> 
             }
             report.text += &verified(summary);
             report.text += &quarantine(belay, summary).await?;
+            for id in ended {
+                report.text += &format!("\n{id} waited behind it and ended, with nothing begun");
+            }
         }
         Some(Outcome::Succeeded) => {
             let message = format!(
@@ -227,6 +242,15 @@ fn text(preview: &RollbackPreview) -> String {
     if let Some(id) = &preview.signal_to {
         lines.push(format!(
             "  {id} is open: it is told to go back to what was there before it"
+        ));
+    }
+    for queued in &preview.ends {
+        let release = queued
+            .release
+            .map_or_else(String::new, |release| format!(" (release {release})"));
+        lines.push(format!(
+            "  {}{release} waits behind it: it ends, too, and nothing of it is begun",
+            queued.id
         ));
     }
     for skipped in &preview.skipped {

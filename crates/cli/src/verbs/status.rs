@@ -127,9 +127,26 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
                     .iter()
                     .map(|listen| format!("listens on {listen}")),
             );
+            notes.extend(
+                target
+                    .foreign
+                    .iter()
+                    .map(|line| format!("changed by someone else: {line}")),
+            );
             for group in &target.groups {
                 if let Some(why) = &group.unhealthy {
                     notes.push(format!("{} is not healthy: {why}", group.group));
+                }
+                if group.restarts > 0 {
+                    let times = if group.restarts == 1 {
+                        "once".to_owned()
+                    } else {
+                        format!("{} times", group.restarts)
+                    };
+                    notes.push(format!(
+                        "instances of {} ended and were started again {times}: belay logs",
+                        group.group
+                    ));
                 }
                 if let Some(at_ms) = group.removed_at_ms {
                     let at = moment(at_ms.saturating_mul(1000));

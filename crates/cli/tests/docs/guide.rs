@@ -12,7 +12,7 @@
 //! `/tmp/hello` in pages.
 
 use crate::output::{free_port, missing};
-use crate::project::Project;
+use crate::support::project::Project;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;

@@ -4,10 +4,9 @@
 mod guide;
 mod links;
 mod output;
-#[allow(dead_code)] // the other tests use more of it
-#[path = "../e2e/project.rs"]
-mod project;
 mod schema;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
 

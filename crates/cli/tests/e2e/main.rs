@@ -2,4 +2,5 @@
 
 mod misfortune;
 mod nginx;
-mod project;
+#[path = "../support/mod.rs"]
+mod support;

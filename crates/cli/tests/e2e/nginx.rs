@@ -1,7 +1,7 @@
 //! A server that is not ours: Debian's nginx with two configurations as two releases, one of which answers 500 for one
 //! path, under load from wrk.
 
-use crate::project::Project;
+use crate::support::project::Project;
 
 /// nginx takes no port from its environment, so the release has a start script that fills it in.
 const START: &str = r#"#!/bin/sh
@@ -30,6 +30,7 @@ fn release(project: &Project, number: u32, orders: &str) {
 fn nginx_with_a_broken_path_goes_back_by_itself() {
     let project = Project::new();
     project.configure(
+        "",
         "run: \"sh ./start.sh\", instances: 2, ready: { http: /health }",
         "  - { http: /health, at: staged }\n  - { traffic: { max_errors: 1%, min_requests: 50 }, at: live }",
         "strategy: { canary: [ { to: 20%, for: 3s } ] }\n    keep: { bake: 1s, warm: 5m }",

@@ -6,8 +6,10 @@ use belay_model::environment::Standing;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, ServiceName};
 use belay_model::summary::Phase;
-use belay_runtime::{Accepted, Restorability, RollbackRequest};
+use belay_runtime::{Accepted, Restorability, Retention, RollbackRequest};
+use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 const SHORT: &str = "    keep: { bake: 100ms, warm: 100ms }\n";
 const WARM: &str = "    strategy: blue_green\n    keep: { bake: 100ms, warm: 10m }\n";
@@ -26,7 +28,10 @@ cases![
     going_back_from_what_bakes_is_a_signal,
     an_altered_artifact_stops_a_rollback_before_it_changes_anything,
     an_undo_of_the_first_leads_to_nothing,
+    a_first_that_fails_is_left_where_policy_says_so,
     secrets_are_sealed_and_missing_ones_are_named,
+    an_unproven_release_needs_someone_to_accept_it,
+    what_no_record_needs_is_removed,
     a_killed_worker_and_a_killed_proxy_supervisor_come_back,
     an_address_in_use_is_named,
     names_are_helped_along,
@@ -178,12 +183,21 @@ async fn going_back_from_what_bakes_is_a_signal(world: &World) {
         .expect("read");
     assert_eq!(preview.signal_to.as_ref(), Some(&id));
     assert_eq!(preview.release, Some(ReleaseNumber(1)));
+    let ends: Vec<_> = preview.ends.iter().map(|queued| queued.release).collect();
+    assert_eq!(ends, [Some(ReleaseNumber(3))], "{preview:#?}");
 
     let signalled = belay
         .rollback(&world.scope, &back())
         .await
         .expect("accepted");
-    assert_eq!(signalled, Accepted::Signal { id: id.clone() });
+    let ended = vec![queued.id().expect("new").clone()];
+    assert_eq!(
+        signalled,
+        Accepted::Signal {
+            id: id.clone(),
+            ended
+        }
+    );
     // Asked twice is asked once, whether it is on its way or has arrived.
     let twice = belay.rollback(&world.scope, &back()).await;
     assert!(
@@ -194,7 +208,15 @@ async fn going_back_from_what_bakes_is_a_signal(world: &World) {
     let rollback = RollbackResult::Complete;
     let residue = Vec::new();
     assert_eq!(ended.outcome, Some(Outcome::Failed { rollback, residue }));
-    world.finish(&queued).await;
+    let queued = world.finish(&queued).await;
+    let rollback = RollbackResult::None;
+    let residue = Vec::new();
+    assert_eq!(queued.outcome, Some(Outcome::Failed { rollback, residue }));
+    assert!(
+        queued
+            .cause
+            .is_some_and(|why| why.contains("told to go back"))
+    );
     assert_eq!(world.get().await, "one");
     assert_eq!(code(belay.deploy(&two).await), "E0205");
 
@@ -260,6 +282,30 @@ async fn an_undo_of_the_first_leads_to_nothing(world: &World) {
     assert_eq!(code(belay.deploy(&one).await), "E0205");
 }
 
+async fn a_first_that_fails_is_left_where_policy_says_so(world: &World) {
+    let belay = &world.belay;
+    let more = "    on_first_failure: leave\n    verify: [{ http: /, contains: uno, at: live }]\n";
+    let bad = world.request("one", &format!("{SHORT}{more}"));
+    let plan = belay.plan(&bad).await.expect("planned");
+    let says = |remark: &String| remark.contains("on_first_failure");
+    assert!(plan.remarks.iter().any(says), "{:?}", plan.remarks);
+    let accepted = belay.deploy(&bad).await.expect("accepted");
+    let summary = world.finish(&accepted).await;
+    let Some(Outcome::Failed { rollback, residue }) = &summary.outcome else {
+        panic!("it failed: {summary:#?}");
+    };
+    assert_eq!((*rollback, residue.len()), (RollbackResult::Limited, 1));
+    assert!(summary.cause.is_some(), "{summary:#?}");
+    assert_eq!(world.get().await, "one", "someone can look at it");
+    let undo = RollbackRequest {
+        undo: accepted.id().cloned(),
+        ..back()
+    };
+    let undone = belay.rollback(&world.scope, &undo).await.expect("accepted");
+    succeeded(&world.finish(&undone).await);
+    assert!(tokio::net::TcpStream::connect(world.listen).await.is_err());
+}
+
 async fn secrets_are_sealed_and_missing_ones_are_named(world: &World) {
     let belay = &world.belay;
     let more = "    secrets:\n      TOKEN: env:HELLO_TOKEN\n      GREETING: file:greeting\n";
@@ -303,6 +349,145 @@ async fn secrets_are_sealed_and_missing_ones_are_named(world: &World) {
         .await
         .expect("read");
     assert_eq!(preview.newer_secrets.len(), 1, "{preview:#?}");
+
+    // I7: the variable is gone, so the sealed value is used; the file has a newer one, so that is.
+    world.until_view(|view| view.cleanups.is_empty()).await;
+    let accepted = belay
+        .rollback(&world.scope, &back())
+        .await
+        .expect("accepted");
+    succeeded(&world.finish(&accepted).await);
+    assert_eq!(world.get().await, "one-hi-s3cret");
+    // The other way, the variable has a newer value, which the worker cannot read itself.
+    let undo = RollbackRequest {
+        undo: accepted.id().cloned(),
+        env: BTreeMap::from([("HELLO_TOKEN".to_owned(), "newest".to_owned())]),
+        ..back()
+    };
+    let preview = belay.preview(&world.scope, &undo, None).await;
+    let newer = preview.expect("read").newer_secrets;
+    assert!(
+        newer.len() == 2 && newer[1].starts_with("TOKEN: env:HELLO_TOKEN has another value"),
+        "{newer:?}"
+    );
+    let accepted = belay.rollback(&world.scope, &undo).await.expect("accepted");
+    succeeded(&world.finish(&accepted).await);
+    assert_eq!(world.get().await, "one-hi-newest");
+}
+
+async fn an_unproven_release_needs_someone_to_accept_it(world: &World) {
+    let belay = &world.belay;
+    succeeded(&world.deploy(&world.request("one", SHORT)).await);
+    // It ends before it begins, as no worker is there: nothing speaks against it, and nothing for it.
+    world.work_once(Retention::default()).await;
+    let two = belay
+        .deploy(&world.request("two", SHORT))
+        .await
+        .expect("accepted");
+    let ask = belay_model::event::Ask::Abort;
+    belay
+        .signal(two.id().expect("new"), ask, None)
+        .await
+        .expect("told");
+    world.finish(&two).await;
+    assert_eq!(world.get().await, "one");
+
+    let to = Some(ReleaseNumber(2));
+    let plain = RollbackRequest { to, ..back() };
+    let refused = belay.rollback(&world.scope, &plain).await;
+    let next = refused.as_ref().expect_err("refused").next();
+    assert!(next[0].contains("--accept unproven"), "{next:?}");
+    assert_eq!(code(refused), "E0206");
+    let without_reason = RollbackRequest {
+        accept_unproven: true,
+        reason: None,
+        ..plain.clone()
+    };
+    assert_eq!(
+        code(belay.rollback(&world.scope, &without_reason).await),
+        "E0206"
+    );
+    let accepts = RollbackRequest {
+        accept_unproven: true,
+        ..plain
+    };
+    let preview = belay
+        .preview(&world.scope, &accepts, None)
+        .await
+        .expect("read");
+    assert_eq!(preview.standing, Some(Standing::Candidate));
+    assert!(preview.remarks[0].starts_with("WARNING"), "{preview:#?}");
+    let accepted = belay
+        .rollback(&world.scope, &accepts)
+        .await
+        .expect("accepted");
+    let summary = world.finish(&accepted).await;
+    succeeded(&summary);
+    let reason = summary.reason.as_deref();
+    assert_eq!(reason, Some("unproven, and accepted as such: it is bad"));
+    assert_eq!(world.get().await, "two");
+}
+
+async fn what_no_record_needs_is_removed(world: &World) {
+    let belay = &world.belay;
+    let keep = "    keep: { bake: 100ms, warm: 100ms, good: 2 }\n";
+    for answer in ["one", "two", "three", "four"] {
+        succeeded(&world.deploy(&world.request(answer, keep)).await);
+    }
+    let store = belay.store();
+    let releases = store.releases(&world.scope.service).await.expect("read");
+    let there = || {
+        let dir = belay.dir().join("artifacts");
+        let is_there = |release: &&belay_model::release::Release| {
+            dir.join(release.artifact.as_str().trim_start_matches("sha256:"))
+                .exists()
+        };
+        let mut there: Vec<_> = releases
+            .iter()
+            .filter(is_there)
+            .map(|one| one.number.0)
+            .collect();
+        there.sort_unstable();
+        there
+    };
+    // Thirty days are kept whole.
+    world.work_once(Retention::default()).await;
+    assert_eq!(there(), [1, 2, 3, 4]);
+    let nothing_young = Retention {
+        days: 0,
+        grace: Duration::ZERO,
+    };
+    world.work_once(nothing_young).await;
+    assert_eq!(there(), [3, 4]);
+
+    let to_the_first = RollbackRequest {
+        to: Some(ReleaseNumber(1)),
+        ..back()
+    };
+    let gone = releases
+        .iter()
+        .find(|one| one.number.0 == 1)
+        .expect("known");
+    let before = store.generation();
+    let refused = belay.rollback(&world.scope, &to_the_first).await;
+    assert!(
+        refused
+            .as_ref()
+            .is_err_and(|error| error.to_string().contains(gone.artifact.as_str())),
+        "{refused:?}"
+    );
+    assert_eq!(code(refused), "E0207");
+    assert_eq!(store.generation(), before, "nothing was changed");
+    let accepted = belay
+        .rollback(&world.scope, &back())
+        .await
+        .expect("accepted");
+    succeeded(&world.finish(&accepted).await);
+    assert_eq!(world.get().await, "three");
+    // Deployed again from its source, the first is there again, under its number.
+    let again = world.deploy(&world.request("one", keep)).await;
+    succeeded(&again);
+    assert_eq!(again.release, Some(ReleaseNumber(1)));
 }
 
 async fn a_killed_worker_and_a_killed_proxy_supervisor_come_back(world: &World) {

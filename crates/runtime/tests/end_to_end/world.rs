@@ -4,7 +4,9 @@ use belay_driver_process::supervisor::Supervised;
 use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, EnvironmentName, Scope, ServiceName};
 use belay_model::summary::{Phase, Summary};
-use belay_runtime::{Accepted, Belay, DeployRequest, Error, Options, config};
+use belay_runtime::{
+    Accepted, Belay, DeployRequest, Error, Left, Options, Retention, config, run_worker,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
@@ -43,11 +45,16 @@ pub(crate) struct World {
 }
 
 pub(crate) async fn open(dir: PathBuf) -> Belay {
+    open_keeping(dir, Retention::default()).await
+}
+
+pub(crate) async fn open_keeping(dir: PathBuf, retention: Retention) -> Belay {
     let options = Options {
         dir,
         exe: std::env::current_exe().expect("an executable"),
         key: None,
         actor: "alice@example".to_owned(),
+        retention,
     };
     Belay::open(options).await.expect("the store opens")
 }
@@ -155,6 +162,19 @@ impl World {
         self.belay.ensure_worker().await.expect("a worker");
         self.until(id, |summary| summary.phase == Phase::Ended)
             .await
+    }
+
+    /// Works here, with another rule of what is kept, until nothing is left to do.
+    pub(crate) async fn work_once(&self, retention: Retention) {
+        let belay = open_keeping(self.belay.dir().to_owned(), retention).await;
+        let working = async {
+            while run_worker(&belay, 1).await.expect("it works") == Left::AlreadyRunning {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let done = tokio::time::timeout(PATIENCE, working).await;
+        belay.close().await;
+        done.expect("in time");
     }
 
     /// Follows until a deployment stands like that.

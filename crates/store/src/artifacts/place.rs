@@ -168,11 +168,8 @@ impl Place {
             }
             Err(ArtifactError::Missing(_)) => Ok(false),
             Err(error) => Err(error),
-            // Young again, so that a collection does not take it before it is named; gone: one just did.
-            Ok(_) => {
-                let touched = File::open(&home).and_then(|dir| dir.set_modified(SystemTime::now()));
-                Ok(touched.is_ok())
-            }
+            // Young since it was looked at, so that no collection takes it before it is named; gone: one just did.
+            Ok(_) => Ok(home.is_dir()),
         }
     }
 
@@ -191,6 +188,8 @@ impl Place {
             Err(other) => return Err(altered(other.to_string())),
             Ok(tree) => tree,
         };
+        // Asked for now, named soon: a collection leaves it for the grace. Not load-bearing: the disk may be full.
+        let _ = File::open(&home).and_then(|dir| dir.set_modified(SystemTime::now()));
         if self.verified().get(digest) == Some(&tree.entries) {
             return Ok(files);
         }

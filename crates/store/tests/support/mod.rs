@@ -69,6 +69,7 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         checks: Vec::new(),
         bake_ms: 0,
         warm_ms: 0,
+        keep_good: 5,
         inconclusive: Inconclusive::Ask,
         on_first_failure: FirstFailure::Remove,
         actor: actor.to_owned(),

@@ -3,7 +3,6 @@
 //! It runs this very executable as a person would and believes only what the load and the store say. It may not look
 //! inside: what it shows has to be what anyone gets.
 
-mod load;
 mod processes;
 mod report;
 mod stage;

@@ -31,7 +31,11 @@ pub(crate) async fn kill_belay(dir: &Path) -> Result<Vec<String>, Failure> {
         if found.is_empty() {
             return Ok(killed.into_iter().map(|(_, role)| role).collect());
         }
-        // One of them may have started another one meanwhile, so it is looked again.
+        // Frozen first, so that none starts another one in the place of one that was killed; one may have done so
+        // before, so it is looked again.
+        for (pid, _) in &found {
+            let _ = kill_process(*pid, Signal::STOP);
+        }
         for (pid, role) in found {
             if kill_process(pid, Signal::KILL).is_ok() && !killed.contains(&(pid, role.clone())) {
                 killed.push((pid, role));

@@ -3,9 +3,9 @@
 use crate::output::Report;
 use crate::output::table::{printable, table};
 use crate::output::time::offset_ms;
-use crate::verbs::demo::load::{Came, Seen};
 use crate::verbs::demo::story::{Back, Told};
 use crate::verbs::demo::unheld;
+use belay_load::{Came, Seen};
 use belay_model::summary::Timeline;
 use serde_json::{Value, json};
 

@@ -3,16 +3,24 @@
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::output::time::now_us;
-use crate::verbs::demo::load::{Came, Load, Seen};
 use crate::verbs::demo::processes;
 use crate::verbs::demo::stage::{ENVIRONMENT, Release, Stage};
 use crate::verbs::demo::unheld;
+use belay_load::{Came, Keep, Load, Seen, Shape};
 use belay_model::summary::Timeline;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const DEPLOY: &[&str] = &["deploy", "-e", ENVIRONMENT];
+/// 200 requests a second together. A connection is used ten times, then a new one is made: both ways have to work.
+const LOAD: Shape = Shape {
+    clients: 8,
+    pace: Some(Duration::from_millis(40)),
+    reuse: 10,
+    paths: &["/api/books", "/api/authors", "/api/books/4"],
+    keep: Keep::All,
+};
 /// Requests between acts.
 const STRETCH: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,7 +59,7 @@ pub(crate) async fn tell(stage: &Stage, output: Output) -> Result<Told, Failure>
     let teller = Teller {
         stage,
         output,
-        load: Load::start(stage.address),
+        load: Load::start(stage.address, &LOAD),
     };
     teller.tell().await
 }
@@ -108,7 +116,7 @@ impl Teller<'_> {
         if code != Some(0) {
             return Err(self.worker_log(unheld("release 1 did not go live")));
         }
-        self.load.more(STRETCH).await?;
+        self.more().await?;
         self.tally();
         Ok(())
     }
@@ -119,7 +127,7 @@ impl Teller<'_> {
             "it starts, and /health is fine; but one answer in five to real requests is an error",
         );
         let code = self.deploy(2, "20%").await?;
-        self.load.more(STRETCH).await?;
+        self.more().await?;
         self.tally();
         let back = self.way_back(2).await?;
         self.say(&format!("Belay went back by itself: {}", back.cause));
@@ -129,7 +137,7 @@ impl Teller<'_> {
     async fn good(&self) -> Result<bool, Failure> {
         self.title("3. A good release: 3");
         let code = self.deploy(3, "0%").await?;
-        self.load.more(STRETCH).await?;
+        self.more().await?;
         self.tally();
         let last = self.last().await?;
         let promoted = last["release"] == 3 && !last["promoted_at"].is_null();
@@ -148,7 +156,7 @@ impl Teller<'_> {
             "its prices are wrong",
         ];
         let code = self.stage.run(self.output, &line).await?;
-        self.load.more(STRETCH).await?;
+        self.more().await?;
         self.tally();
         Ok((code, self.way_back(3).await?))
     }
@@ -167,30 +175,27 @@ impl Teller<'_> {
                 .filter(|seen| seen.release.as_deref() == Some("4"));
             release.count() >= 5
         };
-        self.load
-            .until("release 4 answered", answered_by_it)
-            .await?;
+        self.until("release 4 answered", answered_by_it).await?;
         let at_us = now_us();
         let roles = processes::kill_belay(self.stage.dir()).await?;
+        let dead_us = now_us();
         let _ = deploy.end().await?;
         self.say(&format!("SIGKILL to {}: {}", roles.len(), counted(&roles)));
         self.say("the bookshop's own processes run on, but nobody passes requests on to them");
         let proxy_is_away = |log: &[Seen]| {
-            let after = log.iter().filter(|seen| seen.to_us > at_us);
+            let after = log.iter().filter(|seen| seen.from_us > dead_us);
             after
                 .into_iter()
                 .any(|seen| matches!(seen.came, Came::Nothing(_)))
         };
-        self.load
-            .until("the proxy was missed", proxy_is_away)
-            .await?;
+        self.until("the proxy was missed", proxy_is_away).await?;
         self.say(
             "the next command brings everything back, and the deployment goes on where it was:",
         );
         let code = self.stage.run(self.output, &["watch", &id]).await?;
-        self.load.more(STRETCH).await?;
+        self.more().await?;
         self.tally();
-        let answers_us = answers_again(&self.load.seen(), at_us);
+        let answers_us = answers_again(&self.load.seen(), dead_us);
         let status = self.status().await?;
         let last = self.last().await?;
         let resumed = code == Some(0)
@@ -283,6 +288,16 @@ impl Teller<'_> {
         Ok(bad
             .filter_map(|release| release["number"].as_u64())
             .collect())
+    }
+
+    async fn more(&self) -> Result<(), Failure> {
+        let more = self.load.more(STRETCH).await;
+        more.map_err(|vain| unheld(vain.to_string()))
+    }
+
+    async fn until(&self, what: &str, is: impl Fn(&[Seen]) -> bool) -> Result<(), Failure> {
+        let until = self.load.until(what, is).await;
+        until.map_err(|vain| unheld(vain.to_string()))
     }
 
     fn title(&self, text: &str) {

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How long requests in flight may take before instances are told to stop, milliseconds. Longer ones are cut by the
 /// instance itself, which gets SIGTERM and its stop time.
@@ -42,19 +43,26 @@ pub(super) async fn grow(
     })?;
     let settings = shape::settings(&material.record.target)?;
     let mut taken: BTreeSet<u16> = BTreeSet::new();
-    let mut waiting = Vec::new();
+    let mut starts = JoinSet::new();
     for index in 0..count {
         let dir = instance::dir(&driver.options.root, target, group, index);
         let supervised =
             prepare(driver, &dir, group, index, material, &settings, &mut taken).await?;
-        supervised
-            .start(&driver.options.exe)
-            .await
-            .map_err(|error| failed(&supervised, error))?;
-        waiting.push(supervised);
+        let exe = driver.options.exe.clone();
+        // All at once: going back to a group that is gone takes as long as the slowest instance, not as all of them.
+        starts.spawn(async move {
+            let started = supervised.start(&exe).await;
+            started.map_err(|error| failed(&supervised, error))?;
+            Ok::<_, Error>(supervised)
+        });
     }
+    let started: Vec<Supervised> = starts
+        .join_all()
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
     let mut ready = 0;
-    for supervised in waiting {
+    for supervised in started {
         wait_ready(driver, &supervised).await?;
         ready += 1;
         cx.progress

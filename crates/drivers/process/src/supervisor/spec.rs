@@ -98,7 +98,7 @@ impl Default for Timing {
             backoff_max_ms: 10_000,
             healthy_ms: 60_000,
             probe_first_ms: 10,
-            probe_max_ms: 250,
+            probe_max_ms: 100,
             probe_ready_ms: 1_000,
             probe_timeout_ms: 2_000,
             started_ms: 200,

@@ -1,6 +1,7 @@
 //! A project folder of its own, the real `belay` on it, and load from wrk, which is not ours. Everything is stopped by
 //! pid when the test ends, however it ends.
 
+use super::disk::Disk;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -42,14 +43,27 @@ impl Project {
         std::fs::write(path, text).expect("written");
     }
 
-    /// Writes `belay.yaml` for one environment `test` of the service `web`, with these lines below `target: process`,
-    /// `verify:` and the environment.
-    pub(crate) fn configure(&self, process: &str, verify: &str, environment: &str) {
+    /// Writes a file that can be run.
+    pub(crate) fn executable(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        self.write(name, text);
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.dir.path().join(name), mode).expect("a mode");
+    }
+
+    /// A small disk of its own below the folder.
+    pub(crate) fn disk(&self, name: &str, size: &str) -> Disk {
+        Disk::mount(self.dir.path().join(name), size)
+    }
+
+    /// Writes `belay.yaml` for one environment `test` of the service `web`, with this `config:`, and these lines below
+    /// `target: process`, `verify:` and the environment.
+    pub(crate) fn configure(&self, config: &str, process: &str, verify: &str, environment: &str) {
         let port = self.port;
         self.write(
             "belay.yaml",
             &format!(
-                "service: web\nrelease: {{ artifact: ./dist }}\nverify:\n{verify}\nenvironments:\n  test:\n    \
+                "service: web\nrelease: {{ artifact: ./dist }}\nconfig: {{ {config} }}\nverify:\n{verify}\nenvironments:\n  test:\n    \
                  target: {{ process: {{ {process}, listen: \"127.0.0.1:{port}\" }} }}\n    {environment}\n"
             ),
         );
@@ -145,18 +159,47 @@ impl Project {
         found
     }
 
-    /// SIGKILLs every process of Belay: commands, worker, supervisors, proxy; the instances live on.
+    /// SIGKILLs every process of Belay: commands, worker, supervisors, proxy; the instances live on. They are frozen
+    /// first, so that none starts another one meanwhile.
     pub(crate) fn kill_belay(&self) -> usize {
         let exe = env!("CARGO_BIN_EXE_belay");
-        let mut killed = 0;
-        for (pid, _) in self
-            .processes()
-            .into_iter()
-            .filter(|(_, line)| line.starts_with(exe))
-        {
-            killed += usize::from(kill(pid));
+        let mut frozen = std::collections::BTreeSet::new();
+        loop {
+            let processes = self.processes().into_iter();
+            let own = processes.filter(|(_, line)| line.starts_with(exe));
+            let new: Vec<i32> = own
+                .map(|(pid, _)| pid)
+                .filter(|pid| frozen.insert(*pid))
+                .collect();
+            if new.is_empty() {
+                break;
+            }
+            for pid in new {
+                signal(pid, "-STOP");
+            }
         }
-        killed
+        frozen.into_iter().filter(|pid| kill(*pid)).count()
+    }
+
+    /// SIGKILLs the processes whose command line contains this; how many there were.
+    pub(crate) fn kill_one(&self, part: &str) -> usize {
+        let processes = self.processes().into_iter();
+        let fitting = processes.filter(|(_, line)| line.contains(part));
+        fitting.filter(|(pid, _)| kill(*pid)).count()
+    }
+
+    /// SIGKILLs it.
+    pub(crate) fn kill(&self, pid: i32) {
+        assert!(kill(pid), "{pid} was there");
+    }
+
+    /// The process whose command line contains this.
+    pub(crate) fn find(&self, part: &str) -> Option<i32> {
+        let processes = self.processes().into_iter();
+        processes
+            .filter(|(_, line)| line.contains(part))
+            .map(|(pid, _)| pid)
+            .next()
     }
 }
 
@@ -173,8 +216,12 @@ impl Drop for Project {
 }
 
 fn kill(pid: i32) -> bool {
+    signal(pid, "-KILL")
+}
+
+fn signal(pid: i32, signal: &str) -> bool {
     Command::new("kill")
-        .args(["-9", &pid.to_string()])
+        .args([signal, &pid.to_string()])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|one| one.success())
@@ -194,6 +241,14 @@ pub(crate) struct Seen {
     pub(crate) errors: u64,
     /// Connections refused, cut or silent.
     pub(crate) broken: u64,
+}
+
+impl Seen {
+    /// Many requests, and not one that failed.
+    pub(crate) fn all_good(&self) {
+        assert!(self.requests > 0, "{self:?}");
+        assert_eq!((self.errors, self.broken), (0, 0), "{self:?}");
+    }
 }
 
 impl Load {

@@ -1,0 +1,13 @@
+//! One deployment's course: ask `decide`, perform, append, ask again. The only place where the core meets the world.
+//!
+//! A value crosses a crash only through the journal: nothing kept here is needed to go on after SIGKILL.
+
+mod back;
+mod perform;
+mod plan;
+mod run;
+mod settle;
+mod sinks;
+mod verify;
+
+pub use run::{Course, DEADLINE_MS, Left};

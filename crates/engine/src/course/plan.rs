@@ -1,0 +1,88 @@
+//! The forward plan, or that of a rollback on request: frozen with the baseline, before anything changes.
+
+use super::run::Course;
+use crate::ports::StoreError;
+use crate::{conclude, goal, planning};
+use belay_model::environment::View;
+use belay_model::error::Failure;
+use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
+use belay_model::plan::Plan;
+use belay_model::state::{Goal, State};
+
+impl Course {
+    /// The lock is ours: capture what is there, freeze the plan.
+    pub(super) async fn plan(&mut self) -> Result<(), StoreError> {
+        let view = self.view().await?;
+        if let Some(why) = conclude::refusal(self.inputs(), &view) {
+            self.end_unchanged(why);
+            return Ok(());
+        }
+        let planned = match self.observe().await {
+            Ok(baseline) => self
+                .forward_plan(&view, &baseline)
+                .map(|(plan, goal)| (plan, goal, baseline)),
+            Err(failure) => Err(failure),
+        };
+        let (plan, goal, baseline) = match planned {
+            Ok(planned) => planned,
+            Err(failure) => {
+                self.end_unchanged(format!("could not plan: {}", failure.message));
+                return Ok(());
+            }
+        };
+        let baseline_goal = Box::new(goal::of_state(&view, &baseline));
+        let undone = self.undone().await?;
+        let inputs = self.inputs();
+        for event in conclude::on_planned(&self.id, inputs, &goal, undone.as_ref(), &view) {
+            self.journal.push_environment(event);
+        }
+        self.journal.push(Event::Planned {
+            plan,
+            baseline,
+            baseline_goal,
+            goal: Box::new(goal),
+        });
+        Ok(())
+    }
+
+    fn forward_plan(&self, view: &View, baseline: &State) -> Result<(Plan, Goal), Failure> {
+        let driver = self.driver()?;
+        let inputs = self.inputs();
+        let target = self.target();
+        let mut goal = match (&inputs.goal, &inputs.record) {
+            (Some(goal), _) => goal.clone(),
+            (None, Some(record)) => goal::of_record(driver.as_ref(), record),
+            (None, None) => goal::of_state(view, &State::default()),
+        };
+        if inputs.kind != Kind::Deploy {
+            goal::take_newest_seals(view, &mut goal);
+        }
+        let plan = if inputs.kind == Kind::Deploy {
+            planning::forward(driver.as_ref(), &target, baseline, &goal, inputs)
+        } else {
+            planning::back(driver.as_ref(), &target, baseline, &goal, &inputs.checks)
+        };
+        Ok((plan.map_err(Failure::from)?, goal))
+    }
+
+    /// What the deployment started from that this one takes back.
+    async fn undone(&self) -> Result<Option<Inputs>, StoreError> {
+        let Kind::Undo { of } = &self.inputs().kind else {
+            return Ok(None);
+        };
+        let entries = self.ports.store.events(of, 0).await?;
+        Ok(entries.into_iter().find_map(|entry| match entry.event {
+            Event::Created(inputs) => Some(*inputs),
+            _ => None,
+        }))
+    }
+
+    /// Nothing was changed and nothing will be.
+    fn end_unchanged(&mut self, why: String) {
+        let outcome = Outcome::Failed {
+            rollback: RollbackResult::None,
+            residue: vec![why],
+        };
+        self.journal.push(Event::Ended { outcome });
+    }
+}

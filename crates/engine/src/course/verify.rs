@@ -1,0 +1,183 @@
+//! Verifications: asked of the verifier while the instances and the journal are watched.
+
+use super::run::Course;
+use super::sinks::{Keeper, Lines};
+use crate::conclude;
+use crate::ports::{Question, StoreError};
+use belay_driver::Progress;
+use belay_model::event::Event;
+use belay_model::id::StepId;
+use belay_model::plan::{Action, Look};
+use belay_model::verdict::{self, Verdict};
+use std::sync::Arc;
+
+/// How often the instances are looked at while a verification watches, microseconds.
+const LOOK_US: i64 = 1_000_000;
+/// How long a bake is extended while the evidence does not say, milliseconds from its beginning.
+const LONGEST_BAKE_MS: u64 = 30 * 60 * 1000;
+/// How often in a row they must be seen unready before that is a verdict.
+const UNREADY_LOOKS: u32 = 3;
+
+impl Course {
+    pub(super) async fn verify(&mut self, id: StepId) -> Result<(), StoreError> {
+        let (look, checks, hold_ms) = match &self.state().step(id).0.action {
+            Action::Verify {
+                look,
+                checks,
+                hold_ms,
+            } => (*look, checks.clone(), *hold_ms),
+            Action::Effect(_) => unreachable!("verify is asked of verify steps"),
+        };
+        if self.state().step(id).1.status != crate::fold::Status::Started {
+            let attempt = self.state().step(id).1.last_attempt + 1;
+            self.journal.push(Event::Started {
+                step: id,
+                attempt,
+                fingerprint: String::new(),
+            });
+            if hold_ms > 0 {
+                let due_ms = self.journal.now_us() / 1000
+                    + i64::try_from(hold_ms).unwrap_or(i64::MAX / 2000);
+                self.journal.push(Event::TimerSet { step: id, due_ms });
+            }
+        }
+        // The end of the effect before is durable while we watch: a crash in a bake must not lose a promotion.
+        self.journal.flush().await?;
+        let Some(record) = self.record_in_question() else {
+            let verdict = nothing_to_ask();
+            self.journal.push(Event::Verified { step: id, verdict });
+            return Ok(());
+        };
+        let against = self.state().baseline_goal.as_ref().and_then(|goal| {
+            goal.record
+                .as_ref()
+                .filter(|hash| **hash != record.hash())
+                .and_then(|hash| goal.records.get(hash))
+        });
+        let question = Question {
+            deployment: self.id.clone(),
+            step: id,
+            look,
+            checks,
+            hold_ms,
+            since_us: self.state().step(id).1.started_us,
+            target: self.target(),
+            state: self.state().left.clone(),
+            against: against.cloned(),
+            record,
+        };
+        let Some(verdict) = self.answer_in_time(question).await? else {
+            return Ok(());
+        };
+        if hold_ms > 0 {
+            self.journal.push(Event::TimerFired { step: id });
+        }
+        self.journal.push(Event::Verified { step: id, verdict });
+        conclude::after_step(&mut self.journal, &self.ports, id).await
+    }
+
+    fn record_in_question(&self) -> Option<belay_model::release::Record> {
+        let (_, run) = self.state().current()?;
+        let goal = run.goal.as_ref()?;
+        goal.records.get(goal.record.as_ref()?).cloned()
+    }
+
+    /// A bake without enough evidence is extended before policy decides: traffic may come later.
+    async fn answer_in_time(
+        &mut self,
+        mut question: Question,
+    ) -> Result<Option<Verdict>, StoreError> {
+        let bake_ms = question.hold_ms;
+        loop {
+            let Some(verdict) = self.answer(&question).await? else {
+                return Ok(None);
+            };
+            let spent_ms =
+                u64::try_from((self.journal.now_us() - question.since_us) / 1000).unwrap_or(0);
+            let undecided =
+                verdict.outcome == verdict::Outcome::Inconclusive && question.look == Look::Bake;
+            if !undecided || spent_ms >= LONGEST_BAKE_MS {
+                return Ok(Some(verdict));
+            }
+            question.hold_ms = (spent_ms + bake_ms.max(1000)).min(LONGEST_BAKE_MS);
+            let line = format!("the bake is extended: {}", verdict.sentence);
+            Lines {
+                ports: self.ports.clone(),
+                id: self.id.clone(),
+            }
+            .line(&line);
+        }
+    }
+
+    /// Asks the verifier while watching the instances and the journal; none: someone asked for something else.
+    async fn answer(&mut self, question: &Question) -> Result<Option<Verdict>, StoreError> {
+        let ports = self.ports.clone();
+        let keeper = Keeper {
+            ports: ports.clone(),
+            id: self.id.clone(),
+        };
+        let lines: Arc<dyn Progress> = Arc::new(Lines {
+            ports: ports.clone(),
+            id: self.id.clone(),
+        });
+        let verifying = ports.verifier.verify(question, &keeper, lines);
+        tokio::pin!(verifying);
+        let mut unready = 0;
+        let mut look_us = self.journal.now_us() + LOOK_US;
+        loop {
+            let until_look_ms =
+                u64::try_from((look_us - self.journal.now_us()).max(0) / 1000).unwrap_or(0);
+            tokio::select! {
+                biased;
+                verdict = &mut verifying => return Ok(Some(verdict)),
+                () = ports.store.changed(self.journal.generation()) => {
+                    self.journal.refresh().await?;
+                    let state = self.state();
+                    if state.abort.is_some() || state.abandon.is_some() {
+                        return Ok(None);
+                    }
+                }
+                () = ports.clock.sleep_ms(until_look_ms), if question.hold_ms > 0 => {
+                    look_us = self.journal.now_us() + LOOK_US;
+                    let why = self.unready_instances(question).await;
+                    unready = if why.is_some() { unready + 1 } else { 0 };
+                    if let Some(why) = why.filter(|_| unready >= UNREADY_LOOKS) {
+                        return Ok(Some(unready_verdict(question, &why)));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn unready_instances(&self, question: &Question) -> Option<String> {
+        let driver = self.driver().ok()?;
+        let now = self.observe().await.ok()?;
+        let own = driver.desired(&question.record);
+        let sick = now.unhealthy();
+        sick.into_iter().find(|line| {
+            own.resources
+                .keys()
+                .any(|key| line.starts_with(key.as_str()))
+        })
+    }
+}
+
+fn nothing_to_ask() -> Verdict {
+    Verdict {
+        outcome: verdict::Outcome::Pass,
+        check: "nothing".to_owned(),
+        sentence: "nothing serves at the goal, so there is nothing to verify".to_owned(),
+        evidence: serde_json::Value::Null,
+        first_bad_us: None,
+    }
+}
+
+fn unready_verdict(question: &Question, why: &str) -> Verdict {
+    Verdict {
+        outcome: verdict::Outcome::Fail,
+        check: "readiness".to_owned(),
+        sentence: format!("{} is not ready any more: {why}", question.record.title()),
+        evidence: serde_json::json!({ "seen": why, "looks": UNREADY_LOOKS }),
+        first_bad_us: None,
+    }
+}
