@@ -62,7 +62,7 @@ impl Cx {
 
     /// Opens a store that is there: looking does not make one.
     pub(crate) async fn open(&self) -> Result<Belay, Failure> {
-        if self.dir.is_dir() {
+        if self.dir.join("belay.db").exists() {
             let belay = self.open_or_make().await?;
             if let Err(error) = belay.attend().await {
                 // Looking works all the same.

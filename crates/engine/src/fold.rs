@@ -187,6 +187,7 @@ impl Deployment {
                 baseline,
                 baseline_goal,
                 goal,
+                ..
             } => {
                 self.baseline = baseline.clone();
                 self.left = baseline.clone();

@@ -59,6 +59,22 @@ pub(crate) fn take_newest_seals(view: &View, goal: &mut Goal) {
     }
 }
 
+/// While nothing is open: how what is there differs from what the serving record says, apart from what is kept warm on
+/// purpose; one line each. Someone else did it (I10).
+pub fn foreign(driver: &dyn Driver, view: &View, now: &State) -> Vec<String> {
+    let Some(serving) = view.serving() else {
+        return Vec::new();
+    };
+    let goal = of_record(driver, &serving.record);
+    let mut now = now.clone();
+    now.resources.retain(|key, resource| {
+        let record = resource.spec["record"].as_str().map(RecordHash::new);
+        let is_warm = record.is_some_and(|record| view.cleanups.contains_key(&record));
+        goal.want.resources.contains_key(key) || !is_warm
+    });
+    driver.diff(&goal.want, &now).lines()
+}
+
 /// A candidate that was passed over, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Skipped {

@@ -208,6 +208,9 @@ pub enum Event {
         baseline_goal: Box<Goal>,
         /// What it leads to.
         goal: Box<Goal>,
+        /// What people should know.
+        #[serde(default)]
+        remarks: Vec<String>,
     },
     /// An attempt of a step begins: what it changes is captured.
     Started {

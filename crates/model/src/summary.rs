@@ -175,7 +175,13 @@ impl Summary {
             | Event::Claimed { .. }
             | Event::Accepted { .. }
             | Event::TimerFired { .. } => {}
-            Event::Planned { plan, goal, .. } => {
+            Event::Planned {
+                plan,
+                goal,
+                remarks,
+                ..
+            } => {
+                self.remarks.extend(remarks.iter().cloned());
                 self.phase = Phase::Running;
                 self.locked_us = Some(entry.at_us);
                 self.take_plan(0, plan);

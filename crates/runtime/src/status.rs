@@ -1,7 +1,6 @@
 //! How things stand.
 
 use crate::{Belay, Error};
-use belay_driver::Driver;
 use belay_engine::goal;
 use belay_model::environment::{Standing, View};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
@@ -147,7 +146,7 @@ impl Belay {
             Ok(Ok(state)) => {
                 let mut status = target_status(&target.name, &state, view);
                 if at_rest {
-                    status.foreign = foreign(driver.as_ref(), &state, view);
+                    status.foreign = goal::foreign(driver.as_ref(), view, &state);
                 }
                 Ok(status)
             }
@@ -155,21 +154,6 @@ impl Belay {
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         })
     }
-}
-
-/// How what is there differs from what the serving record says, apart from what is kept warm on purpose.
-fn foreign(driver: &dyn Driver, state: &State, view: &View) -> Vec<String> {
-    let Some(serving) = view.serving() else {
-        return Vec::new();
-    };
-    let goal = goal::of_record(driver, &serving.record);
-    let mut state = state.clone();
-    state.resources.retain(|key, resource| {
-        let record = resource.spec["record"].as_str().map(RecordHash::new);
-        let is_warm = record.is_some_and(|record| view.cleanups.contains_key(&record));
-        goal.want.resources.contains_key(key) || !is_warm
-    });
-    driver.diff(&goal.want, &state).lines()
 }
 
 /// Reads what drivers commonly tell: groups as `group/NAME` and one `route`.

@@ -95,8 +95,10 @@ impl Story {
                 plan,
                 baseline_goal,
                 goal,
+                remarks,
                 ..
             } => {
+                says.extend(remarks.iter().map(|remark| note(format!("note: {remark}"))));
                 let steps = counted(plan.len(), "step");
                 let back = &baseline_goal.title;
                 says.push(note(format!(

@@ -57,6 +57,7 @@ fn planned() -> Event {
         baseline: State::default(),
         baseline_goal: goal("release 1 (as it was before)"),
         goal: goal("release 2"),
+        remarks: Vec::new(),
     }
 }
 

@@ -74,7 +74,7 @@ fn going_forward_an_edited_table_waits_for_a_person_and_going_back_overwrites_it
 }
 
 #[test]
-fn a_route_that_was_removed_while_nothing_ran_is_shown_and_put_back() {
+fn a_route_that_was_removed_while_nothing_ran_is_shown_and_a_rollback_puts_it_back() {
     let project = project();
     release(&project, 0, GOOD, "RELEASE: 1");
     release(&project, 0, GOOD, "RELEASE: 2");
@@ -82,8 +82,24 @@ fn a_route_that_was_removed_while_nothing_ran_is_shown_and_put_back() {
     let status = project.belay(&["status"]);
     let shown = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(shown.contains("changed by someone else: route"), "{shown}");
-    project.json(0, &["rollback", "--yes"]);
-    serves(&project, 1);
+    configure(&project, GOOD, "RELEASE: 3", "blue_green", "100ms");
+    let waits = project.json(5, &["deploy"]);
+    assert!(
+        waits
+            .pointer("/deployment/stuck")
+            .is_some_and(|stuck| stuck.to_string().contains("route")),
+        "forward, a person decides: {waits:#}"
+    );
+    project.json(0, &["retry"]);
+    serves(&project, 3);
+    admin(&project, "/v1/delete-route", &json!({ "name": "web/test" }));
+    let back = project.json(0, &["rollback", "--yes"]);
+    let remarks = back.pointer("/deployment/remarks").map(Value::to_string);
+    assert!(
+        remarks.is_some_and(|remarks| remarks.contains("changed by someone else: route")),
+        "going back, it is reported: {back:#}"
+    );
+    serves(&project, 2);
 }
 
 #[test]
