@@ -27,6 +27,8 @@ pub enum Fault {
     AnswerLost(Class),
     /// It fails half-way.
     Half(Class),
+    /// It changes nothing, and asks to come back after that many milliseconds.
+    Throttled(u64),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +51,7 @@ pub struct SideBySide {
     faults: Mutex<VecDeque<Option<Fault>>>,
     sick: Mutex<Vec<String>>,
     log: Mutex<Vec<String>>,
+    locked_out: Mutex<Option<Class>>,
     crashes: Arc<Crashes>,
     /// Instances per group.
     instances: u32,
@@ -62,6 +65,7 @@ impl SideBySide {
             faults: Mutex::default(),
             sick: Mutex::default(),
             log: Mutex::default(),
+            locked_out: Mutex::default(),
             crashes,
             instances,
         }
@@ -95,6 +99,11 @@ impl SideBySide {
     /// A stranger removes a group.
     pub fn remove_group(&self, name: &str) {
         lock(&self.world).groups.remove(name);
+    }
+
+    /// From now on nothing can be seen: the platform refuses whoever asks.
+    pub fn lock_out(&self, class: Class) {
+        *lock(&self.locked_out) = Some(class);
     }
 
     /// A group turns unhealthy.
@@ -355,6 +364,9 @@ impl Driver for SideBySide {
 
     async fn observe(&self, _: &Context, _: &Target) -> Result<State, Error> {
         self.crashes.pass("observe", "before").await;
+        if let Some(class) = *lock(&self.locked_out) {
+            return Err(Error::not_applied(class, "locked out by the test"));
+        }
         Ok(self.observed())
     }
 
@@ -378,6 +390,11 @@ impl Driver for SideBySide {
         match fault {
             Some(Fault::Refused(class)) => {
                 return Err(Error::not_applied(class, "refused by the test"));
+            }
+            Some(Fault::Throttled(ms)) => {
+                let mut error = Error::not_applied(Class::Quota, "too many requests");
+                error.retry_after_ms = Some(ms);
+                return Err(error);
             }
             Some(Fault::Half(class)) => {
                 self.do_it(effect, true);
