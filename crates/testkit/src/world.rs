@@ -9,7 +9,7 @@ use belay_driver::{
     Applied, Capabilities, Context, Driver, Error, Old, Restorability, Revision, Settled, Stage,
 };
 use belay_model::error::Class;
-use belay_model::id::RecordHash;
+use belay_model::id::{DeploymentId, RecordHash};
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, DifferenceEntry, Goal, Health, Resource, State, Weight};
@@ -52,6 +52,8 @@ pub struct SideBySide {
     sick: Mutex<Vec<String>>,
     log: Mutex<Vec<String>>,
     locked_out: Mutex<Option<Class>>,
+    /// Epoch and deployment of the last settling: nothing older of it can still happen.
+    settled: Mutex<BTreeMap<DeploymentId, u64>>,
     crashes: Arc<Crashes>,
     /// Instances per group.
     instances: u32,
@@ -66,6 +68,7 @@ impl SideBySide {
             sick: Mutex::default(),
             log: Mutex::default(),
             locked_out: Mutex::default(),
+            settled: Mutex::default(),
             crashes,
             instances,
         }
@@ -120,7 +123,9 @@ impl SideBySide {
         let mut world = lock(&self.world);
         match params {
             Params::Grow(name, record, count) => {
-                let count = if half { count / 2 } else { count };
+                // Growing never takes away what is there, however it breaks.
+                let there = world.groups.get(&name).map_or(0, |(_, there)| *there);
+                let count = if half { there.max(count / 2) } else { count };
                 if count > 0 {
                     world.groups.insert(name, (record, count));
                 }
@@ -372,12 +377,17 @@ impl Driver for SideBySide {
 
     async fn apply(
         &self,
-        _: &Context,
+        cx: &Context,
         _: &Target,
         effect: &Effect,
         seen: &State,
     ) -> Result<Applied, Error> {
         self.crashes.pass("apply", "before").await;
+        let settled = lock(&self.settled).get(&cx.deployment).copied();
+        if settled.is_some_and(|epoch| cx.epoch < epoch) {
+            let message = "this call was settled by another worker";
+            return Err(Error::not_applied(Class::Conflict, message));
+        }
         if effect.wave == Wave::Switch {
             let (now, before) = (lock(&self.world).weights.clone(), parse(seen).weights);
             let wanted = parse(&self.after(&target(), seen, effect)).weights;
@@ -419,12 +429,13 @@ impl Driver for SideBySide {
 
     async fn settle(
         &self,
-        _: &Context,
+        cx: &Context,
         _: &Target,
         _: &Effect,
         _: Option<&Value>,
     ) -> Result<Settled, Error> {
         self.crashes.pass("settle", "before").await;
+        lock(&self.settled).insert(cx.deployment.clone(), cx.epoch);
         Ok(Settled::Quiet)
     }
 
