@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PACKAGES := --workspace --locked
 
-.PHONY: help demo test check needs fmt lint
+.PHONY: help demo test check needs fmt lint sim
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -15,6 +15,9 @@ demo: ## shows the main job with real processes and real traffic
 
 test: needs check ## everything CI runs: installs what the tests need, then all tests
 	$(CARGO) test $(PACKAGES) --no-fail-fast
+
+sim: ## random plans, faults, kills and double workers; SEED=n runs one, SEEDS=n as many (default 2000)
+	SIM_SEED=$(SEED) SIM_SEEDS=$(or $(SEEDS),2000) $(CARGO) test --release --locked -p belay-engine --test simulation -- --nocapture
 
 check: fmt lint ## formatting and lints
 

@@ -33,6 +33,9 @@ fn whatever_happens_the_world_is_as_asked_for_or_as_before() {
     let seeds = one.map_or(0..many, |seed| seed..seed + 1);
     println!("{} seed(s) from {}", seeds.end - seeds.start, seeds.start);
     for seed in seeds {
+        if many > FEW && seed % 100 == 0 {
+            println!("seed {seed}");
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let story = AssertUnwindSafe(|| runtime.expect("a runtime").block_on(story(seed)));
         if let Err(panic) = std::panic::catch_unwind(story) {
