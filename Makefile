@@ -16,6 +16,9 @@ demo: ## shows the main job with real processes and real traffic
 test: needs check ## everything CI runs: installs what the tests need, then all tests
 	$(CARGO) test $(PACKAGES) --no-fail-fast
 
+sim: ## random plans, faults, kills and double workers; SEED=n runs one, SEEDS=n as many (default 2000)
+	SIM_SEED=$(SEED) SIM_SEEDS=$(or $(SEEDS),2000) $(CARGO) test --release --locked -p belay-engine --test simulation -- --nocapture
+
 check: fmt lint deny ## formatting, lints, licences
 
 docs: ## runs what the guides say, checks links, and builds the API's documentation

@@ -4,6 +4,8 @@
 //! engine: it observes, plans purely, applies one step at a time, and says honestly what may have happened.
 #![warn(missing_docs)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod context;
 mod driver;
 mod error;

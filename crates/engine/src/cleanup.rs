@@ -5,6 +5,7 @@ use crate::ports::{Ports, StoreError};
 use belay_driver::{Context, Error, Progress, Stage};
 use belay_model::environment::{Event, Known, View};
 use belay_model::id::{DeploymentId, Scope};
+use belay_model::state::State;
 use std::sync::Arc;
 
 /// Pause after a clean-up failed, milliseconds.
@@ -28,6 +29,7 @@ pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreErro
     if cleanup.due_ms > now_ms {
         let rest = u64::try_from(cleanup.due_ms - now_ms).unwrap_or(0);
         tokio::select! {
+            biased;
             () = ports.clock.sleep_ms(rest) => {}
             () = ports.store.changed(generation) => {}
         }
@@ -58,7 +60,12 @@ pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreErro
     }
     let known = view.records.get(record);
     let removed = match known {
-        Some(known) => remove(ports, &cleanup.deployment, known).await,
+        Some(known) => {
+            // As the deployment that left it: a platform that refuses older epochs takes no call without one.
+            let epoch = ports.store.epoch(&cleanup.deployment).await?;
+            let cx = context(&cleanup.deployment, epoch);
+            remove(ports, &cx, known, view.serving()).await
+        }
         None => Ok(()),
     };
     match removed {
@@ -71,6 +78,7 @@ pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreErro
         Err(error) => {
             tracing::warn!(%scope, %error, "a clean-up failed; it is tried again");
             tokio::select! {
+                biased;
                 () = ports.clock.sleep_ms(PAUSE_MS) => {}
                 () = ports.store.changed(generation) => {}
             }
@@ -80,26 +88,28 @@ pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreErro
 }
 
 /// Removes the instances of one record and nothing else.
-async fn remove(ports: &Ports, deployment: &DeploymentId, known: &Known) -> Result<(), Error> {
+async fn remove(
+    ports: &Ports,
+    cx: &Context,
+    known: &Known,
+    serving: Option<&Known>,
+) -> Result<(), Error> {
     let target = &known.record.target;
     let Some(driver) = ports.drivers.driver(&target.driver) else {
         return Ok(());
     };
-    let cx = Context {
-        deployment: deployment.clone(),
-        step: None,
-        attempt: 1,
-        epoch: 0,
-        deadline_ms: crate::course::DEADLINE_MS,
-        material: Arc::default(),
-        progress: Arc::new(Silent),
-    };
-    let now = driver.observe(&cx, target).await?;
-    // What it owns beside what serves: everything of its desired state that others do not share.
+    let now = driver.observe(cx, target).await?;
+    // What it owns beside what serves: by name, as a removal that was broken off leaves less than the record had.
     let own = driver.desired(&known.record);
+    let shared = serving.map(|serving| driver.desired(&serving.record));
+    let is_shared = |key: &String| match &shared {
+        Some(shared) => shared.resources.contains_key(key),
+        // Nothing of ours serves: what is there in another form is someone else's.
+        None => spec(&own, key) != spec(&now, key),
+    };
     let mut want = now.clone();
     want.resources
-        .retain(|key, _| !own.resources.contains_key(key) || is_shared(key, &own, &now));
+        .retain(|key, _| !own.resources.contains_key(key) || is_shared(key));
     let goal = belay_model::state::Goal {
         want,
         records: [(known.record.hash(), known.record.clone())].into(),
@@ -107,21 +117,26 @@ async fn remove(ports: &Ports, deployment: &DeploymentId, known: &Known) -> Resu
         record: None,
     };
     for effect in driver.plan(target, &now, &goal, Stage::BACK)? {
-        let seen = driver.observe(&cx, target).await?;
-        driver.apply(&cx, target, &effect, &seen).await?;
+        let seen = driver.observe(cx, target).await?;
+        driver.apply(cx, target, &effect, &seen).await?;
     }
     Ok(())
 }
 
-/// A resource that is there in another form than this record alone would have it belongs to what serves.
-fn is_shared(key: &str, own: &belay_model::state::State, now: &belay_model::state::State) -> bool {
-    let spec = |state: &belay_model::state::State| {
-        state
-            .resources
-            .get(key)
-            .map(|resource| resource.spec.clone())
-    };
-    spec(own) != spec(now)
+fn spec<'a>(state: &'a State, key: &str) -> Option<&'a serde_json::Value> {
+    state.resources.get(key).map(|resource| &resource.spec)
+}
+
+fn context(deployment: &DeploymentId, epoch: u64) -> Context {
+    Context {
+        deployment: deployment.clone(),
+        step: None,
+        attempt: 1,
+        epoch,
+        deadline_ms: crate::course::DEADLINE_MS,
+        material: Arc::default(),
+        progress: Arc::new(Silent),
+    }
 }
 
 struct Silent;

@@ -68,6 +68,7 @@ impl Worker {
                 return Ok(Stop::Idle);
             }
             tokio::select! {
+                biased;
                 Some(done) = tasks.join_next() => {
                     let (scope, done) = ended(done);
                     done?;

@@ -586,3 +586,15 @@ async fn what_was_kept_warm_is_removed_when_its_time_is_over() {
     assert_eq!(scene.world.groups(), [scene.record(2).group()]);
     assert!(scene.view().cleanups.is_empty());
 }
+
+#[tokio::test]
+async fn a_clean_up_that_was_broken_off_is_finished() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    scene.deploy(2).await;
+    // Grow and switch go well; the removal leaves half of the old group.
+    scene
+        .world
+        .faults([None, None, Some(Fault::Half(Class::Connectivity))]);
+    scene.work().await;
+    assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+}

@@ -286,7 +286,7 @@ impl Scene {
     }
 
     /// Resolves when nothing is open but what waits for a person, and no clean-up is owed.
-    async fn at_rest(&self) {
+    pub async fn at_rest(&self) {
         loop {
             let generation = self.store.generation();
             let open = self.store.open().await.expect("memory");

@@ -9,7 +9,7 @@ use belay_driver::{
     Applied, Capabilities, Context, Driver, Error, Old, Restorability, Revision, Settled, Stage,
 };
 use belay_model::error::Class;
-use belay_model::id::RecordHash;
+use belay_model::id::{DeploymentId, RecordHash};
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, DifferenceEntry, Goal, Health, Resource, State, Weight};
@@ -27,6 +27,8 @@ pub enum Fault {
     AnswerLost(Class),
     /// It fails half-way.
     Half(Class),
+    /// It changes nothing, and asks to come back after that many milliseconds.
+    Throttled(u64),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +51,9 @@ pub struct SideBySide {
     faults: Mutex<VecDeque<Option<Fault>>>,
     sick: Mutex<Vec<String>>,
     log: Mutex<Vec<String>>,
+    locked_out: Mutex<Option<Class>>,
+    /// Epoch and deployment of the last settling: nothing older of it can still happen.
+    settled: Mutex<BTreeMap<DeploymentId, u64>>,
     crashes: Arc<Crashes>,
     /// Instances per group.
     instances: u32,
@@ -62,6 +67,8 @@ impl SideBySide {
             faults: Mutex::default(),
             sick: Mutex::default(),
             log: Mutex::default(),
+            locked_out: Mutex::default(),
+            settled: Mutex::default(),
             crashes,
             instances,
         }
@@ -97,6 +104,11 @@ impl SideBySide {
         lock(&self.world).groups.remove(name);
     }
 
+    /// From now on nothing can be seen: the platform refuses whoever asks.
+    pub fn lock_out(&self, class: Class) {
+        *lock(&self.locked_out) = Some(class);
+    }
+
     /// A group turns unhealthy.
     pub fn sicken(&self, name: &str) {
         lock(&self.sick).push(name.to_owned());
@@ -111,7 +123,9 @@ impl SideBySide {
         let mut world = lock(&self.world);
         match params {
             Params::Grow(name, record, count) => {
-                let count = if half { count / 2 } else { count };
+                // Growing never takes away what is there, however it breaks.
+                let there = world.groups.get(&name).map_or(0, |(_, there)| *there);
+                let count = if half { there.max(count / 2) } else { count };
                 if count > 0 {
                     world.groups.insert(name, (record, count));
                 }
@@ -355,17 +369,25 @@ impl Driver for SideBySide {
 
     async fn observe(&self, _: &Context, _: &Target) -> Result<State, Error> {
         self.crashes.pass("observe", "before").await;
+        if let Some(class) = *lock(&self.locked_out) {
+            return Err(Error::not_applied(class, "locked out by the test"));
+        }
         Ok(self.observed())
     }
 
     async fn apply(
         &self,
-        _: &Context,
+        cx: &Context,
         _: &Target,
         effect: &Effect,
         seen: &State,
     ) -> Result<Applied, Error> {
         self.crashes.pass("apply", "before").await;
+        let settled = lock(&self.settled).get(&cx.deployment).copied();
+        if settled.is_some_and(|epoch| cx.epoch < epoch) {
+            let message = "this call was settled by another worker";
+            return Err(Error::not_applied(Class::Conflict, message));
+        }
         if effect.wave == Wave::Switch {
             let (now, before) = (lock(&self.world).weights.clone(), parse(seen).weights);
             let wanted = parse(&self.after(&target(), seen, effect)).weights;
@@ -378,6 +400,11 @@ impl Driver for SideBySide {
         match fault {
             Some(Fault::Refused(class)) => {
                 return Err(Error::not_applied(class, "refused by the test"));
+            }
+            Some(Fault::Throttled(ms)) => {
+                let mut error = Error::not_applied(Class::Quota, "too many requests");
+                error.retry_after_ms = Some(ms);
+                return Err(error);
             }
             Some(Fault::Half(class)) => {
                 self.do_it(effect, true);
@@ -402,12 +429,13 @@ impl Driver for SideBySide {
 
     async fn settle(
         &self,
-        _: &Context,
+        cx: &Context,
         _: &Target,
         _: &Effect,
         _: Option<&Value>,
     ) -> Result<Settled, Error> {
         self.crashes.pass("settle", "before").await;
+        lock(&self.settled).insert(cx.deployment.clone(), cx.epoch);
         Ok(Settled::Quiet)
     }
 

@@ -161,6 +161,7 @@ impl Course {
         self.journal.flush().await?;
         let rest_ms = u64::try_from((at_us - self.journal.now_us()).max(0) / 1000 + 1).unwrap_or(1);
         tokio::select! {
+            biased;
             () = self.ports.clock.sleep_ms(rest_ms) => {}
             () = self.ports.store.changed(self.journal.generation()) => { self.journal.refresh().await?; }
         }

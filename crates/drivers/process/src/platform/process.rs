@@ -173,9 +173,16 @@ impl Driver for Process {
         &self,
         _: &Context,
         target: &Target,
-        _: &Effect,
+        effect: &Effect,
         _: Option<&Value>,
     ) -> Result<Settled, Error> {
+        if let Ok(Params::Grow {
+            group, instances, ..
+        }) = serde_json::from_value(effect.params.clone())
+        {
+            // Instances that are all there may still be starting: only when they are ready was the step done.
+            effects::wait_grown(self, target, &group, instances).await?;
+        }
         // Supervisors act for themselves and durably; a change of the table is one request that the proxy answers in
         // order: once it answers this one, nothing older is still to come.
         self.router.observe(&target.name).await?;

@@ -1,0 +1,138 @@
+//! The conformance suite on real processes with their supervisors. The router is a table in memory that keeps the
+//! contract of `Router`; the proxy's own tests and those of the runtime have the real one.
+
+mod router;
+
+use async_trait::async_trait;
+use belay_driver::conformance::Platform;
+use belay_driver::{Artifacts, Driver, Error};
+use belay_driver_process::supervisor::Supervised;
+use belay_driver_process::{Options, Process};
+use belay_model::id::{ArtifactDigest, EnvironmentName, ReleaseNumber, Scope, ServiceName};
+use belay_model::release::{Record, Target};
+use router::Table;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Accepts connections on its port, or never does.
+const SERVER: &str = r#"
+import os, socket, time
+if os.environ["RELEASE"] == "broken":
+    time.sleep(60)
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    listener.accept()[0].close()
+"#;
+
+struct Machine {
+    root: tempfile::TempDir,
+    table: Arc<Table>,
+    driver: Arc<Process>,
+}
+
+struct Files(PathBuf);
+
+#[async_trait]
+impl Artifacts for Files {
+    async fn directory(&self, _: &ArtifactDigest) -> Result<PathBuf, Error> {
+        Ok(self.0.clone())
+    }
+}
+
+async fn machine() -> Machine {
+    let root = tempfile::tempdir().expect("a directory");
+    let files = root.path().join("files");
+    std::fs::create_dir(&files).expect("a directory");
+    std::fs::write(files.join("server.py"), SERVER).expect("written");
+    let options = Options {
+        root: root.path().join("instances"),
+        exe: env!("CARGO_BIN_EXE_belay-supervise-test").into(),
+        key_file: root.path().join("key"),
+    };
+    let table = Arc::new(Table::default());
+    let driver = Process::new(options, table.clone(), Arc::new(Files(files)));
+    Machine {
+        driver: Arc::new(driver),
+        table,
+        root,
+    }
+}
+
+impl Machine {
+    fn release(&self, number: u32, name: &str) -> Record {
+        Record {
+            format: 1,
+            scope: Scope {
+                service: ServiceName::new("shop"),
+                environment: EnvironmentName::new("test"),
+            },
+            release: ReleaseNumber(number),
+            artifact: ArtifactDigest::new(format!("sha256:{number:064}")),
+            config: BTreeMap::from([("RELEASE".to_owned(), name.to_owned())]),
+            secrets: BTreeMap::new(),
+            sealed: None,
+            target: Target {
+                driver: "process".to_owned(),
+                name: "shop/test".to_owned(),
+                host: None,
+                settings: json!({
+                    "run": "python3 server.py", "listen": "127.0.0.1:1", "instances": 2,
+                    "ready": { "tcp": true, "within": "5s" }, "stop_timeout": "2s",
+                }),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Platform for Machine {
+    fn driver(&self) -> Arc<dyn Driver> {
+        self.driver.clone()
+    }
+
+    fn record(&self, number: u32) -> Record {
+        self.release(number, &number.to_string())
+    }
+
+    fn broken(&self) -> Option<Record> {
+        Some(self.release(9, "broken"))
+    }
+
+    async fn meddle(&self) {
+        self.table.meddle();
+    }
+
+    fn throttle(&self, retry_after_ms: u64) -> bool {
+        self.table.throttle(retry_after_ms);
+        true
+    }
+
+    fn lock_out(&self) -> bool {
+        // Whoever runs Belay on this machine is who runs the processes.
+        false
+    }
+}
+
+impl Drop for Machine {
+    /// A case that failed leaves processes behind; one that passed has removed them.
+    fn drop(&mut self) {
+        let stop = |dir: PathBuf| {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().build().expect("a runtime");
+            let _ = runtime.block_on(Supervised::at(dir).stop(Some(Duration::from_secs(1))));
+        };
+        let dirs = directories(&self.root.path().join("instances"));
+        let stopped = std::thread::spawn(move || dirs.into_iter().for_each(stop));
+        let _ = stopped.join();
+    }
+}
+
+fn directories(root: &Path) -> Vec<PathBuf> {
+    let found = std::fs::read_dir(root).into_iter().flatten().flatten();
+    found.map(|entry| entry.path()).collect()
+}
+
+belay_driver::conformance!(machine);
