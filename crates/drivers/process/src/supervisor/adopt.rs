@@ -1,6 +1,10 @@
 //! Finding a command that is alive already. Must come before any start: two copies would fight for one port.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -68,9 +72,7 @@ fn look(directory: &Directory, spec: &Spec) -> Seen {
         .concat(),
     ];
     let me = rustix::process::geteuid().as_raw();
-    let young = Stat::of(std::process::id()).map_or(0, |me| {
-        me.identity().start_ticks.saturating_sub(YOUNG_TICKS)
-    });
+    let young = young();
     let mut eldest: Option<Identity> = None;
     let mut is_any_blank = false;
     for stat in Stat::all()
@@ -99,6 +101,41 @@ fn look(directory: &Directory, spec: &Spec) -> Seen {
         None if is_any_blank => Seen::Blank,
         None => Seen::Nothing,
     }
+}
+
+/// A process that began before this showed its environment long ago, if it has one.
+fn young() -> u64 {
+    Stat::of(std::process::id()).map_or(0, |me| {
+        me.identity().start_ticks.saturating_sub(YOUNG_TICKS)
+    })
+}
+
+/// The directories that processes of ours bear as a mark; none: one that has only just started showed no environment, and
+/// may be about to. One look at all processes, where `find` takes one for each directory.
+pub(crate) fn directories() -> Option<BTreeSet<PathBuf>> {
+    let me = rustix::process::geteuid().as_raw();
+    let young = young();
+    let prefix = format!("{MARK_DIR}=").into_bytes();
+    let mut found = BTreeSet::new();
+    let leaders = Stat::all()
+        .into_iter()
+        .filter(|stat| stat.group == stat.pid && stat.is_alive());
+    for stat in leaders.filter(|stat| owner(stat.pid) == Some(me)) {
+        match environment(stat.pid) {
+            Some(all) if all.is_empty() => {
+                if stat.identity().start_ticks >= young {
+                    return None;
+                }
+            }
+            Some(all) => {
+                let marks = all.split(|byte| *byte == 0);
+                let marks = marks.filter_map(|entry| entry.strip_prefix(prefix.as_slice()));
+                found.extend(marks.map(|path| PathBuf::from(OsStr::from_bytes(path))));
+            }
+            None => {}
+        }
+    }
+    Some(found)
 }
 
 fn owner(pid: u32) -> Option<u32> {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::JoinSet;
 
-use super::Desired;
 use super::directory::Directory;
 use super::launch::{self, Ensured};
+use super::{Desired, adopt};
 use crate::Error;
 
 /// One directory, and what became of it.
@@ -27,9 +27,27 @@ pub enum Found {
 
 /// Looks at every `root/*/spec.json`, in the order of their names. A root that is not there holds nothing.
 pub async fn sweep(root: &Path, exe: &Path) -> Result<Vec<Swept>, Error> {
+    let dirs = directories(root)?;
+    // Stopped ones stay for their output, and there may be many: all of them cost one look at the processes. Whoever holds a
+    // lock may start something, so the locks are looked at first.
+    let (over, mut dirs): (Vec<_>, Vec<_>) = dirs.into_iter().partition(|dir| is_over(dir));
+    let mut swept = Vec::with_capacity(over.len() + dirs.len());
+    if !over.is_empty() {
+        let alive = tokio::task::spawn_blocking(adopt::directories).await;
+        let alive = alive.ok().flatten();
+        for dir in over {
+            if alive.as_ref().is_none_or(|alive| alive.contains(&dir)) {
+                dirs.push(dir);
+                continue;
+            }
+            let id = Directory::new(&dir).spec().ok().map(|spec| spec.id);
+            let found = Found::Ensured(Ensured::Stopped);
+            swept.push(Swept { dir, id, found });
+        }
+    }
     // All at once: after a kill of everything the service waits for each of them.
     let mut looks = JoinSet::new();
-    for dir in directories(root)? {
+    for dir in dirs {
         let exe = exe.to_owned();
         looks.spawn(async move {
             let directory = Directory::new(&dir);
@@ -40,7 +58,7 @@ pub async fn sweep(root: &Path, exe: &Path) -> Result<Vec<Swept>, Error> {
             Swept { dir, id, found }
         });
     }
-    let mut swept = looks.join_all().await;
+    swept.extend(looks.join_all().await);
     swept.sort_by(|a, b| a.dir.cmp(&b.dir));
     Ok(swept)
 }
@@ -74,4 +92,16 @@ fn directories(root: &Path) -> Result<Vec<PathBuf>, Error> {
     dirs.retain(|dir| dir.join("spec.json").exists());
     dirs.sort();
     Ok(dirs)
+}
+
+/// Told to stop, and by all that is written down it has. Anything that cannot be read is looked at closely.
+fn is_over(dir: &Path) -> bool {
+    let directory = Directory::new(dir);
+    let look = || -> Result<bool, Error> {
+        directory.spec()?;
+        let is_idle = directory.desired()? == Desired::Stopped && !directory.is_locked()?;
+        let child = directory.status()?.and_then(|status| status.child);
+        Ok(is_idle && !child.is_some_and(|child| child.is_alive()))
+    };
+    look().unwrap_or(false)
 }
