@@ -58,10 +58,16 @@ impl Cx {
         Ok(Belay::open(options).await?)
     }
 
-    /// Opens a store that is there: looking does not make one.
+    /// Opens a store that is there: looking does not make one. Whatever was killed before is taken up again, whichever
+    /// command comes first.
     pub(crate) async fn open(&self) -> Result<Belay, Failure> {
         if self.dir.is_dir() {
-            return self.open_or_make().await;
+            let belay = self.open_or_make().await?;
+            if let Err(error) = belay.take_up().await {
+                // What was asked for may be possible all the same: it may be only to look.
+                self.output.say(&format!("warning: failed to {error}"));
+            }
+            return Ok(belay);
         }
         let message = format!("there is no store at {}", self.dir.display());
         Err(Failure::new(Exit::Usage, "E0302", message)

@@ -5,7 +5,7 @@ use crate::artifacts::chain;
 use crate::lock::WorkerLock;
 use crate::{Belay, Error};
 use belay_driver_process::Error as SupervisorError;
-use belay_driver_process::supervisor::{Found, Sealer, Spec, Supervised, sweep};
+use belay_driver_process::supervisor::{Found, Sealer, Spec, Supervised, orphans, sweep};
 use belay_proxy_api::Client;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -174,6 +174,11 @@ impl Launcher {
         Ok(lines)
     }
 
+    /// Whether something that shall run, an instance or the proxy, has no supervisor.
+    fn is_unsupervised(&self) -> bool {
+        self.proxy().is_orphaned() || orphans(&self.instances()).next().is_some()
+    }
+
     async fn ensure_worker(&self) -> Result<bool, Error> {
         let failed = |why: String| Error::Launch {
             what: "worker",
@@ -279,6 +284,18 @@ impl Belay {
     /// It did not start; its log says why.
     pub async fn ensure_worker(&self) -> Result<bool, Error> {
         self.launcher().ensure_worker().await
+    }
+
+    /// Sees to it that whatever was cut off goes on: where a deployment is open, something is to be removed, or what shall
+    /// run has lost its supervisor, a worker is started. Answers whether one had to be. Costs a few reads otherwise.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the worker did not start.
+    pub async fn take_up(&self) -> Result<bool, Error> {
+        if self.launcher().is_unsupervised() || crate::worker::has_work(self).await? {
+            return self.ensure_worker().await;
+        }
+        Ok(false)
     }
 
     /// Sees to it that the proxy runs under its supervisor (`EXE proxy run --dir DIR`), and waits until it answers.

@@ -80,7 +80,7 @@ async fn wait_for_work(belay: &Belay, deadline: Instant) -> Result<bool, Error> 
     }
 }
 
-async fn has_work(belay: &Belay) -> Result<bool, Error> {
+pub(crate) async fn has_work(belay: &Belay) -> Result<bool, Error> {
     let store = belay.store();
     if !store.open().await?.is_empty() {
         return Ok(true);

@@ -118,6 +118,14 @@ fn all_of_belay_killed_and_the_next_command_brings_it_back() {
         project.get("/").filter(|(status, _)| *status == 200)
     });
     serves(&project, 1);
+    until("the instance has a supervisor again", || {
+        let is_it = |line: &str| line.contains(" supervise ") && line.contains("/instances/");
+        project
+            .processes()
+            .iter()
+            .any(|(_, line)| is_it(line))
+            .then_some(())
+    });
     // And it still works.
     release(&project, 0, GOOD, "RELEASE: 2");
     serves(&project, 2);

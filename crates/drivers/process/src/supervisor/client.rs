@@ -124,6 +124,16 @@ impl Supervised {
         launch::ensure(&self.directory, exe).await
     }
 
+    /// Whether it shall run and nobody sees to it.
+    pub fn is_orphaned(&self) -> bool {
+        let is_wanted = self.spec().is_ok()
+            && self
+                .directory
+                .desired()
+                .is_ok_and(|desired| desired == Desired::Running);
+        is_wanted && self.directory.is_locked().is_ok_and(|locked| !locked)
+    }
+
     /// From the supervisor, or without one from what it left and the process table (`supervised` is false then).
     pub async fn status(&self) -> Result<Status, Error> {
         match self.ask(&Request::Status, PATIENCE).await {

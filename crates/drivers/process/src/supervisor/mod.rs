@@ -58,4 +58,4 @@ pub use protocol::{Answer, Cause, NotReady, Request};
 pub use seal::{KeyFile, Sealer};
 pub use spec::{Readiness, Spec, Timing};
 pub use status::{Desired, Ended, Exit, Phase, Status};
-pub use sweep::{Found, Swept, sweep};
+pub use sweep::{Found, Swept, orphans, sweep};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Supervised;
 use super::directory::Directory;
 use super::launch::{self, Ensured};
 use crate::Error;
@@ -24,16 +25,7 @@ pub enum Found {
 
 /// Looks at every `root/*/spec.json`, in the order of their names. A root that is not there holds nothing.
 pub async fn sweep(root: &Path, exe: &Path) -> Result<Vec<Swept>, Error> {
-    let list = || -> std::io::Result<Vec<PathBuf>> {
-        let entries = std::fs::read_dir(std::fs::canonicalize(root)?)?;
-        entries.map(|entry| Ok(entry?.path())).collect()
-    };
-    let mut dirs = match list() {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        dirs => dirs.map_err(Error::io(format!("list {}", root.display())))?,
-    };
-    dirs.retain(|dir| dir.join("spec.json").exists());
-    dirs.sort();
+    let dirs = list(root)?;
     let mut swept = Vec::with_capacity(dirs.len());
     for dir in dirs {
         let directory = Directory::new(&dir);
@@ -44,4 +36,25 @@ pub async fn sweep(root: &Path, exe: &Path) -> Result<Vec<Swept>, Error> {
         swept.push(Swept { dir, id, found });
     }
     Ok(swept)
+}
+
+/// What shall run and has no supervisor: what a sweep would give one. Starts nothing.
+pub fn orphans(root: &Path) -> impl Iterator<Item = Supervised> {
+    let dirs = list(root).unwrap_or_default();
+    let all = dirs.into_iter().map(Supervised::at);
+    all.filter(Supervised::is_orphaned)
+}
+
+fn list(root: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = || -> std::io::Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(std::fs::canonicalize(root)?)?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut dirs = match entries() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        dirs => dirs.map_err(Error::io(format!("list {}", root.display())))?,
+    };
+    dirs.retain(|dir| dir.join("spec.json").exists());
+    dirs.sort();
+    Ok(dirs)
 }
