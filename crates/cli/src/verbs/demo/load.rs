@@ -1,9 +1,8 @@
 //! The load: a constant number of requests a second, each remembered with when it began and what came of it. It never
 //! tries a request again, so nothing that went wrong is hidden.
+//!
+//! The crash test uses this file, too, so it uses nothing else of the command.
 
-use crate::exit::Failure;
-use crate::output::time::now_us;
-use crate::verbs::demo::unheld;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
@@ -17,12 +16,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-/// Clients at once, each at this pace: 200 requests a second together.
-const CLIENTS: u32 = 8;
-const PACE: Duration = Duration::from_millis(40);
 /// A client's connection is used that often, then a new one is made: both ways have to work.
 const REUSE: u32 = 10;
-const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long some hundred requests may take where a few seconds are due.
 const SLOW: Duration = Duration::from_secs(60);
@@ -58,6 +53,17 @@ impl Seen {
     }
 }
 
+/// How much load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// Clients at once.
+    pub(crate) clients: u32,
+    /// From one request of a client to its next.
+    pub(crate) pace: Duration,
+    /// How long a request may take before it counts as unanswered.
+    pub(crate) patience: Duration,
+}
+
 type Log = Arc<Mutex<Vec<Seen>>>;
 
 /// Runs until it is dropped.
@@ -68,11 +74,11 @@ pub(crate) struct Load {
 
 impl Load {
     /// Knocks until there is an answer, which is not counted, then begins.
-    pub(crate) fn start(address: SocketAddr) -> Self {
+    pub(crate) fn start(address: SocketAddr, rate: Rate) -> Self {
         let log = Log::default();
         let mut tasks = JoinSet::new();
-        for client in 0..CLIENTS {
-            tasks.spawn(run(address, client, Arc::clone(&log)));
+        for client in 0..rate.clients {
+            tasks.spawn(run(address, rate, client, Arc::clone(&log)));
         }
         Self { log, _tasks: tasks }
     }
@@ -83,7 +89,7 @@ impl Load {
     }
 
     /// Waits until that many more requests that began from now on are over.
-    pub(crate) async fn more(&self, count: usize) -> Result<(), Failure> {
+    pub(crate) async fn more(&self, count: usize) -> Result<(), String> {
         let from = now_us();
         let since = |seen: &&Seen| seen.from_us >= from;
         self.until("requests went on", |log| {
@@ -97,12 +103,11 @@ impl Load {
         &self,
         what: &str,
         is: impl Fn(&[Seen]) -> bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), String> {
         let deadline = Instant::now() + SLOW;
         while !is(&lock(&self.log)) {
             if Instant::now() >= deadline {
-                let message = format!("waited {} s in vain until {what}", SLOW.as_secs());
-                return Err(unheld(message));
+                return Err(format!("waited {} s in vain until {what}", SLOW.as_secs()));
             }
             sleep(LOOK_AGAIN).await;
         }
@@ -114,11 +119,14 @@ fn lock(log: &Log) -> MutexGuard<'_, Vec<Seen>> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn run(address: SocketAddr, client: u32, log: Log) {
-    while !knock(address).await {
+async fn run(address: SocketAddr, rate: Rate, client: u32, log: Log) {
+    while !knock(address, rate).await {
         sleep(LOOK_AGAIN).await;
     }
-    let mut tick = interval_at(Instant::now() + PACE * client / CLIENTS, PACE);
+    let mut tick = interval_at(
+        Instant::now() + rate.pace * client / rate.clients,
+        rate.pace,
+    );
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connection = None;
     for number in 0_u32.. {
@@ -128,7 +136,7 @@ async fn run(address: SocketAddr, client: u32, log: Log) {
         }
         let path = PATHS[(number + client) as usize % PATHS.len()];
         let from_us = now_us();
-        let asked = timeout(PATIENCE, ask(&mut connection, address, path)).await;
+        let asked = timeout(rate.patience, ask(&mut connection, address, path)).await;
         let (release, came) = match asked {
             Ok(Ok((status, release))) => (release, Came::Answer(status)),
             Ok(Err(error)) => (None, Came::Nothing(error.to_string())),
@@ -147,8 +155,13 @@ async fn run(address: SocketAddr, client: u32, log: Log) {
     }
 }
 
-async fn knock(address: SocketAddr) -> bool {
-    let asked = timeout(PATIENCE, ask(&mut None, address, PATHS[0])).await;
+/// Unix microseconds.
+fn now_us() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+async fn knock(address: SocketAddr, rate: Rate) -> bool {
+    let asked = timeout(rate.patience, ask(&mut None, address, PATHS[0])).await;
     matches!(asked, Ok(Ok((200, _))))
 }
 

@@ -3,7 +3,7 @@
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::output::time::now_us;
-use crate::verbs::demo::load::{Came, Load, Seen};
+use crate::verbs::demo::load::{Came, Load, Rate, Seen};
 use crate::verbs::demo::processes;
 use crate::verbs::demo::stage::{ENVIRONMENT, Release, Stage};
 use crate::verbs::demo::unheld;
@@ -13,6 +13,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const DEPLOY: &[&str] = &["deploy", "-e", ENVIRONMENT];
+/// 200 requests a second together.
+const RATE: Rate = Rate {
+    clients: 8,
+    pace: Duration::from_millis(40),
+    patience: Duration::from_secs(5),
+};
 /// Requests between acts.
 const STRETCH: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,7 +57,7 @@ pub(crate) async fn tell(stage: &Stage, output: Output) -> Result<Told, Failure>
     let teller = Teller {
         stage,
         output,
-        load: Load::start(stage.address),
+        load: Load::start(stage.address, RATE),
     };
     teller.tell().await
 }
@@ -108,7 +114,7 @@ impl Teller<'_> {
         if code != Some(0) {
             return Err(self.worker_log(unheld("release 1 did not go live")));
         }
-        self.load.more(STRETCH).await?;
+        self.load.more(STRETCH).await.map_err(unheld)?;
         self.tally();
         Ok(())
     }
@@ -119,7 +125,7 @@ impl Teller<'_> {
             "it starts, and /health is fine; but one answer in five to real requests is an error",
         );
         let code = self.deploy(2, "20%").await?;
-        self.load.more(STRETCH).await?;
+        self.load.more(STRETCH).await.map_err(unheld)?;
         self.tally();
         let back = self.way_back(2).await?;
         self.say(&format!("Belay went back by itself: {}", back.cause));
@@ -129,7 +135,7 @@ impl Teller<'_> {
     async fn good(&self) -> Result<bool, Failure> {
         self.title("3. A good release: 3");
         let code = self.deploy(3, "0%").await?;
-        self.load.more(STRETCH).await?;
+        self.load.more(STRETCH).await.map_err(unheld)?;
         self.tally();
         let last = self.last().await?;
         let promoted = last["release"] == 3 && !last["promoted_at"].is_null();
@@ -148,7 +154,7 @@ impl Teller<'_> {
             "its prices are wrong",
         ];
         let code = self.stage.run(self.output, &line).await?;
-        self.load.more(STRETCH).await?;
+        self.load.more(STRETCH).await.map_err(unheld)?;
         self.tally();
         Ok((code, self.way_back(3).await?))
     }
@@ -169,7 +175,8 @@ impl Teller<'_> {
         };
         self.load
             .until("release 4 answered", answered_by_it)
-            .await?;
+            .await
+            .map_err(unheld)?;
         let at_us = now_us();
         let roles = processes::kill_belay(self.stage.dir()).await?;
         let _ = deploy.end().await?;
@@ -183,12 +190,13 @@ impl Teller<'_> {
         };
         self.load
             .until("the proxy was missed", proxy_is_away)
-            .await?;
+            .await
+            .map_err(unheld)?;
         self.say(
             "the next command brings everything back, and the deployment goes on where it was:",
         );
         let code = self.stage.run(self.output, &["watch", &id]).await?;
-        self.load.more(STRETCH).await?;
+        self.load.more(STRETCH).await.map_err(unheld)?;
         self.tally();
         let answers_us = answers_again(&self.load.seen(), at_us);
         let status = self.status().await?;
