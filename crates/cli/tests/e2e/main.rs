@@ -2,4 +2,5 @@
 
 mod misfortune;
 mod nginx;
+#[path = "../support/project.rs"]
 mod project;

@@ -1,8 +1,12 @@
 //! A project folder of its own, the real `belay` on it, and load from wrk, which is not ours. Everything is stopped by
 //! pid when the test ends, however it ends.
+#![allow(dead_code)] // several tests share it, and none needs all of it
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +18,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Project {
     dir: tempfile::TempDir,
     pub(crate) port: u16,
+    /// Keeps the port from other tests while the proxy does not hold it.
+    _claim: UnixListener,
+}
+
+/// Whose life a process of Belay is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A command, the worker, or a supervisor of an instance.
+    Control,
+    /// The proxy, or its supervisor.
+    Proxy,
 }
 
 impl Project {
@@ -23,12 +38,12 @@ impl Project {
             .prefix("belay-e2e-")
             .tempdir()
             .expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .expect("a port")
-            .local_addr()
-            .expect("bound")
-            .port();
-        Self { dir, port }
+        let (port, claim) = port();
+        Self {
+            dir,
+            port,
+            _claim: claim,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -136,9 +151,11 @@ impl Project {
             };
             let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
             let line = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
-            let of_instance = String::from_utf8_lossy(&read("environ")).contains(&own);
-            let ours = u32::try_from(pid) == Ok(std::process::id());
-            if !ours && !line.is_empty() && (line.contains(&own) || of_instance) {
+            if line.is_empty() || u32::try_from(pid) == Ok(std::process::id()) {
+                continue;
+            }
+            let is_instance = || String::from_utf8_lossy(&read("environ")).contains(&own);
+            if line.contains(&own) || is_instance() {
                 found.push((pid, line));
             }
         }
@@ -147,22 +164,12 @@ impl Project {
 
     /// SIGKILLs every process of Belay: commands, worker, supervisors, proxy; the instances live on.
     pub(crate) fn kill_belay(&self) -> usize {
-        let exe = env!("CARGO_BIN_EXE_belay");
-        let mut killed = 0;
-        for (pid, _) in self
-            .processes()
-            .into_iter()
-            .filter(|(_, line)| line.starts_with(exe))
-        {
-            killed += usize::from(kill(pid));
-        }
-        killed
+        self.kill_all(&[Role::Control, Role::Proxy])
     }
-}
 
-impl Drop for Project {
-    fn drop(&mut self) {
-        // Supervisors bring instances back, so they go first; twice, for what was being started.
+    /// SIGKILLs everything that runs here.
+    pub(crate) fn kill_everything(&self) {
+        // Supervisors bring instances back, so they go first; again, for what was being started.
         for _ in 0..3 {
             self.kill_belay();
             for (pid, _) in self.processes() {
@@ -170,14 +177,69 @@ impl Drop for Project {
             }
         }
     }
+
+    /// Whether a process holds this lock of the store.
+    pub(crate) fn holds(&self, lock: &str) -> bool {
+        use rustix::fs::{FlockOperation, flock};
+        std::fs::File::open(self.dir.path().join(".belay").join(lock))
+            .is_ok_and(|file| flock(file, FlockOperation::NonBlockingLockShared).is_err())
+    }
+
+    /// SIGKILLs the worker, so that the next command starts one with that command's environment.
+    pub(crate) fn kill_worker(&self) {
+        for (pid, line) in self.processes() {
+            if line.contains(" worker --detached ") {
+                kill(pid);
+            }
+        }
+    }
+
+    /// SIGKILLs every process of Belay that has one of these roles, until there is none: one may have just started
+    /// another one.
+    pub(crate) fn kill_all(&self, roles: &[Role]) -> usize {
+        let mut killed = 0;
+        loop {
+            let found = self.processes().into_iter();
+            let found: Vec<_> = found
+                .filter(|(_, line)| role(line).is_some_and(|role| roles.contains(&role)))
+                .collect();
+            if found.is_empty() {
+                return killed;
+            }
+            for (pid, _) in found {
+                killed += usize::from(kill(pid));
+            }
+        }
+    }
+}
+
+/// None: it is not of Belay.
+fn role(line: &str) -> Option<Role> {
+    let words = line.strip_prefix(env!("CARGO_BIN_EXE_belay"))?.trim();
+    let is_proxy = words.starts_with("proxy run") || words.ends_with("/proxy/supervised");
+    Some(if is_proxy { Role::Proxy } else { Role::Control })
+}
+
+/// A port that nobody listens on and no other test has claimed; below those that the kernel gives to clients, one of
+/// which could take it while the proxy is down, and below those of instances.
+fn port() -> (u16, UnixListener) {
+    let claim = |port: u16| {
+        let name = SocketAddr::from_abstract_name(format!("belay-test-{port}")).ok()?;
+        let claim = UnixListener::bind_addr(&name).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).ok()?;
+        Some((port, claim))
+    };
+    (10_000..18_000).find_map(claim).expect("a port")
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        self.kill_everything();
+    }
 }
 
 fn kill(pid: i32) -> bool {
-    Command::new("kill")
-        .args(["-9", &pid.to_string()])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|one| one.success())
+    Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
 }
 
 /// Load that runs.
@@ -248,6 +310,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             "{what} did not happen in {} s",
             PATIENCE.as_secs()
         );
-        std::thread::yield_now();
+        // Not a sleep that a test relies on: only so that looking leaves the machine to what is looked at.
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
