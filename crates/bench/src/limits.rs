@@ -11,6 +11,7 @@ const TURNS: usize = 4;
 const ONE: Shape = Shape {
     clients: 1,
     pace: None,
+    patience: Duration::from_secs(5),
     reuse: u32::MAX,
     paths: &["/api/books/4"],
     keep: Keep::All,

@@ -17,6 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LOAD: Shape = Shape {
     clients: 4,
     pace: Some(Duration::from_millis(5)),
+    patience: Duration::from_secs(5),
     reuse: 1,
     paths: &["/api/books/4"],
     keep: Keep::All,

@@ -5,6 +5,7 @@ use crate::project::{Binaries, Project, WARM};
 use crate::rows::Rows;
 use anyhow::Result;
 use belay_load::{Keep, Load, Shape};
+use std::time::Duration;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -15,12 +16,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) const KEPT: Shape = Shape {
     clients: 24,
     pace: None,
+    patience: Duration::from_secs(5),
     reuse: u32::MAX,
     paths: &["/api/books/4"],
     keep: Keep::Failed,
 };
 pub(crate) const NEW: Shape = Shape {
     clients: 8,
+    patience: Duration::from_secs(5),
     reuse: 1,
     ..KEPT
 };

@@ -12,6 +12,7 @@ use std::time::Duration;
 const LOAD: Shape = Shape {
     clients: 8,
     pace: Some(Duration::from_millis(20)),
+    patience: Duration::from_secs(5),
     reuse: 10,
     paths: &["/api/books", "/api/authors", "/api/books/4"],
     keep: Keep::All,

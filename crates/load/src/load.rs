@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long some hundred requests may take where a few seconds are due.
 const SLOW: Duration = Duration::from_secs(60);
@@ -58,6 +57,8 @@ pub struct Shape {
     pub clients: u32,
     /// Time between two requests of one client; none: as fast as the answers come.
     pub pace: Option<Duration>,
+    /// How long a request may take before it counts as unanswered.
+    pub patience: Duration,
     /// Requests on one connection before a new one is made.
     pub reuse: u32,
     /// What is asked for, in turn.
@@ -145,7 +146,7 @@ impl Load {
 }
 
 async fn run(address: SocketAddr, number: u32, shape: Shape, log: Arc<Log>) {
-    while !knock(address, shape.paths[0]).await {
+    while !knock(address, &shape).await {
         sleep(LOOK_AGAIN).await;
     }
     let mut client = Client::new(address);
@@ -162,7 +163,7 @@ async fn run(address: SocketAddr, number: u32, shape: Shape, log: Arc<Log>) {
             client.forget();
         }
         let path = shape.paths[turn.wrapping_add(number) as usize % shape.paths.len()];
-        let seen = ask(&mut client, path).await;
+        let seen = ask(&mut client, path, shape.patience).await;
         if matches!(seen.came, Came::Nothing(_)) {
             client.forget();
         }
@@ -173,9 +174,9 @@ async fn run(address: SocketAddr, number: u32, shape: Shape, log: Arc<Log>) {
     }
 }
 
-async fn ask(client: &mut Client, path: &str) -> Seen {
+async fn ask(client: &mut Client, path: &str, patience: Duration) -> Seen {
     let from_us = now_us();
-    let (release, came) = match timeout(PATIENCE, client.ask(path)).await {
+    let (release, came) = match timeout(patience, client.ask(path)).await {
         Ok(Ok((status, release))) => (release, Came::Answer(status)),
         Ok(Err(error)) => (None, Came::Nothing(error.to_string())),
         Err(_) => (None, Came::Nothing("no answer in time".to_owned())),
@@ -188,9 +189,9 @@ async fn ask(client: &mut Client, path: &str) -> Seen {
     }
 }
 
-async fn knock(address: SocketAddr, path: &str) -> bool {
+async fn knock(address: SocketAddr, shape: &Shape) -> bool {
     let mut client = Client::new(address);
-    let asked = timeout(PATIENCE, client.ask(path)).await;
+    let asked = timeout(shape.patience, client.ask(shape.paths[0])).await;
     matches!(asked, Ok(Ok((200, _))))
 }
 

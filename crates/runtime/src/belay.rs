@@ -7,7 +7,7 @@ use crate::counters::ProxyCounters;
 use crate::launch::{Launcher, make_directory};
 use crate::retention::{Collector, Retention};
 use crate::secrets::SealedSecrets;
-use belay_driver::Driver;
+use belay_driver::{Driver, Router};
 use belay_engine::ports::{Drivers, Ports, Store};
 use belay_sources::Sources;
 use belay_store::{ArtifactOptions, Artifacts, BlobError, Blobs, SqliteStore};
@@ -88,8 +88,11 @@ impl Belay {
             clock: clock.clone(),
             rule: options.retention,
         };
+        let journal: Arc<dyn Store> = store.clone();
+        #[cfg(debug_assertions)]
+        let journal = crate::crash::store(journal);
         let ports = Ports {
-            store: store.clone(),
+            store: journal,
             clock,
             retention: Arc::new(retention),
             verifier: Arc::new(verifier),
@@ -119,7 +122,7 @@ impl Belay {
 
     /// The durable places.
     pub fn store(&self) -> Arc<dyn Store> {
-        self.0.store.clone()
+        self.0.ports.store.clone()
     }
 
     /// The same as its own type, for what only SQLite offers (integrity checks, retention).
@@ -185,7 +188,7 @@ struct Registry(BTreeMap<&'static str, Arc<dyn Driver>>);
 
 impl Registry {
     #[cfg_attr(not(feature = "process"), allow(unused_variables, unused_mut))]
-    fn new(launcher: &Launcher, artifacts: Arc<StoredArtifacts>) -> Self {
+    fn new(launcher: &Launcher, artifacts: Arc<dyn belay_driver::Artifacts>) -> Self {
         let mut drivers: BTreeMap<&'static str, Arc<dyn Driver>> = BTreeMap::new();
         #[cfg(feature = "process")]
         {
@@ -194,9 +197,19 @@ impl Registry {
                 exe: launcher.exe().to_owned(),
                 key_file: launcher.key_file(),
             };
-            let router = Arc::new(crate::router::ProxyRouter::new(launcher.clone()));
-            let driver = belay_driver_process::Process::new(options, router, artifacts);
-            drivers.insert("process", Arc::new(driver));
+            let router: Arc<dyn Router> =
+                Arc::new(crate::router::ProxyRouter::new(launcher.clone()));
+            #[cfg(debug_assertions)]
+            let (router, artifacts) = (
+                crate::crash::router(router),
+                crate::crash::artifacts(artifacts),
+            );
+            let driver: Arc<dyn Driver> = Arc::new(belay_driver_process::Process::new(
+                options, router, artifacts,
+            ));
+            #[cfg(debug_assertions)]
+            let driver = crate::crash::driver(driver);
+            drivers.insert("process", driver);
         }
         Self(drivers)
     }

@@ -16,6 +16,8 @@ mod artifacts;
 mod belay;
 mod clock;
 mod counters;
+#[cfg(debug_assertions)]
+mod crash;
 mod deploy;
 mod error;
 mod follow;

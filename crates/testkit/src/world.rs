@@ -355,10 +355,21 @@ impl Driver for SideBySide {
         let entries = keys
             .into_iter()
             .filter(|key| spec(want, key) != spec(have, key));
+        // As on real platforms, a group without traffic may be gone: it was only kept warm.
+        let wanted = parse(want).weights;
+        let weight = |key: &str| {
+            let name = key.strip_prefix("group/");
+            let is_warm = name.is_some_and(|name| !wanted.contains_key(name));
+            if is_warm && spec(have, key).is_null() {
+                Weight::Informational
+            } else {
+                Weight::Must
+            }
+        };
         Difference(
             entries
                 .map(|key| DifferenceEntry {
-                    weight: Weight::Must,
+                    weight: weight(key),
                     key: key.clone(),
                     want: spec(want, key),
                     have: spec(have, key),

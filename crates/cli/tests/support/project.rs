@@ -2,8 +2,11 @@
 //! pid when the test ends, however it ends.
 
 use super::disk::Disk;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +18,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Project {
     dir: tempfile::TempDir,
     pub(crate) port: u16,
+    /// Keeps the port from other tests while the proxy does not hold it.
+    _claim: UnixListener,
+}
+
+/// Whose life a process of Belay is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A command, the worker, or a supervisor of an instance.
+    Control,
+    /// The proxy, or its supervisor.
+    Proxy,
 }
 
 impl Project {
@@ -24,12 +38,12 @@ impl Project {
             .prefix("belay-e2e-")
             .tempdir()
             .expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .expect("a port")
-            .local_addr()
-            .expect("bound")
-            .port();
-        Self { dir, port }
+        let (port, claim) = port();
+        Self {
+            dir,
+            port,
+            _claim: claim,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -159,26 +173,53 @@ impl Project {
         found
     }
 
-    /// SIGKILLs every process of Belay: commands, worker, supervisors, proxy; the instances live on. They are frozen
-    /// first, so that none starts another one meanwhile.
+    /// SIGKILLs every process of Belay: commands, worker, supervisors, proxy; the instances live on.
     pub(crate) fn kill_belay(&self) -> usize {
-        let exe = env!("CARGO_BIN_EXE_belay");
+        self.kill_all(&[Role::Control, Role::Proxy])
+    }
+
+    /// SIGKILLs everything that runs here.
+    pub(crate) fn kill_everything(&self) {
+        // Supervisors bring instances back, so they go first; again, for what was being started.
+        for _ in 0..3 {
+            self.kill_belay();
+            for (pid, _) in self.processes() {
+                kill(pid);
+            }
+        }
+    }
+
+    /// SIGKILLs every process of Belay that has one of these roles. They are frozen first, so that none starts another
+    /// one meanwhile.
+    pub(crate) fn kill_all(&self, roles: &[Role]) -> usize {
         let mut frozen = std::collections::BTreeSet::new();
         loop {
             let processes = self.processes().into_iter();
-            let own = processes.filter(|(_, line)| line.starts_with(exe));
+            let own =
+                processes.filter(|(_, line)| role(line).is_some_and(|role| roles.contains(&role)));
             let new: Vec<i32> = own
                 .map(|(pid, _)| pid)
                 .filter(|pid| frozen.insert(*pid))
                 .collect();
             if new.is_empty() {
-                break;
+                return frozen.into_iter().filter(|pid| kill(*pid)).count();
             }
             for pid in new {
-                signal(pid, "-STOP");
+                signal(pid, Signal::STOP);
             }
         }
-        frozen.into_iter().filter(|pid| kill(*pid)).count()
+    }
+
+    /// Whether a process holds this lock of the store.
+    pub(crate) fn holds(&self, lock: &str) -> bool {
+        use rustix::fs::{FlockOperation, flock};
+        std::fs::File::open(self.dir.path().join(".belay").join(lock))
+            .is_ok_and(|file| flock(file, FlockOperation::NonBlockingLockShared).is_err())
+    }
+
+    /// SIGKILLs the worker, so that the next command starts one with that command's environment.
+    pub(crate) fn kill_worker(&self) {
+        self.kill_one(" worker --detached ");
     }
 
     /// SIGKILLs the processes whose command line contains this; how many there were.
@@ -203,28 +244,37 @@ impl Project {
     }
 }
 
+/// None: it is not of Belay.
+fn role(line: &str) -> Option<Role> {
+    let words = line.strip_prefix(env!("CARGO_BIN_EXE_belay"))?.trim();
+    let is_proxy = words.starts_with("proxy run") || words.ends_with("/proxy/supervised");
+    Some(if is_proxy { Role::Proxy } else { Role::Control })
+}
+
+/// A port that nobody listens on and no other test has claimed; below those that the kernel gives to clients, one of
+/// which could take it while the proxy is down, and below those of instances.
+fn port() -> (u16, UnixListener) {
+    let claim = |port: u16| {
+        let name = SocketAddr::from_abstract_name(format!("belay-test-{port}")).ok()?;
+        let claim = UnixListener::bind_addr(&name).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).ok()?;
+        Some((port, claim))
+    };
+    (10_000..18_000).find_map(claim).expect("a port")
+}
+
 impl Drop for Project {
     fn drop(&mut self) {
-        // Supervisors bring instances back, so they go first; twice, for what was being started.
-        for _ in 0..3 {
-            self.kill_belay();
-            for (pid, _) in self.processes() {
-                kill(pid);
-            }
-        }
+        self.kill_everything();
     }
 }
 
 fn kill(pid: i32) -> bool {
-    signal(pid, "-KILL")
+    signal(pid, Signal::KILL)
 }
 
-fn signal(pid: i32, signal: &str) -> bool {
-    Command::new("kill")
-        .args([signal, &pid.to_string()])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|one| one.success())
+fn signal(pid: i32, signal: Signal) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
 /// Load that runs.
@@ -303,6 +353,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             "{what} did not happen in {} s",
             PATIENCE.as_secs()
         );
-        std::thread::yield_now();
+        // Not a sleep that a test relies on: only so that looking leaves the machine to what is looked at.
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }

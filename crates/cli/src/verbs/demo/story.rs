@@ -17,6 +17,7 @@ const DEPLOY: &[&str] = &["deploy", "-e", ENVIRONMENT];
 const LOAD: Shape = Shape {
     clients: 8,
     pace: Some(Duration::from_millis(40)),
+    patience: Duration::from_secs(5),
     reuse: 10,
     paths: &["/api/books", "/api/authors", "/api/books/4"],
     keep: Keep::All,

@@ -48,6 +48,10 @@ pub(super) async fn grow(
         let dir = instance::dir(&driver.options.root, target, group, index);
         let supervised =
             prepare(driver, &dir, group, index, material, &settings, &mut taken).await?;
+        cx.progress.line(&format!(
+            "starting instance {} of {count} of {group}",
+            index + 1
+        ));
         let exe = driver.options.exe.clone();
         // All at once: going back to a group that is gone takes as long as the slowest instance, not as all of them.
         starts.spawn(async move {
@@ -393,7 +397,10 @@ pub(super) async fn shrink(
     let leaving = instances
         .into_iter()
         .filter(|instance| instance.group == group && instance.index >= count);
-    let stops = leaving.map(|instance| {
+    let leaving: Vec<Instance> = leaving.collect();
+    cx.progress
+        .line(&format!("stopping {} instances of {group}", leaving.len()));
+    let stops = leaving.into_iter().map(|instance| {
         let exe = driver.options.exe.clone();
         tokio::spawn(async move {
             let stopped = instance.supervised.stop(None).await;
