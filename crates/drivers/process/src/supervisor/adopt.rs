@@ -122,11 +122,7 @@ pub(crate) fn directories() -> Option<BTreeSet<PathBuf>> {
         .filter(|stat| stat.group == stat.pid && stat.is_alive());
     for stat in leaders.filter(|stat| owner(stat.pid) == Some(me)) {
         match environment(stat.pid) {
-            Some(all) if all.is_empty() => {
-                if stat.identity().start_ticks >= young {
-                    return None;
-                }
-            }
+            Some(all) if all.is_empty() && stat.identity().start_ticks >= young => return None,
             Some(all) => {
                 let marks = all.split(|byte| *byte == 0);
                 let marks = marks.filter_map(|entry| entry.strip_prefix(prefix.as_slice()));
