@@ -5,6 +5,7 @@ use crate::rows::{Rows, percentile};
 use crate::throughput::instances;
 use anyhow::Result;
 use belay_load::{Keep, Load, Shape};
+use std::time::Duration;
 
 const RUNS: usize = 2000;
 const TURNS: usize = 4;

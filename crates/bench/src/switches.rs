@@ -5,7 +5,6 @@ use crate::project::{Binaries, Project, WARM};
 use crate::rows::Rows;
 use anyhow::Result;
 use belay_load::{Keep, Load, Shape};
-use std::time::Duration;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
