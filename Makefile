@@ -17,7 +17,7 @@ test: needs check ## everything CI runs: installs what the tests need, then all 
 	$(CARGO) test $(PACKAGES) --no-fail-fast
 
 sim: ## random plans, faults, kills and double workers; SEED=n runs one, SEEDS=n as many (default 2000)
-	SIM_SEED=$(SEED) SIM_SEEDS=$(or $(SEEDS),2000) $(CARGO) test --release --locked -p belay-engine --test simulation -- --nocapture
+	SIM_SEED=$(SEED) SIM_SEEDS=$(or $(SEEDS),2000) $(CARGO) test --locked -p belay-engine --test simulation -- --nocapture
 
 check: fmt lint deny ## formatting, lints, licences
 

@@ -1,6 +1,7 @@
 //! Where words go: data to stdout, talk to stderr, and nothing of it decides anything.
 
 pub(crate) mod json;
+pub(crate) mod preview;
 pub(crate) mod progress;
 pub(crate) mod story;
 pub(crate) mod table;

@@ -3,15 +3,15 @@
 use crate::args::{Risk, Rollback, Until};
 use crate::cx::Cx;
 use crate::exit::{Exit, Failure};
+use crate::output::preview;
 use crate::output::table::printable;
-use crate::output::time::moment;
 use crate::output::{Report, json, warn};
 use crate::verbs::follow::{Followed, Watched, follow, interrupted};
 use crate::verbs::outcome;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::summary::Summary;
-use belay_runtime::{Accepted, Belay, Restorability, RollbackPreview, RollbackRequest};
+use belay_runtime::{Accepted, Belay, RollbackRequest};
 use serde_json::json;
 use std::io::{BufRead, Write};
 
@@ -28,7 +28,7 @@ pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let preview = belay
         .preview(&scope, &request, cx.load_if_any().as_ref())
         .await?;
-    let shown = text(&preview);
+    let shown = preview::text(&preview);
     if args.plan {
         return Ok(Report::new(
             shown,
@@ -220,86 +220,6 @@ async fn quarantine(belay: &Belay, summary: &Summary) -> Result<String, Failure>
         format!("\nrelease {release} is quarantined; to allow it again: belay release lift {release} --reason TEXT")
     });
     Ok(lines.collect())
-}
-
-/// Where it leads.
-fn text(preview: &RollbackPreview) -> String {
-    let from = match preview.leaves {
-        Some(release) => format!("release {release}"),
-        None => "nothing".to_owned(),
-    };
-    let mut lines = vec![format!(
-        "{}: from {from} back to {}",
-        preview.scope, preview.goal
-    )];
-    if let Some(standing) = preview.standing {
-        let since = preview.good_at_us.map_or_else(
-            || ", never seen to be good here".to_owned(),
-            |at| format!(", good at {}", moment(at)),
-        );
-        lines.push(format!("  standing: {standing}{since}"));
-    }
-    if let Some(id) = &preview.signal_to {
-        lines.push(format!(
-            "  {id} is open: it is told to go back to what was there before it"
-        ));
-    }
-    for queued in &preview.ends {
-        let release = queued
-            .release
-            .map_or_else(String::new, |release| format!(" (release {release})"));
-        lines.push(format!(
-            "  {}{release} waits behind it: it ends, too, and nothing of it is begun",
-            queued.id
-        ));
-    }
-    for skipped in &preview.skipped {
-        lines.push(format!(
-            "  passed over: release {}, {}",
-            skipped.release,
-            printable(&skipped.why)
-        ));
-    }
-    for (number, step) in (1..).zip(&preview.steps) {
-        lines.push(format!("  {number}. {}", printable(&step.title)));
-        lines.extend(
-            step.residue
-                .iter()
-                .map(|residue| format!("     stays behind: {}", printable(residue))),
-        );
-    }
-    match &preview.restorability {
-        Restorability::Exact { millis: Some(ms) } => {
-            lines.push(format!("  expected to take {ms} ms"))
-        }
-        Restorability::Exact { millis: None } => {}
-        Restorability::Partial(missing) => {
-            lines.extend(
-                missing
-                    .iter()
-                    .map(|line| format!("  not restored: {}", printable(line))),
-            );
-        }
-        Restorability::No(why) => {
-            lines.extend(
-                why.iter()
-                    .map(|line| format!("  cannot be restored: {}", printable(line))),
-            );
-        }
-    }
-    let more = [
-        ("differs from today's belay.yaml", &preview.drift),
-        ("secret", &preview.newer_secrets),
-        ("note", &preview.remarks),
-    ];
-    for (what, found) in more {
-        lines.extend(
-            found
-                .iter()
-                .map(|line| format!("  {what}: {}", printable(line))),
-        );
-    }
-    lines.join("\n")
 }
 
 /// Asks on stderr, so that stdout stays data. No answer is no.

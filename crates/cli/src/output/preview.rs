@@ -1,0 +1,85 @@
+//! Where a rollback would lead, for people.
+
+use crate::output::table::printable;
+use crate::output::time::moment;
+use belay_runtime::{Restorability, RollbackPreview};
+
+/// Where it leads.
+pub(crate) fn text(preview: &RollbackPreview) -> String {
+    let from = match preview.leaves {
+        Some(release) => format!("release {release}"),
+        None => "nothing".to_owned(),
+    };
+    let mut lines = vec![format!(
+        "{}: from {from} back to {}",
+        preview.scope, preview.goal
+    )];
+    if let Some(standing) = preview.standing {
+        let since = preview.good_at_us.map_or_else(
+            || ", never seen to be good here".to_owned(),
+            |at| format!(", good at {}", moment(at)),
+        );
+        lines.push(format!("  standing: {standing}{since}"));
+    }
+    if let Some(id) = &preview.signal_to {
+        lines.push(format!(
+            "  {id} is open: it is told to go back to what was there before it"
+        ));
+    }
+    for queued in &preview.ends {
+        let release = queued
+            .release
+            .map_or_else(String::new, |release| format!(" (release {release})"));
+        lines.push(format!(
+            "  {}{release} waits behind it: it ends, too, and nothing of it is begun",
+            queued.id
+        ));
+    }
+    for skipped in &preview.skipped {
+        lines.push(format!(
+            "  passed over: release {}, {}",
+            skipped.release,
+            printable(&skipped.why)
+        ));
+    }
+    for (number, step) in (1..).zip(&preview.steps) {
+        lines.push(format!("  {number}. {}", printable(&step.title)));
+        lines.extend(
+            step.residue
+                .iter()
+                .map(|residue| format!("     stays behind: {}", printable(residue))),
+        );
+    }
+    match &preview.restorability {
+        Restorability::Exact { millis: Some(ms) } => {
+            lines.push(format!("  expected to take {ms} ms"))
+        }
+        Restorability::Exact { millis: None } => {}
+        Restorability::Partial(missing) => {
+            lines.extend(
+                missing
+                    .iter()
+                    .map(|line| format!("  not restored: {}", printable(line))),
+            );
+        }
+        Restorability::No(why) => {
+            lines.extend(
+                why.iter()
+                    .map(|line| format!("  cannot be restored: {}", printable(line))),
+            );
+        }
+    }
+    let more = [
+        ("differs from today's belay.yaml", &preview.drift),
+        ("secret", &preview.newer_secrets),
+        ("note", &preview.remarks),
+    ];
+    for (what, found) in more {
+        lines.extend(
+            found
+                .iter()
+                .map(|line| format!("  {what}: {}", printable(line))),
+        );
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,9 @@
+//! The three effects: grow a group, replace the route, shrink a group. Each may be repeated at any time.
+
+mod grow;
+mod route;
+mod shrink;
+
+pub(super) use grow::{grow, wait_grown};
+pub(super) use route::route;
+pub(super) use shrink::shrink;

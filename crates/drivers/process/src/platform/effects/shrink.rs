@@ -1,0 +1,90 @@
+//! Taking a group down, in part or whole, once nothing needs it.
+
+use super::grow::failed;
+use crate::platform::instance::{self, Instance};
+use crate::platform::process::Process;
+use belay_driver::{Context, Error, Route};
+use belay_model::error::Class;
+use belay_model::release::Target;
+
+/// How long requests in flight may take before instances are told to stop, milliseconds. Longer ones are cut by the
+/// instance itself, which gets SIGTERM and its stop time.
+const DRAIN_MS: u64 = 30_000;
+/// Stopped instances that stay on disk for their output.
+const KEEP_STOPPED: usize = 20;
+
+/// Reduces a group. Refused while it has weight; requests in flight are waited for.
+pub(in crate::platform) async fn shrink(
+    driver: &Process,
+    cx: &Context,
+    target: &Target,
+    group: &str,
+    count: u32,
+) -> Result<(), Error> {
+    let route = driver
+        .router
+        .observe(&target.name)
+        .await?
+        .map(|now| now.route);
+    let weight = route
+        .as_ref()
+        .and_then(|route| route.groups.get(group))
+        .map_or(0, |(weight, _)| *weight);
+    if weight > 0 && count == 0 {
+        let message = format!("stop {group}: it still has traffic");
+        return Err(Error::not_applied(Class::Conflict, message));
+    }
+    if weight > 0 {
+        narrow(driver, target, route.as_ref(), group, count).await?;
+    } else {
+        let left = driver.router.drain(&target.name, group, DRAIN_MS).await?;
+        if left > 0 {
+            cx.progress.line(&format!(
+                "{left} requests of {group} did not end in {} s",
+                DRAIN_MS / 1000
+            ));
+        }
+    }
+    let instances = instance::running(&driver.options.root, target).await;
+    let leaving = instances
+        .into_iter()
+        .filter(|instance| instance.group == group && instance.index >= count);
+    let leaving: Vec<Instance> = leaving.collect();
+    cx.progress
+        .line(&format!("stopping {} instances of {group}", leaving.len()));
+    let stops = leaving.into_iter().map(|instance| {
+        let exe = driver.options.exe.clone();
+        tokio::spawn(async move {
+            let stopped = instance.supervised.stop(None).await;
+            if stopped.is_err() {
+                let _ = instance.supervised.ensure(&exe).await;
+            }
+            stopped.map_err(|error| failed(&instance.supervised, error))
+        })
+    });
+    for stop in stops.collect::<Vec<_>>() {
+        stop.await
+            .map_err(|error| Error::maybe_applied(Class::Unknown, error.to_string()))??;
+    }
+    instance::prune(&driver.options.root, target, KEEP_STOPPED).await;
+    Ok(())
+}
+
+/// Takes the upstreams that are to go out of a group that keeps its traffic.
+async fn narrow(
+    driver: &Process,
+    target: &Target,
+    route: Option<&Route>,
+    group: &str,
+    count: u32,
+) -> Result<(), Error> {
+    let Some(route) = route else { return Ok(()) };
+    let mut want = route.clone();
+    if let Some((_, upstreams)) = want.groups.get_mut(group) {
+        upstreams.retain(|upstream| upstream.id.parse::<u32>().is_ok_and(|index| index < count));
+    }
+    if want != *route {
+        driver.router.set(&target.name, Some(route), &want).await?;
+    }
+    Ok(())
+}
