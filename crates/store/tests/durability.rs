@@ -10,17 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use support::{batch, created, deployment, open, signal};
 
-/// Names the store to the child; where it is absent the child's part does nothing.
+/// Names the store to a process that plays the child in a test.
 const STORE: &str = "BELAY_STORE_TEST_DIR";
 
 /// The part of the child: appends to four deployments at once, and says what was acknowledged, for ever.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a part of the next test"]
-async fn child_appends_until_killed() {
-    let Some(dir) = std::env::var_os(STORE).map(PathBuf::from) else {
-        return;
-    };
-    let store = std::sync::Arc::new(open(&dir).await);
+async fn append_until_killed(dir: &Path) {
+    let store = std::sync::Arc::new(open(dir).await);
     let tasks: Vec<_> = (0..4)
         .map(|n| {
             let (store, id) = (store.clone(), deployment(&n.to_string()));
@@ -38,8 +33,12 @@ async fn child_appends_until_killed() {
     }
 }
 
-#[tokio::test]
+/// Runs itself again as the process that is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_a_kill() {
+    if let Some(dir) = std::env::var_os(STORE) {
+        return append_until_killed(Path::new(&dir)).await;
+    }
     for round in 1..=5 {
         let root = tempfile::tempdir().unwrap();
         let store = open(root.path()).await;
@@ -53,8 +52,7 @@ async fn what_was_acknowledged_survives_a_kill() {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "child_appends_until_killed",
-                "--ignored",
+                "what_was_acknowledged_survives_a_kill",
                 "--nocapture",
             ])
             .env(STORE, root.path())

@@ -9,19 +9,13 @@ use crate::support::{Backend, Proxy, ROUTE, Raw, free_address, route, until};
 
 const CHILD_DIR: &str = "BELAY_TEST_PROXY_DIR";
 
-/// Not a test: what the tests below start as a process of its own, to kill it.
-#[tokio::test]
-#[ignore = "run as a child of other tests"]
-async fn child() {
-    let dir = PathBuf::from(std::env::var_os(CHILD_DIR).unwrap());
-    belay_proxy::run(Options::new(dir), belay_proxy::signalled().unwrap())
-        .await
-        .unwrap();
-}
-
+/// A proxy as a process of its own, to be killed: this executable with the first of these tests, which plays it.
 fn start_child(dir: &std::path::Path) -> std::process::Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "restart::child", "--ignored"])
+        .args([
+            "--exact",
+            "restart::a_killed_proxy_comes_back_with_its_table",
+        ])
         .env(CHILD_DIR, dir)
         .stdout(Stdio::null())
         .spawn()
@@ -30,6 +24,12 @@ fn start_child(dir: &std::path::Path) -> std::process::Child {
 
 #[tokio::test]
 async fn a_killed_proxy_comes_back_with_its_table() {
+    if let Some(dir) = std::env::var_os(CHILD_DIR) {
+        let stop = belay_proxy::signalled().unwrap();
+        return belay_proxy::run(Options::new(PathBuf::from(dir)), stop)
+            .await
+            .unwrap();
+    }
     let dir = tempfile::tempdir().unwrap();
     let blue = Backend::start("blue").await;
     let client = Client::for_dir(dir.path());
