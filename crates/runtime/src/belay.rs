@@ -6,15 +6,14 @@ use crate::clock::SystemClock;
 use crate::counters::ProxyCounters;
 use crate::launch::{Launcher, make_directory};
 use crate::retention::{Collector, Retention};
-use crate::secrets::SealedSecrets;
+use crate::secrets::{Sealed, SealedSecrets};
 use belay_driver::{Driver, Router};
-use belay_engine::ports::{Drivers, Ports, Store};
+use belay_engine::ports::{Drivers, Ports, Store, StoreError};
 use belay_sources::Sources;
-use belay_store::{ArtifactOptions, Artifacts, BlobError, Blobs, SqliteStore};
+use belay_store::{ArtifactOptions, Artifacts, Blobs, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 
 /// What the command line knows.
 #[derive(Clone, Debug)]
@@ -59,6 +58,7 @@ impl Belay {
         // Detached processes have another working directory, and a path with links is not the same path twice.
         let dir = std::fs::canonicalize(&options.dir).map_err(io)?;
         let exe = std::path::absolute(&options.exe).map_err(io)?;
+        require_database(&dir)?;
         let store = Arc::new(SqliteStore::open(&dir, belay_store::Options::default()).await?);
         let bounds = ArtifactOptions {
             grace: options.retention.grace,
@@ -69,11 +69,7 @@ impl Belay {
             what: format!("use the artifacts of {}", dir.display()),
             source: std::io::Error::other(error),
         })?;
-        let sealed = Arc::new(Sealed {
-            store: store.clone(),
-            key: options.key.clone(),
-            blobs: OnceCell::new(),
-        });
+        let sealed = Arc::new(Sealed::new(store.clone(), options.key.clone()));
         let launcher = Launcher::new(dir.clone(), exe, options.key);
         let clock = Arc::new(SystemClock);
         let stored = Arc::new(StoredArtifacts(artifacts.clone()));
@@ -169,20 +165,6 @@ impl std::fmt::Debug for Belay {
     }
 }
 
-/// Sealed blobs, opened when the first secret is needed: who has none needs no key.
-pub(crate) struct Sealed {
-    store: Arc<SqliteStore>,
-    key: Option<String>,
-    blobs: OnceCell<Blobs>,
-}
-
-impl Sealed {
-    pub(crate) async fn blobs(&self) -> Result<&Blobs, BlobError> {
-        let open = || self.store.blobs(self.key.as_deref());
-        self.blobs.get_or_try_init(open).await
-    }
-}
-
 /// The drivers of this build.
 struct Registry(BTreeMap<&'static str, Arc<dyn Driver>>);
 
@@ -219,4 +201,24 @@ impl Drivers for Registry {
     fn driver(&self, name: &str) -> Option<Arc<dyn Driver>> {
         self.0.get(name).cloned()
     }
+}
+
+/// A directory without a database is a new store, unless something runs from it: then the database was lost, and a new one
+/// would know nothing of that.
+fn require_database(dir: &Path) -> Result<(), Error> {
+    if dir.join("belay.db").exists() {
+        return Ok(());
+    }
+    let instances = std::fs::read_dir(dir.join("instances"))
+        .into_iter()
+        .flatten();
+    let count = instances.flatten().count();
+    if count == 0 {
+        return Ok(());
+    }
+    let why = format!(
+        "{} has {count} instances but no belay.db, which says what they are; nothing was changed: restore belay.db from a backup",
+        dir.display()
+    );
+    Err(Error::Store(StoreError::Damaged(why)))
 }

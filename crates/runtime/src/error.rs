@@ -24,7 +24,7 @@ pub enum Exit {
 #[non_exhaustive]
 pub enum Error {
     /// `E0201`: the configuration cannot be used.
-    #[error("use the configuration: {} problem(s)", .0.len())]
+    #[error("use the configuration: {}", problems(.0.len()))]
     Configuration(Vec<Diagnostic>),
     /// `E0202`: it has no such environment.
     #[error("find the environment `{name}` in {}", file.display())]
@@ -71,7 +71,7 @@ pub enum Error {
         why: String,
     },
     /// `E0206`: there is nothing good to go back to.
-    #[error("roll {scope} back: {}", nothing_good(*to))]
+    #[error("roll {scope} back: {}", nothing_good(*to, skipped))]
     NothingGood {
         /// Where.
         scope: Scope,
@@ -184,8 +184,14 @@ pub enum Error {
     },
 }
 
-fn nothing_good(to: Option<ReleaseNumber>) -> String {
+fn problems(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} problem{plural}")
+}
+
+fn nothing_good(to: Option<ReleaseNumber>, skipped: &[Skipped]) -> String {
     match to {
+        Some(to) if skipped.is_empty() => format!("release {to} was never here"),
         Some(to) => format!("release {to} is no release to go back to"),
         None => "no other release was ever good here".to_owned(),
     }

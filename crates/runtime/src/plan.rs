@@ -110,6 +110,13 @@ impl Belay {
         if inputs.checks.is_empty() {
             remarks.push("no `verify:`: readiness is the only evidence".to_owned());
         }
+        let mut traffic = inputs.checks.iter().filter_map(|check| check.traffic);
+        if let Some(traffic) = traffic.next() {
+            remarks.push(format!(
+                "`traffic` has to see {} requests: without them the bake goes on for up to 30 min, and then it is inconclusive",
+                traffic.min_requests
+            ));
+        }
         if from.is_absent() && inputs.on_first_failure == FirstFailure::Leave {
             remarks.push("if it fails it stays as it is (`on_first_failure: leave`)".to_owned());
         }

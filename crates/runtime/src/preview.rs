@@ -99,6 +99,8 @@ impl Belay {
                         release: summary.release,
                     })
                     .collect();
+                let open = self.store().summary(id).await?;
+                preview.leaves = open.and_then(|open| open.release);
                 preview.signal_to = Some(id.clone());
                 preview.remarks.clone_from(remarks);
             }

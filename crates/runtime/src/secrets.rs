@@ -1,7 +1,6 @@
 //! Values of secrets: read where they come from, sealed beside the record, and put together again for a start.
 
 use crate::artifacts::chain;
-use crate::belay::Sealed;
 use crate::{Belay, DeployRequest, Error};
 use async_trait::async_trait;
 use belay_driver::Material;
@@ -10,9 +9,11 @@ use belay_model::config::{Environment, SecretRef};
 use belay_model::environment::{Event as InEnvironment, View};
 use belay_model::release::Record;
 use belay_model::state::Goal;
+use belay_store::{BlobError, Blobs, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// A secret as it was found.
 pub(crate) struct Found {
@@ -147,6 +148,25 @@ impl Belay {
             });
         }
         Ok(events)
+    }
+}
+
+/// Sealed blobs, opened when the first secret is needed: who has none needs no key.
+pub(crate) struct Sealed {
+    store: Arc<SqliteStore>,
+    key: Option<String>,
+    blobs: OnceCell<Blobs>,
+}
+
+impl Sealed {
+    pub(crate) fn new(store: Arc<SqliteStore>, key: Option<String>) -> Self {
+        let blobs = OnceCell::new();
+        Self { store, key, blobs }
+    }
+
+    pub(crate) async fn blobs(&self) -> Result<&Blobs, BlobError> {
+        let open = || self.store.blobs(self.key.as_deref());
+        self.blobs.get_or_try_init(open).await
     }
 }
 

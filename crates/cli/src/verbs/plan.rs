@@ -34,7 +34,9 @@ fn text(plan: &DeployPlan) -> String {
         Some(release) => format!("release {release}"),
         None => "a new release".to_owned(),
     };
-    let mut lines = vec![format!("{}: {release} ({})", plan.scope, plan.artifact)];
+    // As much of the digest as people compare; the JSON has it whole.
+    let artifact: String = plan.artifact.as_str().chars().take(19).collect();
+    let mut lines = vec![format!("{}: {release} ({artifact})", plan.scope)];
     if plan.nothing_to_do {
         lines.push("  it serves already: nothing would be done".to_owned());
     }

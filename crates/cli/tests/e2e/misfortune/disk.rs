@@ -127,6 +127,35 @@ fn a_damaged_store_is_refused_and_what_serves_goes_on() {
     serves(&project, 2);
 }
 
+/// A new store in its place would know nothing of what runs.
+#[test]
+fn a_database_that_is_gone_is_missed() {
+    let project = project();
+    release(&project, 0, GOOD, "RELEASE: 1");
+    without_worker(&project);
+    let store = project.path().join(".belay");
+    let lost = project.path().join("lost");
+    std::fs::create_dir(&lost).expect("a directory");
+    let files: Vec<_> = std::fs::read_dir(&store)
+        .expect("listed")
+        .flatten()
+        .filter(|file| file.file_name().to_string_lossy().starts_with("belay.db"))
+        .collect();
+    for file in &files {
+        std::fs::rename(file.path(), lost.join(file.file_name())).expect("moved");
+    }
+    configure(&project, GOOD, "RELEASE: 2", "blue_green", "100ms");
+    let refused = project.json(8, &["deploy"]);
+    assert_eq!(code(&refused), "E0215", "{refused:#}");
+    project.json(2, &["status"]);
+    serves(&project, 1);
+    for file in &files {
+        std::fs::rename(lost.join(file.file_name()), file.path()).expect("moved");
+    }
+    project.json(0, &["deploy"]);
+    serves(&project, 2);
+}
+
 /// An event that someone rewrote breaks the chain of its deployment.
 #[test]
 fn a_journal_that_was_rewritten_is_found() {

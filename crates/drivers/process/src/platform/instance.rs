@@ -27,7 +27,7 @@ impl Instance {
     pub(super) fn trouble(&self) -> String {
         let phase = format!("{:?}", self.status.phase).to_lowercase();
         match &self.status.last_answer {
-            Some(answer) => format!("instance {} is {phase}: {answer}", self.index),
+            Some(answer) => format!("instance {} is {phase}, last seen: {answer}", self.index),
             None => format!("instance {} is {phase}", self.index),
         }
     }

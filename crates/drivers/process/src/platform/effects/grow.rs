@@ -57,7 +57,7 @@ pub(in crate::platform) async fn grow(
         wait_ready(driver, &supervised).await?;
         ready += 1;
         cx.progress
-            .line(&format!("{ready} of {count} instances of {group} ready"));
+            .line(&format!("instances of {group} ready: {ready} of {count}"));
     }
     Ok(())
 }
