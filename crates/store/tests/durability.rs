@@ -5,7 +5,7 @@ mod support;
 use belay_engine::ports::{Store, StoreError, Writer};
 use belay_store::{Options, SqliteStore};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use support::{batch, created, deployment, open, signal};
@@ -23,7 +23,7 @@ async fn append_until_killed(dir: &Path) {
                 let one = batch(&id, Writer::Anyone, vec![signal(&"x".repeat(500))]);
                 while let Ok(entries) = store.append(one.clone()).await {
                     let seq = entries[0].seq;
-                    writeln!(std::io::stdout(), "\nacknowledged {id} {seq}").unwrap();
+                    println!("\nacknowledged {id} {seq}");
                 }
             })
         })
