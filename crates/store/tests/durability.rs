@@ -5,7 +5,7 @@ mod support;
 use belay_engine::ports::{Store, StoreError, Writer};
 use belay_store::{Options, SqliteStore};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use support::{batch, created, deployment, open, signal};
