@@ -104,6 +104,8 @@ fn trace(verb: &Verb) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A line that cannot be written (on a full disk) is lost; to complain of that on the same stderr would panic.
+        .log_internal_errors(false)
         // Colours are not compiled in; asking for them panics.
         .with_ansi(false)
         .try_init();

@@ -55,12 +55,15 @@ pub(crate) async fn follow(
                 update = &mut next => break update?,
                 _ = &mut interrupted => return Ok(Followed::Interrupted(last)),
                 _ = look.tick() => {
-                    if let Err(error) = belay.ensure_worker().await {
-                        return Err(Failure::from(error).next(goes_on(watched.id)));
-                    }
-                    if news_at.elapsed() > QUIET
-                        && let Ok(free) = belay.sqlite().free_bytes() && free < ROOM {
+                    let started = belay.ensure_worker().await;
+                    if (started.is_err() || news_at.elapsed() > QUIET)
+                        && let Ok(free) = belay.sqlite().free_bytes()
+                        && free < ROOM
+                    {
                         return Err(without_room(belay, watched.id, last.as_deref(), free));
+                    }
+                    if let Err(error) = started {
+                        return Err(Failure::from(error).next(goes_on(watched.id)));
                     }
                 }
             }

@@ -173,18 +173,12 @@ impl Driver for Process {
         &self,
         _: &Context,
         target: &Target,
-        effect: &Effect,
+        _: &Effect,
         _: Option<&Value>,
     ) -> Result<Settled, Error> {
-        if let Ok(Params::Grow {
-            group, instances, ..
-        }) = serde_json::from_value(effect.params.clone())
-        {
-            // Instances that are all there may still be starting: only when they are ready was the step done.
-            effects::wait_grown(self, target, &group, instances).await?;
-        }
         // Supervisors act for themselves and durably; a change of the table is one request that the proxy answers in
-        // order: once it answers this one, nothing older is still to come.
+        // order: once it answers this one, nothing older is still to come. Instances that still start are not waited
+        // for: what is observed says that they are not ready, and someone may have asked to go back.
         self.router.observe(&target.name).await?;
         Ok(Settled::Quiet)
     }

@@ -62,28 +62,6 @@ pub(in crate::platform) async fn grow(
     Ok(())
 }
 
-/// Waits for a group that is there whole to be ready; one that is not whole is grown again, and waited for then.
-///
-/// # Errors
-/// An instance that does not get ready, as growing it would have told.
-pub(in crate::platform) async fn wait_grown(
-    driver: &Process,
-    target: &Target,
-    group: &str,
-    count: u32,
-) -> Result<(), Error> {
-    let there = instance::running(&driver.options.root, target).await;
-    let there = there.iter().filter(|instance| instance.group == group);
-    if there.count() < usize::try_from(count).unwrap_or(usize::MAX) {
-        return Ok(());
-    }
-    for index in 0..count {
-        let dir = instance::dir(&driver.options.root, target, group, index);
-        wait_ready(driver, &Supervised::at(dir)).await?;
-    }
-    Ok(())
-}
-
 /// The instance's directory, made if it is not there; what a stopped one left is replaced.
 async fn prepare(
     driver: &Process,

@@ -4,6 +4,6 @@ mod grow;
 mod route;
 mod shrink;
 
-pub(super) use grow::{grow, wait_grown};
+pub(super) use grow::grow;
 pub(super) use route::route;
 pub(super) use shrink::shrink;
