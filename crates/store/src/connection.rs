@@ -51,7 +51,7 @@ pub(crate) fn make_directory(dir: &Path) -> Result<(), StoreError> {
     std::fs::write(&ignore, "*\n").map_err(|e| io_error(&ignore, &e))
 }
 
-/// The writer's connection, on a migrated database that has proved to be writable.
+/// The writer's connection, on a migrated database.
 pub(crate) async fn writer(dir: &Path) -> Result<SqliteConnection, StoreError> {
     // Two processes that start together must not both create the tables.
     let _lock = lock(dir).await?;
@@ -61,7 +61,6 @@ pub(crate) async fn writer(dir: &Path) -> Result<SqliteConnection, StoreError> {
         .run_direct(None, &mut connection, false)
         .await
         .map_err(|e| migration_error(&e))?;
-    probe(&mut connection).await?;
     Ok(connection)
 }
 
@@ -181,7 +180,7 @@ async fn lock(dir: &Path) -> Result<std::fs::File, StoreError> {
 }
 
 /// A small committed transaction: a disk that is full or read-only is found before anything depends on it.
-async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(crate) async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO meta (name, value) VALUES ('opened', '1')
          ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT)",

@@ -101,7 +101,7 @@ impl Opener {
         }
     }
 
-    /// Needs room, a disk that can be written, and a small write that works.
+    /// Needs room and a disk that can be written.
     pub(crate) async fn open(&self) -> Result<SqliteConnection, StoreError> {
         self.require_room()?;
         let connection = connection::writer(&self.dir).await?;
@@ -186,11 +186,8 @@ impl Task {
     }
 
     async fn require(&mut self) -> Result<(), StoreError> {
-        if self.connection.is_some() {
-            return self.opener.require_room();
-        }
-        self.connection = Some(self.opener.open().await?);
-        Ok(())
+        self.opener.require_room()?;
+        connection::probe(self.connected().await?).await
     }
 
     async fn connected(&mut self) -> Result<&mut SqliteConnection, StoreError> {
