@@ -126,6 +126,13 @@ impl Belay {
         &self.0.store
     }
 
+    /// Makes the store ready to be written while the caller still looks: the first write of a process costs more than
+    /// the next. Whether it can be written, the write itself tells.
+    pub fn expect_write(&self) {
+        let store = self.0.store.clone();
+        tokio::spawn(async move { store.require_writable().await });
+    }
+
     /// What releases run.
     pub fn artifacts(&self) -> &Artifacts {
         &self.0.artifacts

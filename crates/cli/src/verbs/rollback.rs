@@ -17,6 +17,9 @@ use std::io::{BufRead, Write};
 
 pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let belay = cx.open().await?;
+    if !args.plan {
+        belay.expect_write();
+    }
     let (scope, undo) = what(cx, &belay, &args).await?;
     let request = RollbackRequest {
         to: args.to.map(ReleaseNumber),
