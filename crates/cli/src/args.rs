@@ -99,7 +99,6 @@ Examples:
     #[command(subcommand)]
     Proxy(Proxy),
     Demo(Demo),
-    #[command(hide = true)]
     Worker(Worker),
     #[command(hide = true)]
     Supervise(Supervise),
@@ -425,8 +424,12 @@ pub(crate) struct Demo {
     pub(crate) bookstore: Option<PathBuf>,
 }
 
-/// Work on the store until nothing is open
+/// Perform what is written in the store, in the foreground; usually a command starts it
 #[derive(Debug, Group)]
+#[command(before_help = "\
+Examples:
+  belay worker                   until nothing was open for 3 s
+  BELAY_LOG=debug belay worker   to see what it does")]
 pub(crate) struct Worker {
     /// Leave the terminal and the session of whoever started it
     #[arg(long)]

@@ -92,5 +92,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 15, "verbs listed by --help");
+    assert_eq!(count, 16, "verbs listed by --help");
 }

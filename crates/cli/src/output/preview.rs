@@ -10,8 +10,18 @@ pub(crate) fn text(preview: &RollbackPreview) -> String {
         Some(release) => format!("release {release}"),
         None => "nothing".to_owned(),
     };
+    // The environment's own settings are no part of a release: the same one can be there with others.
+    let settings = match &preview.record {
+        Some(record) if preview.leaves.is_some() && preview.leaves == preview.release => {
+            format!(
+                " with the settings it had before (record {})",
+                record.short()
+            )
+        }
+        _ => String::new(),
+    };
     let mut lines = vec![format!(
-        "{}: from {from} back to {}",
+        "{}: from {from} back to {}{settings}",
         preview.scope, preview.goal
     )];
     if let Some(standing) = preview.standing {

@@ -1,4 +1,4 @@
-//! `belay worker`: does what is written in the store. Started by Belay for itself; stderr is its log.
+//! `belay worker`: does what is written in the store. Usually Belay starts it for itself; stderr is its log.
 
 use crate::args::Worker;
 use crate::cx::Cx;
@@ -17,5 +17,6 @@ pub(crate) async fn run(cx: &Cx, args: &Worker) -> Result<Report, Failure> {
         Left::Idle => "nothing is open",
     };
     tracing::info!("left: {left}");
-    Ok(Report::new("", json!({ "left": left })))
+    let text = if args.detached { "" } else { left };
+    Ok(Report::new(text, json!({ "left": left })))
 }
