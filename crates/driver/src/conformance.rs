@@ -4,7 +4,7 @@
 //! The suite looks only at what the trait promises: it calls a driver as the engine does, and as the engine would after
 //! a crash.
 
-use crate::{Applied, Context, Driver, Error, Material, Progress, Settled, Stage};
+use crate::{Applied, Context, Driver, Error, Material, Progress, Settled, Stage, is_there};
 use async_trait::async_trait;
 use belay_model::error::{Class, Effect as Touched};
 use belay_model::id::{DeploymentId, StepId};
@@ -113,7 +113,7 @@ pub async fn settles_after_a_crash(platform: &impl Platform) {
             let settled = in_time(settled).await.expect("settled");
             let now = observe(platform).await;
             let after = driver.after(&target, &seen, &effect);
-            let is_done = driver.diff(&after, &now).is_met();
+            let is_done = is_there(&*driver, &target, &effect, &seen, &now);
             assert!(
                 is_done || settled != Settled::Done,
                 "{} is said to be done",

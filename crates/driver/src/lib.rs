@@ -10,8 +10,10 @@ mod context;
 mod driver;
 mod error;
 mod ports;
+mod there;
 
 pub use context::{Context, Material, Progress};
 pub use driver::{Applied, Capabilities, Driver, Old, Restorability, Revision, Settled, Stage};
 pub use error::Error;
 pub use ports::{Artifacts, Moved, Route, RouteState, Router, Upstream};
+pub use there::is_there;

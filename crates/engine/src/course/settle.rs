@@ -2,13 +2,12 @@
 
 use super::run::Course;
 use crate::ports::StoreError;
-use belay_driver::{Driver, Settled};
+use belay_driver::{Settled, is_there};
 use belay_model::error::{Class, Failure};
 use belay_model::event::{Event, Finish};
 use belay_model::id::StepId;
 use belay_model::plan::Effect;
-use belay_model::release::Target;
-use belay_model::state::{Health, State};
+use belay_model::state::State;
 use std::collections::BTreeMap;
 
 impl Course {
@@ -68,28 +67,4 @@ impl Course {
         };
         Ok((finish, now))
     }
-}
-
-/// Whether `now` shows the whole effect of a step on `before`. What a goal may lack (a group that nobody needs, one that
-/// is not ready yet) a step may not: it was to bring just that.
-fn is_there(
-    driver: &dyn Driver,
-    target: &Target,
-    effect: &Effect,
-    before: &State,
-    now: &State,
-) -> bool {
-    let after = driver.after(target, before, effect);
-    let missing = driver.diff(&after, now);
-    let touched = driver.diff(&after, before).0;
-    let is_whole = |key: &String| {
-        let lacks = missing.0.iter().any(|entry| entry.key == *key);
-        let is_sick = after.resources.contains_key(key)
-            && now
-                .resources
-                .get(key)
-                .is_some_and(|it| matches!(it.health, Health::Unhealthy(_)));
-        !lacks && !is_sick
-    };
-    missing.is_met() && touched.iter().all(|entry| is_whole(&entry.key))
 }

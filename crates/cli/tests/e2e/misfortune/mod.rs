@@ -45,7 +45,8 @@ fn configure(project: &Project, run: &str, settings: &str, strategy: &str, bake:
     let warm = if strategy == "basic" { bake } else { "5m" };
     project.configure(
         settings,
-        &format!("run: \"{run}\", instances: 1, ready: {{ http: /health, within: 3s }}"),
+        // Long: a slow machine is no reason to fail.
+        &format!("run: \"{run}\", instances: 1, ready: {{ http: /health, within: 60s }}"),
         "  - { http: /health, at: staged }",
         &format!("strategy: {strategy}\n    keep: {{ bake: {bake}, warm: {warm} }}"),
     );

@@ -1,12 +1,25 @@
 //! Releases that cannot serve: the step fails with what was seen, and the old release never loses a request.
 
 use super::{GOOD, project, release, serves};
+use crate::support::project::Project;
+use serde_json::Value;
+
+/// Deploys a release that never gets ready, and waits no longer than it has to.
+fn bad(project: &Project, run: &str, settings: &str) -> Value {
+    project.configure(
+        settings,
+        &format!("run: \"{run}\", instances: 1, ready: {{ http: /health, within: 3s }}"),
+        "  - { http: /health, at: staged }",
+        "strategy: blue_green\n    keep: { bake: 500ms, warm: 5m }",
+    );
+    project.json(3, &["deploy"])
+}
 
 fn fails_and_the_old_one_serves(run: &str, settings: &str, expected: &str) {
     let project = project();
     release(&project, 0, GOOD, "RELEASE: 1");
     let load = project.load("/");
-    let failed = release(&project, 3, run, settings);
+    let failed = bad(&project, run, settings);
     let text = failed.to_string();
     assert!(text.contains(expected), "`{expected}` is not in {failed:#}");
     serves(&project, 1);
@@ -44,7 +57,7 @@ fn a_command_that_cannot_be_executed() {
     release(&project, 0, GOOD, "RELEASE: 1");
     let load = project.load("/");
     project.executable("dist/serve.sh", "#!/no/such/interpreter\n");
-    let failed = release(&project, 3, "./serve.sh", "RELEASE: 2");
+    let failed = bad(&project, "./serve.sh", "RELEASE: 2");
     assert!(failed.to_string().contains("serve.sh"), "{failed:#}");
     serves(&project, 1);
     load.stop().all_good();

@@ -1,0 +1,30 @@
+//! What became of a step that we lost sight of, by what is observed (I4).
+
+use crate::Driver;
+use belay_model::plan::Effect;
+use belay_model::release::Target;
+use belay_model::state::{Health, State};
+
+/// Whether `now` shows the whole effect of a step on `before`. What a goal may lack (a group that nobody needs, one that
+/// is not ready yet) a step may not: it was to bring just that.
+pub fn is_there(
+    driver: &dyn Driver,
+    target: &Target,
+    effect: &Effect,
+    before: &State,
+    now: &State,
+) -> bool {
+    let after = driver.after(target, before, effect);
+    let missing = driver.diff(&after, now);
+    let touched = driver.diff(&after, before).0;
+    let is_whole = |key: &String| {
+        let lacks = missing.0.iter().any(|entry| entry.key == *key);
+        let is_sick = after.resources.contains_key(key)
+            && now
+                .resources
+                .get(key)
+                .is_some_and(|it| matches!(it.health, Health::Unhealthy(_)));
+        !lacks && !is_sick
+    };
+    missing.is_met() && touched.iter().all(|entry| is_whole(&entry.key))
+}
