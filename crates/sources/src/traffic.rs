@@ -22,7 +22,7 @@ const TICK_MS: u64 = 250;
 /// How long the counters may be silent before nothing is known any more.
 const BLIND_MS: u64 = 5000;
 const KEEP_EVERY_US: i64 = 1_000_000;
-const SAY_EVERY_US: i64 = 5_000_000;
+const SAY_EVERY_US: i64 = 2_000_000;
 const OLD_RATES_SECONDS: i64 = 5 * 60;
 const SECOND_US: i64 = 1_000_000;
 
@@ -172,11 +172,12 @@ impl<'a> TrafficWatch<'a> {
 
     /// Keeps what a look was made from, at most once a second; what decided is in the verdict's own evidence.
     async fn keep(&mut self, asked_us: i64, findings: &[Value]) {
-        if is_due(self.said_us, asked_us, SAY_EVERY_US) {
+        // Not before there is something to say.
+        if is_due(self.said_us, asked_us, SAY_EVERY_US)
+            && let Some(line) = self.counted.candidate_line()
+        {
             self.said_us = Some(asked_us);
-            if let Some(line) = self.counted.candidate_line() {
-                self.watch.progress.line(&line);
-            }
+            self.watch.progress.line(&line);
         }
         if !is_due(self.kept_us, asked_us, KEEP_EVERY_US) {
             return;
