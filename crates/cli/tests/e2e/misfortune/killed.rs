@@ -18,6 +18,9 @@ fn all_of_belay_killed_and_the_next_command_brings_it_back() {
         project.get("/").filter(|(status, _)| *status == 200)
     });
     serves(&project, 1);
+    until("the instance has a supervisor again", || {
+        project.find("instances/web.test.r1")
+    });
     // And it still works.
     release(&project, 0, GOOD, "RELEASE: 2");
     serves(&project, 2);
