@@ -18,15 +18,13 @@ pub(crate) enum Exit {
     Incomplete = 4,
     NeedsOperator = 5,
     Blocked = 6,
-    /// Nothing returns it yet; the number is kept so that scripts written today stay right.
-    #[allow(dead_code)]
-    Denied = 7,
+    // 7 stays free for what people may not do, once there are permissions.
     Unusable = 8,
     Interrupted = 130,
 }
 
 /// Every code with its meaning, as the help and the documentation print it.
-pub(crate) const TABLE: [(Exit, &str); 10] = [
+pub(crate) const TABLE: [(Exit, &str); 9] = [
     (Exit::Ok, "done"),
     (Exit::Bug, "a bug in Belay"),
     (
@@ -48,10 +46,6 @@ pub(crate) const TABLE: [(Exit, &str); 10] = [
     (
         Exit::Blocked,
         "blocked: nothing to go back to, quarantined, locked, not ready; nothing was changed",
-    ),
-    (
-        Exit::Denied,
-        "denied: you may not do that (reserved: nothing returns it yet)",
     ),
     (
         Exit::Unusable,

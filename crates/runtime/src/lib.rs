@@ -8,7 +8,6 @@
 //! [`run_worker`]), `EXE proxy run --dir DIR` and `EXE supervise DIR` ([`supervise`]).
 #![warn(missing_docs)]
 
-#[allow(missing_docs)]
 pub mod config;
 
 mod accepted;

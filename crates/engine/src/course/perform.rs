@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// How long a request in flight is waited for once someone asked to go back (I12).
 const GRACE_MS: u64 = 10_000;
 
+/// How an attempt ended: the times that it measured, or why it failed.
+type Attempted = Result<BTreeMap<String, i64>, Failure>;
+
 impl Course {
     pub(super) async fn perform(&mut self, id: StepId) -> Result<(), StoreError> {
         let effect = self.effect(id);
@@ -108,13 +111,12 @@ impl Course {
     }
 
     /// Applies and follows; none: it was cut off because someone asked to go back.
-    #[allow(clippy::type_complexity)]
     async fn apply(
         &mut self,
         id: StepId,
         attempt: u32,
         effect: &Effect,
-    ) -> Result<Option<Result<BTreeMap<String, i64>, Failure>>, StoreError> {
+    ) -> Result<Option<Attempted>, StoreError> {
         let prepared = match self.driver() {
             Ok(driver) => self
                 .material(effect)

@@ -8,21 +8,34 @@ use serde::{Serialize, Serializer};
 /// Which page under docs/errors explains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
+    /// The file cannot be read.
     Unreadable,
+    /// A key that there is not.
     UnknownKey,
+    /// A value of the wrong type, or out of range.
     WrongValue,
+    /// A key that has to be there.
     MissingKey,
+    /// No YAML, or YAML that is not accepted.
     Syntax,
+    /// A key that is there twice.
     DuplicateKey,
+    /// A strategy that cannot be carried out.
     ImpossibleStrategy,
+    /// A file that is named and not there.
     MissingFile,
+    /// A port that someone else listens on.
     PortInUse,
+    /// An environment that there is not.
     UnknownEnvironment,
+    /// Settings that do not go together.
     Contradiction,
+    /// A reference to a secret that is none.
     MalformedSecret,
 }
 
 impl Code {
+    /// Every one, in the order of the numbers.
     pub const ALL: [Self; 12] = [
         Self::Unreadable,
         Self::UnknownKey,
@@ -38,6 +51,7 @@ impl Code {
         Self::MalformedSecret,
     ];
 
+    /// Such as `E0102`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "E0101",
@@ -71,6 +85,7 @@ impl Serialize for Code {
 /// One complaint. `Display` is the short report with the offending text underlined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
+    /// Which kind.
     pub code: Code,
     /// As the file was named by whoever asked.
     pub file: String,
@@ -84,19 +99,23 @@ pub struct Diagnostic {
     pub path: String,
     /// The line that `line` names; values in the place of a secret are starred out.
     pub source_line: String,
+    /// What is wrong, in a phrase.
     pub message: String,
     /// A whole phrase, such as "did you mean `environments`?".
     pub suggestion: Option<String>,
+    /// What else helps to understand it.
     pub note: Option<String>,
 }
 
 impl Diagnostic {
+    /// With a suggestion.
     #[must_use]
     pub fn suggest(mut self, suggestion: impl Into<Option<String>>) -> Self {
         self.suggestion = suggestion.into();
         self
     }
 
+    /// With a note.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());

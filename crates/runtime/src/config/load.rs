@@ -17,7 +17,9 @@ pub const MAX_BYTES: u64 = 1024 * 1024;
 /// [`Loaded::check`].
 #[derive(Clone, Debug)]
 pub struct Loaded {
+    /// What it says.
     pub config: Config,
+    /// Where it says that.
     pub spans: Spans,
     /// The text without byte order mark and with `\n` as line end, which the spans count in.
     pub text: String,

@@ -16,7 +16,9 @@ pub struct Span {
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
+    /// The first character.
     pub start: usize,
+    /// The one after the last.
     pub end: usize,
 }
 
@@ -25,10 +27,12 @@ pub struct Span {
 pub struct Place {
     /// None for the whole document and for items of lists.
     pub key: Option<Span>,
+    /// What is said.
     pub value: Span,
 }
 
 impl Place {
+    /// The key where there is one.
     pub fn key_or_value(self) -> Span {
         self.key.unwrap_or(self.value)
     }
@@ -41,6 +45,7 @@ pub struct Spans {
 }
 
 impl Spans {
+    /// The place of an entry, if the file has it.
     pub fn get(&self, path: &str) -> Option<Place> {
         self.places.get(path).copied()
     }

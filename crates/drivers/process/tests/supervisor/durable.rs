@@ -253,7 +253,8 @@ async fn a_supervisor_that_cannot_start_says_why() {
 }
 
 /// The futures go through boxed drivers and `tokio::spawn`.
-#[allow(dead_code)]
+const _: fn(&Supervised, &Path) = futures_can_be_sent;
+
 fn futures_can_be_sent(it: &Supervised, exe: &Path) {
     fn send<T: Send>(_: T) {}
     send(it.start(exe));
