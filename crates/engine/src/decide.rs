@@ -1,14 +1,12 @@
-//! `decide`: what to do next. Pure: state and time in, one command out. The worker performs it, appends the result
-//! and asks again; recovery is the same loop.
+//! `decide`: what to do next. Pure: state, what is in hand and time in, commands out. The worker performs them, appends
+//! the results and asks again; recovery is the same loop with nothing in hand.
 
 use crate::fold::{Deployment, PlanRun, Status};
-use crate::retry;
-use belay_model::config::{FirstFailure, Inconclusive};
-use belay_model::error::{Class, Failure};
+use crate::lane::{self, Next};
 use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
 use belay_model::id::StepId;
 use belay_model::plan::Action;
-use belay_model::verdict;
+use std::collections::BTreeSet;
 
 /// What the worker does next.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +19,8 @@ pub enum Command {
     Settle(StepId),
     /// Ask the verifier, from the beginning or again after a crash.
     Verify(StepId),
+    /// Stop watching or waiting: nothing of it matters any more.
+    Drop(StepId),
     /// Observe, choose the goal and freeze the way back.
     Rollback(Cause),
     /// Nothing was there before and policy says to leave what failed: end it as it is.
@@ -36,80 +36,134 @@ pub enum Command {
     },
     /// It is over.
     End(Outcome),
-    /// Nothing before that time, Unix microseconds, unless something is appended.
-    WaitUntil(i64),
-    /// Nothing, unless something is appended.
-    Rest,
 }
 
-/// Decides.
-pub fn decide(deployment: &Deployment, now_us: i64) -> Command {
-    if deployment.ended.is_some() {
-        return Command::Rest;
-    }
-    let Some((number, run)) = deployment.current() else {
-        return before_planning(deployment);
-    };
-    if let Some(step) = in_flight(number, run) {
-        // Whatever was asked for: first find out what is still happening there.
-        return Command::Settle(step);
-    }
-    if deployment.abandon.is_some() {
-        return Command::End(Outcome::Failed {
-            rollback: RollbackResult::Incomplete,
-            residue: abandoned(deployment),
-        });
-    }
-    if let Some(request) = &deployment.abort {
-        return Command::Rollback(Cause::Request {
-            actor: request.actor.clone(),
-            reason: request.reason.clone(),
-        });
-    }
-    if deployment.parked.is_some() {
-        return Command::Rest;
-    }
-    match run.steps.iter().position(|step| !step.is_over()) {
-        None => all_done(deployment, run),
-        Some(index) => {
-            let id = StepId {
-                plan: number,
-                index: u16::try_from(index).expect("plans are bounded"),
-            };
-            next_step(deployment, id, now_us)
+/// What there is to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// At once, in this order. Empty: nothing, unless something is appended or `until_us` comes.
+    pub commands: Vec<Command>,
+    /// When to ask again, Unix microseconds.
+    pub until_us: Option<i64>,
+    /// No step begins any more: calls in hand are waited for a little while only (I12).
+    pub is_halt: bool,
+}
+
+impl From<Command> for Decision {
+    fn from(command: Command) -> Self {
+        Self {
+            commands: vec![command],
+            ..Self::default()
         }
     }
 }
 
-fn before_planning(deployment: &Deployment) -> Command {
+/// Decides. `in_hand`: the steps that this worker performs, settles or watches at this moment; those of the journal that
+/// are not among them were lost sight of.
+pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) -> Decision {
+    if deployment.ended.is_some() {
+        return Decision::default();
+    }
+    let Some((number, run)) = deployment.current() else {
+        return before_planning(deployment);
+    };
+    let mut decision = Decision::default();
+    // Whatever was asked for: first find out what is still happening there.
+    let is_in_flight = settle(number, run, in_hand, &mut decision);
+    if let Some(last) = asked_for(deployment) {
+        return halt(decision, is_in_flight, last, run, in_hand);
+    }
+    if deployment.parked.is_some() {
+        return decision;
+    }
+    if run.steps.iter().all(|step| step.is_over()) {
+        return all_done(deployment, run).into();
+    }
+    let lanes = lane::next(deployment, number, run, in_hand, now_us);
+    if let Some(Next::Fails(last)) = lanes.failed {
+        return halt(decision, is_in_flight, last, run, in_hand);
+    }
+    let is_quiet = !is_in_flight && in_hand.is_empty() && lanes.until_us.is_none();
+    if is_quiet
+        && lanes.commands.is_empty()
+        && let Some(Next::Stuck(park)) = lanes.stuck
+    {
+        // What does not depend on the stuck step has gone on until here (I5).
+        return park.into();
+    }
+    decision.commands.extend(lanes.commands);
+    decision.until_us = lanes.until_us;
+    decision
+}
+
+fn before_planning(deployment: &Deployment) -> Decision {
     if deployment.inputs.is_none() {
-        return Command::Rest;
+        return Decision::default();
     }
     if deployment.abort.is_some() || deployment.abandon.is_some() {
         return Command::End(Outcome::Failed {
             rollback: RollbackResult::None,
             residue: Vec::new(),
-        });
+        })
+        .into();
     }
     if deployment.parked.is_some() {
-        Command::Rest
+        Decision::default()
     } else {
-        Command::Plan
+        Command::Plan.into()
     }
 }
 
-fn in_flight(number: u16, run: &PlanRun) -> Option<StepId> {
-    let index = run
-        .plan
-        .steps()
-        .zip(&run.steps)
-        .position(|(step, course)| {
-            matches!(step.action, Action::Effect(_)) && course.status == Status::Started
-        })?;
-    Some(StepId {
-        plan: number,
-        index: u16::try_from(index).expect("plans are bounded"),
-    })
+/// Settles what was begun and is in nobody's hand; answers whether anything may still change the world.
+fn settle(number: u16, run: &PlanRun, in_hand: &BTreeSet<StepId>, decision: &mut Decision) -> bool {
+    let mut is_in_flight = false;
+    for (index, course) in run.steps.iter().enumerate() {
+        if course.status != Status::Started || !matches!(run.step(index).action, Action::Effect(_))
+        {
+            continue;
+        }
+        is_in_flight = true;
+        let id = step_id(number, index);
+        if !in_hand.contains(&id) {
+            decision.commands.push(Command::Settle(id));
+        }
+    }
+    is_in_flight
+}
+
+fn asked_for(deployment: &Deployment) -> Option<Command> {
+    if deployment.abandon.is_some() {
+        return Some(Command::End(Outcome::Failed {
+            rollback: RollbackResult::Incomplete,
+            residue: abandoned(deployment),
+        }));
+    }
+    let request = deployment.abort.as_ref()?;
+    Some(Command::Rollback(Cause::Request {
+        actor: request.actor.clone(),
+        reason: request.reason.clone(),
+    }))
+}
+
+/// No step begins any more, what only watches is dropped; once nothing is in flight, the last command.
+fn halt(
+    mut decision: Decision,
+    is_in_flight: bool,
+    last: Command,
+    run: &PlanRun,
+    in_hand: &BTreeSet<StepId>,
+) -> Decision {
+    decision.is_halt = true;
+    let watches = |step: &&StepId| {
+        let is_effect = matches!(run.step(usize::from(step.index)).action, Action::Effect(_));
+        !is_effect
+    };
+    let watched = in_hand.iter().filter(watches).copied();
+    decision.commands.extend(watched.map(Command::Drop));
+    if !is_in_flight && decision.commands.is_empty() {
+        decision.commands.push(last);
+    }
+    decision
 }
 
 fn all_done(deployment: &Deployment, run: &PlanRun) -> Command {
@@ -154,89 +208,10 @@ fn abandoned(deployment: &Deployment) -> Vec<String> {
     residue
 }
 
-fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Command {
-    let (step, run) = deployment.step(id);
-    let begin = match step.action {
-        Action::Effect(_) => Command::Perform(id),
-        Action::Verify { .. } => Command::Verify(id),
-    };
-    match &run.status {
-        Status::Pending => begin,
-        // A verification begun before a crash goes on; its time counts from its beginning.
-        Status::Started => Command::Verify(id),
-        Status::Unknown => {
-            if run.attempts >= retry::cap(Class::Connectivity, deployment.goes_back()) {
-                return give_up(deployment, id, &lost(run.attempts));
-            }
-            begin
-        }
-        Status::Failed(failure) => {
-            if run.attempts >= retry::cap(failure.class, deployment.goes_back()) {
-                return give_up(deployment, id, failure);
-            }
-            let due_us = run.ended_us + retry::pause_us(run.attempts, failure.retry_after_ms);
-            if now_us < due_us {
-                Command::WaitUntil(due_us)
-            } else {
-                begin
-            }
-        }
-        Status::Refused(verdict) => {
-            let ask = verdict.outcome == verdict::Outcome::Inconclusive
-                && deployment
-                    .inputs
-                    .as_ref()
-                    .is_some_and(|inputs| inputs.inconclusive == Inconclusive::Ask);
-            if deployment.goes_back() || ask {
-                return Command::Park {
-                    step: Some(id),
-                    why: verdict.sentence.clone(),
-                };
-            }
-            failed(deployment, Cause::Verification(verdict.clone()))
-        }
-        Status::Done | Status::Skipped => {
-            unreachable!("the caller asked for a step that is not over")
-        }
+/// The step at that place of a plan.
+pub(crate) fn step_id(plan: u16, index: usize) -> StepId {
+    StepId {
+        plan,
+        index: u16::try_from(index).expect("plans are bounded"),
     }
-}
-
-fn lost(attempts: u32) -> Failure {
-    Failure {
-        class: Class::Connectivity,
-        effect: belay_model::error::Effect::NotApplied,
-        message: format!("lost sight of the step {attempts} times"),
-        detail: Vec::new(),
-        retry_after_ms: None,
-    }
-}
-
-/// A failed rollback never triggers another by itself (I9), and what someone else changed is theirs to judge (I10).
-fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Command {
-    if deployment.goes_back() || failure.class == Class::Conflict {
-        let mut why = failure.message.clone();
-        for line in &failure.detail {
-            why.push_str("\n  ");
-            why.push_str(line);
-        }
-        return Command::Park {
-            step: Some(step),
-            why,
-        };
-    }
-    let failure = failure.clone();
-    failed(deployment, Cause::Step { step, failure })
-}
-
-/// What policy says about a deployment that failed by itself. Someone who asks to go back is not asked for a policy.
-fn failed(deployment: &Deployment, cause: Cause) -> Command {
-    let policy = deployment
-        .inputs
-        .as_ref()
-        .map(|inputs| inputs.on_first_failure);
-    let is_first = deployment.baseline.is_absent() && !deployment.left.is_absent();
-    if is_first && policy == Some(FirstFailure::Leave) {
-        return Command::Leave(cause);
-    }
-    Command::Rollback(cause)
 }

@@ -10,6 +10,7 @@ use belay_model::release::Record;
 use belay_model::state::{Goal, State};
 use belay_model::verdict::{self, Verdict};
 use serde_json::Value;
+use std::ops::Range;
 
 /// How far a step is.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +36,10 @@ pub enum Status {
 pub struct StepRun {
     /// How far it is.
     pub status: Status,
-    /// Attempts begun since the last request to retry.
-    pub attempts: u32,
+    /// Attempts that failed since the last request to retry.
+    pub failures: u32,
+    /// Attempts that were lost sight of since then, and had no effect.
+    pub losses: u32,
     /// All attempts ever begun; the next attempt's number is one more.
     pub last_attempt: u32,
     /// When the last attempt began, Unix microseconds.
@@ -53,7 +56,8 @@ impl StepRun {
     fn new() -> Self {
         Self {
             status: Status::Pending,
-            attempts: 0,
+            failures: 0,
+            losses: 0,
             last_attempt: 0,
             started_us: 0,
             ended_us: 0,
@@ -79,17 +83,54 @@ pub struct PlanRun {
     pub cause: Option<Cause>,
     /// How far each step is.
     pub steps: Vec<StepRun>,
+    /// The steps of each phase.
+    phases: Vec<Range<usize>>,
 }
 
 impl PlanRun {
     fn new(plan: Plan, goal: Option<Goal>, cause: Option<Cause>) -> Self {
         let steps = plan.steps().map(|_| StepRun::new()).collect();
+        let mut next = 0;
+        let phases = plan.phases.iter().map(|phase| {
+            let first = next;
+            next += phase.steps.len();
+            first..next
+        });
+        let phases = phases.collect();
         Self {
             plan,
             goal,
             cause,
             steps,
+            phases,
         }
+    }
+
+    /// The steps of a phase, as `StepId::index` counts them.
+    pub fn range(&self, phase: usize) -> Range<usize> {
+        self.phases[phase].clone()
+    }
+
+    /// The phase that a step belongs to.
+    pub fn phase_of(&self, index: usize) -> usize {
+        self.phases.partition_point(|range| range.end <= index)
+    }
+
+    /// A step as it was planned.
+    pub fn step(&self, index: usize) -> &Step {
+        let phase = self.phase_of(index);
+        &self.plan.phases[phase].steps[index - self.phases[phase].start]
+    }
+
+    /// Whether every step of a phase is over.
+    pub fn is_phase_over(&self, phase: usize) -> bool {
+        self.steps[self.range(phase)].iter().all(StepRun::is_over)
+    }
+
+    /// The step that a phase is at: the first that is not over.
+    pub fn at(&self, phase: usize) -> Option<usize> {
+        let mut range = self.range(phase);
+        range.find(|index| !self.steps[*index].is_over())
     }
 }
 
@@ -198,7 +239,6 @@ impl Deployment {
                 self.parked = None;
                 let run = self.run_mut(*step);
                 run.status = Status::Started;
-                run.attempts += 1;
                 run.last_attempt = *attempt;
                 run.started_us = at_us;
                 run.handle = None;
@@ -268,10 +308,7 @@ impl Deployment {
     pub fn step(&self, id: StepId) -> (&Step, &StepRun) {
         let run = &self.plans[usize::from(id.plan)];
         let index = usize::from(id.index);
-        (
-            run.plan.steps().nth(index).expect("a step of the plan"),
-            &run.steps[index],
-        )
+        (run.step(index), &run.steps[index])
     }
 
     /// Whether what runs now goes back: a rollback inside a deployment, or a rollback on request.
@@ -314,8 +351,14 @@ impl Deployment {
         run.ended_us = at_us;
         run.status = match finish {
             Finish::Done => Status::Done,
-            Finish::Failed(failure) => Status::Failed(failure.clone()),
-            Finish::Unknown => Status::Unknown,
+            Finish::Failed(failure) => {
+                run.failures += 1;
+                Status::Failed(failure.clone())
+            }
+            Finish::Unknown => {
+                run.losses += 1;
+                Status::Unknown
+            }
         };
         self.note_promotion(step);
     }
@@ -341,7 +384,8 @@ impl Deployment {
                 {
                     let run = self.run_mut(step);
                     run.status = Status::Pending;
-                    run.attempts = 0;
+                    run.failures = 0;
+                    run.losses = 0;
                 }
             }
             Ask::Skip => {

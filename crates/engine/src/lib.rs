@@ -15,4 +15,5 @@ pub mod worker;
 mod cleanup;
 mod conclude;
 mod journal;
+mod lane;
 mod retry;

@@ -178,12 +178,10 @@ fn bounded(target: &Target, steps: Vec<Step>) -> Result<Plan, Error> {
     let phase = Phase {
         name: target.name.clone(),
         target: target.name.clone(),
+        after: Vec::new(),
         steps,
     };
-    Ok(Plan {
-        format: 1,
-        phases: vec![phase],
-    })
+    Ok(Plan::of(vec![phase]))
 }
 
 fn by_wave(effects: Vec<Effect>) -> [Vec<Effect>; 3] {

@@ -102,42 +102,42 @@ async fn every_point(strategy: Strategy, way: Way) {
     assert_eq!(killed as usize, points.len(), "every point was a kill");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn blue_green_forward() {
     every_point(Strategy::BlueGreen, Way::Forward).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn blue_green_back() {
     every_point(Strategy::BlueGreen, Way::Back).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn blue_green_return() {
     every_point(Strategy::BlueGreen, Way::Return).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn canary_forward() {
     every_point(canary(), Way::Forward).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn canary_back() {
     every_point(canary(), Way::Back).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn canary_return() {
     every_point(canary(), Way::Return).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn rolling_forward() {
     every_point(Strategy::Rolling, Way::Forward).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn rolling_back() {
     every_point(Strategy::Rolling, Way::Back).await;
 }

@@ -52,7 +52,7 @@ async fn journal_of(scene: &Scene, id: &DeploymentId) -> Vec<Event> {
     journal.into_iter().map(|entry| entry.event).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i1_the_baseline_is_durable_with_or_before_the_first_start() {
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;
@@ -77,7 +77,7 @@ async fn i1_the_baseline_is_durable_with_or_before_the_first_start() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i2_going_back_grows_switches_verifies_and_only_then_shrinks() {
     let scene = with_one(canary()).await;
     scene.script.say(2, Look::Live, Said::Fail);
@@ -99,7 +99,7 @@ async fn i2_going_back_grows_switches_verifies_and_only_then_shrinks() {
     journal_of(&scene, &id).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i3_no_forward_step_starts_once_a_rollback_is_planned() {
     let scene = with_one(canary()).await;
     scene.script.say(2, Look::Live, Said::Fail);
@@ -114,7 +114,7 @@ async fn i3_no_forward_step_starts_once_a_rollback_is_planned() {
     assert!(!events[planned..].iter().any(forward));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i4_a_step_cut_off_half_way_is_settled_and_tried_again() {
     // Killed inside a grow: something was done, the step is idempotent, a new attempt follows.
     let scene = with_one(Strategy::BlueGreen).await;
@@ -156,7 +156,7 @@ async fn scene_point<F: Future<Output = Scene>>(
         .expect("there is such a point")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i5_a_way_back_that_keeps_failing_waits_for_a_person_and_goes_on_with_retry() {
     let scene = with_one(canary()).await;
     scene.script.say(2, Look::Live, Said::Fail);
@@ -178,7 +178,7 @@ async fn i5_a_way_back_that_keeps_failing_waits_for_a_person_and_goes_on_with_re
     journal_of(&scene, &id).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i5_skip_names_what_it_leaves_and_abandon_frees_the_lock() {
     for ask in [Ask::Skip, Ask::Abandon] {
         let scene = with_one(canary()).await;
@@ -205,7 +205,7 @@ async fn i5_skip_names_what_it_leaves_and_abandon_frees_the_lock() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i6_an_old_epoch_cannot_append() {
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;
@@ -244,7 +244,7 @@ async fn i6_an_old_epoch_cannot_append() {
     ));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i6_a_worker_that_was_replaced_stops_and_appends_nothing_more() {
     let mut scene = with_one(canary()).await;
     scene.inconclusive = Inconclusive::Ask;
@@ -276,7 +276,7 @@ async fn i6_a_worker_that_was_replaced_stops_and_appends_nothing_more() {
     journal_of(&scene, &id).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i7_a_rollback_runs_the_record_as_it_was() {
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;
@@ -292,7 +292,7 @@ async fn i7_a_rollback_runs_the_record_as_it_was() {
     assert!(standing(1).is_good());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i7_every_way_back_takes_the_newest_seals() {
     let mut scene = with_one(canary()).await;
     scene.inconclusive = Inconclusive::Ask;
@@ -324,7 +324,7 @@ async fn i7_every_way_back_takes_the_newest_seals() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i8_inconclusive_is_never_pass() {
     let mut scene = with_one(canary()).await;
     scene.script.say(2, Look::Live, Said::Inconclusive);
@@ -342,7 +342,7 @@ async fn i8_inconclusive_is_never_pass() {
     assert_eq!(scene.summary(&id).await.outcome, complete());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_other() {
     let scene = with_one(Strategy::BlueGreen).await;
     scene.deploy(2).await;
@@ -376,7 +376,7 @@ async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_oth
     assert!(!journal_of(&scene, &fails).await.iter().any(planned));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i9_undoing_a_deployment_quarantines_what_it_brought_once_it_is_planned() {
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;
@@ -390,7 +390,7 @@ async fn i9_undoing_a_deployment_quarantines_what_it_brought_once_it_is_planned(
     assert_eq!(standing(), Standing::Quarantined);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i10_forward_a_foreign_change_waits_for_a_person() {
     let scene = with_one(canary()).await;
     let id = scene.deploy(2).await;
@@ -422,7 +422,7 @@ async fn i10_forward_a_foreign_change_waits_for_a_person() {
     assert_eq!(scene.world.weights(), stranger, "nothing was overwritten");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i10_going_back_a_foreign_change_is_reported_and_overwritten() {
     let scene = with_one(canary()).await;
     let mut scene = scene;
@@ -447,7 +447,7 @@ async fn i10_going_back_a_foreign_change_is_reported_and_overwritten() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i12_a_rollback_of_what_runs_is_a_signal_and_others_wait_their_turn() {
     let scene = with_one(canary()).await;
     let id = scene.deploy(2).await;
@@ -478,7 +478,7 @@ async fn i12_a_rollback_of_what_runs_is_a_signal_and_others_wait_their_turn() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i13_back_in_one_move_from_any_share() {
     let scene = with_one(canary()).await;
     scene.script.say(2, Look::Bake, Said::Fail);
@@ -495,7 +495,7 @@ async fn i13_back_in_one_move_from_any_share() {
     assert_eq!(switches.len(), 4, "{log:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_first_deployment_that_fails_is_removed() {
     let scene = Scene::default();
     scene.script.say(1, Look::Bake, Said::Fail);
@@ -506,7 +506,7 @@ async fn a_first_deployment_that_fails_is_removed() {
     assert!(scene.world.weights().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_first_deployment_that_fails_is_left_where_policy_says_so() {
     for look in [Look::Staged, Look::Bake] {
         let mut scene = Scene::default();
@@ -539,7 +539,7 @@ async fn a_first_deployment_that_fails_is_left_where_policy_says_so() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn someone_who_asks_to_go_back_is_not_asked_for_a_policy() {
     let mut scene = Scene::default();
     scene.on_first_failure = FirstFailure::Leave;
@@ -555,7 +555,7 @@ async fn someone_who_asks_to_go_back_is_not_asked_for_a_policy() {
     assert!(scene.world.groups().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_quarantined_release_is_refused_with_nothing_changed() {
     let scene = with_one(canary()).await;
     scene.script.say(2, Look::Live, Said::Fail);
@@ -578,7 +578,7 @@ async fn a_quarantined_release_is_refused_with_nothing_changed() {
     assert_eq!(scene.world.log(), log);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_kept_warm_is_removed_when_its_time_is_over() {
     let scene = with_one(Strategy::BlueGreen).await;
     scene.deploy(2).await;
@@ -587,7 +587,7 @@ async fn what_was_kept_warm_is_removed_when_its_time_is_over() {
     assert!(scene.view().cleanups.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_clean_up_that_was_broken_off_is_finished() {
     let scene = with_one(Strategy::BlueGreen).await;
     scene.deploy(2).await;

@@ -36,7 +36,10 @@ fn whatever_happens_the_world_is_as_asked_for_or_as_before() {
         if many > FEW && seed % 100 == 0 {
             println!("seed {seed}");
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
         let story = AssertUnwindSafe(|| runtime.expect("a runtime").block_on(story(seed)));
         if let Err(panic) = std::panic::catch_unwind(story) {
             println!("seed {seed} failed; again: make sim SEED={seed}");

@@ -132,14 +132,18 @@ impl Step {
     }
 }
 
-/// Steps that are rolled back together.
+/// Steps on one target, one after the other. Phases on one target follow each other; phases on several may run side by
+/// side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// Its name: the target's.
+    /// Its name; where nobody gave one, the target's.
     pub name: String,
     /// The target all its steps touch.
     pub target: String,
+    /// Phases that are over before this one begins, by their place in the plan; each comes earlier there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<u16>,
     /// In order.
     pub steps: Vec<Step>,
 }
@@ -152,9 +156,35 @@ pub struct Plan {
     pub format: u16,
     /// In order.
     pub phases: Vec<Phase>,
+    /// How many phases may run side by side, at least 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub parallel: u16,
+}
+
+fn one() -> u16 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_one(parallel: &u16) -> bool {
+    *parallel == 1
 }
 
 impl Plan {
+    /// Nothing to do.
+    pub fn empty() -> Self {
+        Self::of(Vec::new())
+    }
+
+    /// Phases one after the other as far as they say so, one at a time.
+    pub fn of(phases: Vec<Phase>) -> Self {
+        Self {
+            format: 1,
+            phases,
+            parallel: 1,
+        }
+    }
+
     /// All steps, in order, as `StepId::index` counts them.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.phases.iter().flat_map(|phase| phase.steps.iter())

@@ -1,32 +1,44 @@
-//! A clock that tests own: sleeping moves time on, so that nothing waits for real.
+//! A clock that tests own: on a runtime whose time is paused (`start_paused`) it moves on only when nobody has anything
+//! to do, to the next moment that somebody waits for. So nothing waits for real, and nothing happens too early.
 
 use async_trait::async_trait;
 use belay_engine::ports::Clock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// When every test begins, Unix microseconds.
+const BEGIN_US: i64 = 1_700_000_000_000_000;
 
 /// See the module.
 #[derive(Debug)]
-pub struct FakeClock(AtomicI64);
+pub struct FakeClock {
+    begin: Instant,
+    last_us: AtomicI64,
+}
 
 impl Default for FakeClock {
     fn default() -> Self {
-        Self(AtomicI64::new(1_700_000_000_000_000))
+        Self {
+            begin: Instant::now(),
+            last_us: AtomicI64::new(BEGIN_US),
+        }
     }
 }
 
 #[async_trait]
 impl Clock for FakeClock {
     fn now_us(&self) -> i64 {
-        // Time never stands still, so that orders can be told.
-        self.0.fetch_add(1, Ordering::SeqCst)
+        let passed = i64::try_from(self.begin.elapsed().as_micros()).unwrap_or(i64::MAX / 2);
+        // Never the same time twice, so that orders can be told.
+        let next = |last: i64| Some((BEGIN_US + passed).max(last + 1));
+        let last = self
+            .last_us
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        last.map_or(BEGIN_US, |last| (BEGIN_US + passed).max(last + 1))
     }
 
     async fn sleep_ms(&self, ms: u64) {
-        // Others get a turn first: what is ready now happens before the time has passed.
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-        self.0
-            .fetch_add(i64::try_from(ms).unwrap_or(0) * 1000, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 }

@@ -74,9 +74,9 @@ impl SideBySide {
         }
     }
 
-    /// What the next applies meet, in order; `None` is no fault.
+    /// What the next applies meet, in order; `None` is no fault. Those that nobody met are forgotten.
     pub fn faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
-        lock(&self.faults).extend(faults);
+        *lock(&self.faults) = faults.into_iter().collect();
     }
 
     /// Effects in the order in which they happened.

@@ -67,10 +67,7 @@ impl Course {
     }
 
     fn way_back(&self, view: &View, before: Option<&State>) -> (Option<Goal>, Plan, Vec<String>) {
-        let nothing = Plan {
-            format: 1,
-            phases: Vec::new(),
-        };
+        let nothing = Plan::empty();
         let driver = match self.driver() {
             Ok(driver) => driver,
             Err(failure) => return (None, nothing, vec![failure.message]),

@@ -1,25 +1,40 @@
 //! One attempt of an effect: journalled before it begins and when it ends, and compared with what is there then.
 
-use super::run::Course;
+use super::hands::{Accepted, Note};
+use super::run::{Course, Times};
 use crate::conclude;
-use crate::ports::{Materials, StoreError};
-use belay_driver::Applied;
-use belay_model::error::{Class, Failure};
+use crate::ports::{Materials, Ports, StoreError};
+use belay_driver::{Applied, Context, Driver};
+use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::{Event, Finish};
 use belay_model::id::StepId;
 use belay_model::plan::Effect;
+use belay_model::release::{Record, Target};
+use belay_model::state::State;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
 
-/// How long a request in flight is waited for once someone asked to go back (I12).
-const GRACE_MS: u64 = 10_000;
+/// An attempt that is journalled and may be made.
+pub(super) struct Call {
+    step: StepId,
+    attempt: u32,
+    effect: Effect,
+}
 
-/// How an attempt ended: the times that it measured, or why it failed.
-type Attempted = Result<BTreeMap<String, i64>, Failure>;
+/// Everything that a call on an effect needs, apart from the course.
+pub(super) struct Reach {
+    pub(super) driver: Arc<dyn Driver>,
+    pub(super) target: Target,
+    cx: Context,
+    records: Vec<Record>,
+    ports: Ports,
+}
 
 impl Course {
-    pub(super) async fn perform(&mut self, id: StepId) -> Result<(), StoreError> {
+    /// Journals that an attempt begins.
+    pub(super) fn intend(&mut self, id: StepId) -> Call {
         let effect = self.effect(id);
         let attempt = self.state().step(id).1.last_attempt + 1;
         let fingerprint = fingerprint(&effect);
@@ -28,35 +43,87 @@ impl Course {
             attempt,
             fingerprint,
         });
-        // P1: what this step replaces and that it begins is durable before it does anything.
-        self.journal.flush().await?;
-        let outcome = self.apply(id, attempt, &effect).await?;
-        let (finish, times) = match outcome {
-            Some(Ok(times)) => (Finish::Done, times),
-            Some(Err(failure)) => (Finish::Failed(failure), BTreeMap::new()),
-            // Cut off: `decide` sees a step without an end and settles it.
-            None => return Ok(()),
-        };
-        let state = self.observe().await.ok();
-        let finished = Event::Finished {
+        Call {
             step: id,
             attempt,
-            finish,
-            state,
-            times,
+            effect,
+        }
+    }
+
+    /// Takes the attempt in hand; that it begins is durable.
+    pub(super) fn perform(&mut self, call: Call) {
+        let Call {
+            step,
+            attempt,
+            effect,
+        } = call;
+        // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left.
+        let is_back = self.state().goes_back();
+        let left = self.state().left.clone();
+        let reach = self.reach(step, attempt, &effect);
+        let acceptance = self.hands.acceptance();
+        self.hands.call(step, async move {
+            let reach = match reach {
+                Ok(reach) => reach,
+                Err(failure) => {
+                    return Note::Attempted {
+                        attempt,
+                        outcome: Err(failure),
+                        state: None,
+                    };
+                }
+            };
+            let seen = if is_back {
+                reach.observe().await.unwrap_or(left)
+            } else {
+                left
+            };
+            let outcome = reach.apply(step, attempt, &effect, &seen, acceptance).await;
+            let (outcome, state) = match outcome {
+                Err(failure) if failure.effect == Touched::MaybeApplied => {
+                    reach.after_doubt(&effect, &seen, failure).await
+                }
+                outcome => (outcome, reach.observe().await.ok()),
+            };
+            Note::Attempted {
+                attempt,
+                outcome,
+                state,
+            }
+        });
+    }
+
+    pub(super) async fn attempted(
+        &mut self,
+        id: StepId,
+        attempt: u32,
+        outcome: Result<Times, Failure>,
+        state: Option<State>,
+    ) -> Result<(), StoreError> {
+        let (finish, times) = match outcome {
+            Ok(times) => (Finish::Done, times),
+            Err(failure) => (Finish::Failed(failure), Times::new()),
         };
-        self.finish(id, &effect, finished).await
+        self.finish(id, attempt, finish, state, times).await
     }
 
     /// Journals the end of an attempt, what it means for the environment, and what someone else did meanwhile.
     pub(super) async fn finish(
         &mut self,
         id: StepId,
-        effect: &Effect,
-        finished: Event,
+        attempt: u32,
+        finish: Finish,
+        state: Option<State>,
+        times: Times,
     ) -> Result<(), StoreError> {
-        let foreign = self.foreign(effect, &finished);
-        self.journal.push(finished);
+        let foreign = self.foreign(&self.effect(id), &finish, state.as_ref());
+        self.journal.push(Event::Finished {
+            step: id,
+            attempt,
+            finish,
+            state,
+            times,
+        });
         conclude::after_step(&mut self.journal, &self.ports, id).await?;
         if !foreign.is_empty() && !self.state().goes_back() {
             // I10: forward, what someone else changed is theirs to judge; a retry goes on with it as it is.
@@ -71,16 +138,8 @@ impl Course {
 
     /// Differences between what is there and what it should be after this attempt, without what the step itself
     /// touches where it is not known to be done.
-    fn foreign(&self, effect: &Effect, finished: &Event) -> Vec<String> {
-        let (
-            Event::Finished {
-                finish,
-                state: Some(now),
-                ..
-            },
-            Ok(driver),
-        ) = (finished, self.driver())
-        else {
+    fn foreign(&self, effect: &Effect, finish: &Finish, now: Option<&State>) -> Vec<String> {
+        let (Some(now), Ok(driver)) = (now, self.driver()) else {
             return Vec::new();
         };
         let before = &self.state().left;
@@ -110,117 +169,90 @@ impl Course {
             .collect()
     }
 
-    /// Applies and follows; none: it was cut off because someone asked to go back.
-    async fn apply(
-        &mut self,
-        id: StepId,
+    /// # Errors
+    /// This Belay lacks the driver, or the plan names a record that nobody holds.
+    pub(super) fn reach(
+        &self,
+        step: StepId,
         attempt: u32,
         effect: &Effect,
-    ) -> Result<Option<Attempted>, StoreError> {
-        let prepared = match self.driver() {
-            Ok(driver) => self
-                .material(effect)
-                .await
-                .map(|material| (driver, material)),
-            Err(failure) => Err(failure),
-        };
-        let (driver, material) = match prepared {
-            Ok(prepared) => prepared,
-            Err(failure) => return Ok(Some(Err(failure))),
-        };
-        let cx = self.context(Some(id), attempt, material);
-        let target = self.target();
-        // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left.
-        let seen = if self.state().goes_back() {
-            self.observe()
-                .await
-                .unwrap_or_else(|_| self.state().left.clone())
-        } else {
-            self.state().left.clone()
-        };
-        let effect = effect.clone();
-        let call = tokio::spawn({
-            let driver = driver.clone();
-            let (cx, target, effect) = (cx.clone(), target.clone(), effect.clone());
-            async move { driver.apply(&cx, &target, &effect, &seen).await }
-        });
-        let Some(applied) = self.unless_aborted(call).await? else {
-            return Ok(None);
-        };
-        match applied {
-            Ok(Applied::Done { times }) => Ok(Some(Ok(times))),
-            Ok(Applied::Accepted { handle }) => {
-                self.journal.push(Event::Accepted {
-                    step: id,
-                    attempt,
-                    handle: handle.clone(),
-                });
-                self.journal.flush().await?;
-                let settled = driver.settle(&cx, &target, &effect, Some(&handle)).await;
-                Ok(Some(
-                    settled.map(|_| BTreeMap::new()).map_err(Failure::from),
-                ))
-            }
-            Err(error) => Ok(Some(Err(error.into()))),
-        }
-    }
-
-    /// Waits for a call; once someone asks to go back, at most for the grace time (I12).
-    async fn unless_aborted<T: Send + 'static>(
-        &mut self,
-        mut call: tokio::task::JoinHandle<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let store = self.ports.store.clone();
-        let clock = self.ports.clock.clone();
-        let mut grace_from = None;
-        loop {
-            let asked = self.state().abort.is_some() || self.state().abandon.is_some();
-            let now = self.journal.now_us();
-            if asked && grace_from.is_none() {
-                grace_from = Some(now);
-            }
-            let spent_ms =
-                grace_from.map_or(0, |from| u64::try_from((now - from) / 1000).unwrap_or(0));
-            if spent_ms >= GRACE_MS {
-                call.abort();
-                return Ok(None);
-            }
-            let rest = GRACE_MS - spent_ms;
-            tokio::select! {
-                biased;
-                done = &mut call => {
-                    return match done {
-                        Ok(done) => Ok(Some(done)),
-                        Err(error) => std::panic::resume_unwind(error.into_panic()),
-                    };
-                }
-                () = store.changed(self.journal.generation()), if grace_from.is_none() => {
-                    if let Err(error) = self.journal.refresh().await {
-                        // Taken over, perhaps: nothing is done any more in our name (I6).
-                        call.abort();
-                        return Err(error);
-                    }
-                }
-                () = clock.sleep_ms(rest), if grace_from.is_some() => {}
-            }
-        }
-    }
-
-    pub(super) async fn material(&self, effect: &Effect) -> Result<Materials, Failure> {
-        let mut materials = BTreeMap::new();
-        for hash in &effect.records {
-            let Some(record) = self.state().record(hash) else {
+    ) -> Result<Reach, Failure> {
+        let driver = self.driver()?;
+        let record = |hash: &belay_model::id::RecordHash| {
+            self.state().record(hash).cloned().ok_or_else(|| {
                 let message = format!(
                     "find record {}: the plan names it but no goal holds it",
                     hash.short()
                 );
-                return Err(belay_driver::Error::not_applied(Class::Unknown, message).into());
-            };
+                belay_driver::Error::not_applied(Class::Unknown, message).into()
+            })
+        };
+        let records: Result<Vec<Record>, Failure> = effect.records.iter().map(record).collect();
+        Ok(Reach {
+            driver,
+            target: self.target(),
+            cx: self.context(Some(step), attempt, Arc::default()),
+            records: records?,
+            ports: self.ports.clone(),
+        })
+    }
+}
+
+impl Reach {
+    pub(super) async fn observe(&self) -> Result<State, Failure> {
+        let seen = self.driver.observe(&self.cx, &self.target).await;
+        seen.map_err(Failure::from)
+    }
+
+    /// The call's context with everything that it may need to run its records.
+    pub(super) async fn equipped(&self) -> Result<Context, Failure> {
+        Ok(Context {
+            material: self.material().await?,
+            ..self.cx.clone()
+        })
+    }
+
+    /// Applies, and follows what the platform only accepted.
+    async fn apply(
+        &self,
+        step: StepId,
+        attempt: u32,
+        effect: &Effect,
+        seen: &State,
+        acceptance: mpsc::UnboundedSender<Accepted>,
+    ) -> Result<Times, Failure> {
+        let cx = self.equipped().await?;
+        let applied = self.driver.apply(&cx, &self.target, effect, seen).await?;
+        let handle = match applied {
+            Applied::Done { times } => return Ok(times),
+            Applied::Accepted { handle } => handle,
+        };
+        let (go_on, told) = oneshot::channel();
+        let accepted = Accepted {
+            step,
+            attempt,
+            handle: handle.clone(),
+            go_on,
+        };
+        if acceptance.send(accepted).is_err() || told.await.is_err() {
+            // The course is gone, and this with it at its next await.
+            std::future::pending::<()>().await;
+        }
+        let settled = self
+            .driver
+            .settle(&cx, &self.target, effect, Some(&handle))
+            .await;
+        settled.map(|_| Times::new()).map_err(Failure::from)
+    }
+
+    async fn material(&self) -> Result<Materials, Failure> {
+        let mut materials = BTreeMap::new();
+        for record in &self.records {
             let material = self.ports.secrets.material(record).await.map_err(|error| {
                 let message = format!("unseal the secrets of {}: {error}", record.title());
                 Failure::from(belay_driver::Error::not_applied(Class::Unknown, message))
             })?;
-            materials.insert(hash.clone(), material);
+            materials.insert(record.hash(), material);
         }
         Ok(Arc::new(materials))
     }

@@ -1,8 +1,9 @@
 //! The loop, and what all its parts ask: the fold, the target and its driver, what is there now.
 
+use super::hands::{Accepted, Hands, Note, Told};
 use super::sinks::Lines;
 use crate::conclude;
-use crate::decide::{Command, decide};
+use crate::decide::{Command, Decision, decide};
 use crate::fold::Deployment;
 use crate::journal::Journal;
 use crate::ports::{Materials, Ports, StoreError};
@@ -14,10 +15,16 @@ use belay_model::id::{DeploymentId, StepId};
 use belay_model::plan::{Action, Effect};
 use belay_model::release::Target;
 use belay_model::state::State;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Longest time that one attempt of an effect may take, milliseconds, beyond what the driver waits for itself.
 pub const DEADLINE_MS: u64 = 30 * 60 * 1000;
+/// How long calls in hand are waited for once no step begins any more (I12), microseconds.
+const GRACE_US: i64 = 10_000_000;
+
+/// Times that a driver measured, Unix microseconds by name.
+pub(super) type Times = BTreeMap<String, i64>;
 
 /// How a course left the worker.
 #[derive(Debug, PartialEq)]
@@ -33,6 +40,9 @@ pub struct Course {
     pub(super) ports: Ports,
     pub(super) journal: Journal,
     pub(super) id: DeploymentId,
+    pub(super) hands: Hands,
+    /// Since when calls in hand are only waited for, Unix microseconds.
+    halted_us: Option<i64>,
 }
 
 impl Course {
@@ -43,37 +53,143 @@ impl Course {
             ports,
             journal,
             id: id.clone(),
+            hands: Hands::new(),
+            halted_us: None,
         })
     }
 
     /// Goes on until it ends or waits for a person.
     ///
     /// # Errors
-    /// The store cannot be used, or another worker has taken over; the deployment is as the journal says.
+    /// The store cannot be used, or another worker has taken over; the deployment is as the journal says, and nothing
+    /// of it is in hand any more.
     pub async fn run(&mut self) -> Result<Left, StoreError> {
         loop {
-            let command = decide(self.journal.state(), self.journal.now_us());
-            tracing::debug!(deployment = %self.id, ?command, "decided");
+            let decision = decide(
+                self.journal.state(),
+                self.hands.steps(),
+                self.journal.now_us(),
+            );
+            if !decision.commands.is_empty() {
+                tracing::debug!(deployment = %self.id, ?decision, "decided");
+                self.obey(decision.commands).await?;
+                continue;
+            }
+            if self.hands.steps().is_empty() && decision.until_us.is_none() {
+                if !self.journal.is_only_claimed() {
+                    self.journal.flush().await?;
+                }
+                let ended = self.journal.state().ended.is_some();
+                return Ok(if ended { Left::Ended } else { Left::Parked });
+            }
+            self.wait(&decision).await?;
+        }
+    }
+
+    async fn obey(&mut self, commands: Vec<Command>) -> Result<(), StoreError> {
+        let mut calls = Vec::new();
+        for command in commands {
             match command {
                 Command::Plan => self.plan().await?,
-                Command::Perform(step) => self.perform(step).await?,
-                Command::Settle(step) => self.settle(step).await?,
+                Command::Perform(step) => calls.push(self.intend(step)),
+                Command::Settle(step) => self.settle(step),
                 Command::Verify(step) => self.verify(step).await?,
+                Command::Drop(step) => self.hands.drop(step),
                 Command::Rollback(cause) => self.roll_back(cause).await?,
                 Command::Leave(cause) => self.leave(&cause),
                 Command::Confirm => self.confirm().await?,
                 Command::Park { step, why } => self.journal.push(Event::Parked { step, why }),
                 Command::End(outcome) => self.end(outcome).await?,
-                Command::WaitUntil(at_us) => self.wait_until(at_us).await?,
-                Command::Rest => {
-                    if !self.journal.is_only_claimed() {
-                        self.journal.flush().await?;
-                    }
-                    let ended = self.journal.state().ended.is_some();
-                    return Ok(if ended { Left::Ended } else { Left::Parked });
-                }
             }
         }
+        if calls.is_empty() {
+            return Ok(());
+        }
+        // P1: what these steps replace and that they begin is durable before they do anything.
+        self.journal.flush().await?;
+        for call in calls {
+            self.perform(call);
+        }
+        Ok(())
+    }
+
+    /// Until something in hand has to tell, something was appended, or it is time.
+    async fn wait(&mut self, decision: &Decision) -> Result<(), StoreError> {
+        self.journal.flush().await?;
+        let now_us = self.journal.now_us();
+        let is_short = decision.is_halt && self.hands.has_calls();
+        let grace_us = is_short.then(|| *self.halted_us.get_or_insert(now_us) + GRACE_US);
+        if grace_us.is_none() {
+            self.halted_us = None;
+        }
+        if grace_us.is_some_and(|until_us| until_us <= now_us) {
+            // Cut off: `decide` sees steps without an end and settles them.
+            self.hands.drop_calls();
+            self.halted_us = None;
+            return Ok(());
+        }
+        let until_us = grace_us.into_iter().chain(decision.until_us).min();
+        let clock = self.ports.clock.clone();
+        let store = self.ports.store.clone();
+        let sleep = async {
+            match until_us {
+                Some(until_us) => {
+                    let rest = u64::try_from((until_us - now_us).max(0) / 1000).unwrap_or(0);
+                    clock.sleep_ms(rest + 1).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let told = tokio::select! {
+            biased;
+            told = self.hands.told() => Some(told),
+            () = store.changed(self.journal.generation()) => None,
+            () = sleep => return Ok(()),
+        };
+        match told {
+            Some(Told::Note(step, note)) => self.note(step, note).await,
+            Some(Told::Accepted(accepted)) => self.accepted(accepted).await,
+            // Taken over, perhaps: then nothing is done any more in our name (I6).
+            None => self.journal.refresh().await.map(drop),
+        }
+    }
+
+    async fn note(&mut self, step: StepId, note: Note) -> Result<(), StoreError> {
+        match note {
+            Note::Attempted {
+                attempt,
+                outcome,
+                state,
+            } => self.attempted(step, attempt, outcome, state).await,
+            Note::Settled {
+                attempt,
+                finish,
+                state,
+            } => {
+                self.finish(step, attempt, finish, state, Times::new())
+                    .await
+            }
+            Note::Decided(verdict) => self.decided(step, verdict).await,
+        }
+    }
+
+    /// The handle is durable before the call is followed: whoever takes over can ask with it (I4).
+    async fn accepted(&mut self, accepted: Accepted) -> Result<(), StoreError> {
+        let Accepted {
+            step,
+            attempt,
+            handle,
+            go_on,
+        } = accepted;
+        self.journal.push(Event::Accepted {
+            step,
+            attempt,
+            handle,
+        });
+        self.journal.flush().await?;
+        // Who was dropped meanwhile does not listen.
+        let _ = go_on.send(());
+        Ok(())
     }
 
     pub(super) fn state(&self) -> &Deployment {
@@ -155,17 +271,6 @@ impl Course {
         }
         self.journal.push(Event::Ended { outcome });
         self.journal.flush().await
-    }
-
-    pub(super) async fn wait_until(&mut self, at_us: i64) -> Result<(), StoreError> {
-        self.journal.flush().await?;
-        let rest_ms = u64::try_from((at_us - self.journal.now_us()).max(0) / 1000 + 1).unwrap_or(1);
-        tokio::select! {
-            biased;
-            () = self.ports.clock.sleep_ms(rest_ms) => {}
-            () = self.ports.store.changed(self.journal.generation()) => { self.journal.refresh().await?; }
-        }
-        Ok(())
     }
 
     pub(super) fn effect(&self, id: StepId) -> Effect {

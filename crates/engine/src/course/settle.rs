@@ -1,59 +1,77 @@
 //! What became of an attempt that we lost sight of (I4).
 
-use super::run::Course;
-use crate::ports::StoreError;
+use super::hands::Note;
+use super::perform::Reach;
+use super::run::{Course, Times};
 use belay_driver::{Settled, is_there};
-use belay_model::error::{Class, Failure};
-use belay_model::event::{Event, Finish};
+use belay_model::error::{Class, Effect as Touched, Failure};
+use belay_model::event::Finish;
 use belay_model::id::StepId;
 use belay_model::plan::Effect;
 use belay_model::state::State;
-use std::collections::BTreeMap;
+use serde_json::Value;
 
 impl Course {
     /// I4: settle, then observe, then compare. Nothing done: a new attempt. All done: done. Something done: a new
     /// attempt only if the step is idempotent, else it failed and nobody knows.
-    pub(super) async fn settle(&mut self, id: StepId) -> Result<(), StoreError> {
+    pub(super) fn settle(&mut self, id: StepId) {
         let effect = self.effect(id);
-        let (attempt, handle) = {
-            let run = self.state().step(id).1;
-            (run.last_attempt, run.handle.clone())
-        };
+        let run = self.state().step(id).1;
+        let (attempt, handle) = (run.last_attempt, run.handle.clone());
         let before = self.state().left.clone();
-        let (finish, state) = match self
-            .look_after_loss(id, attempt, &effect, handle.as_ref(), &before)
-            .await
-        {
-            Ok((finish, state)) => (finish, Some(state)),
-            Err(failure) => (Finish::Failed(failure), None),
-        };
-        let finished = Event::Finished {
-            step: id,
-            attempt,
-            finish,
-            state,
-            times: BTreeMap::new(),
-        };
-        self.finish(id, &effect, finished).await
+        let reach = self.reach(id, attempt, &effect);
+        self.hands.look(id, async move {
+            let found = match reach {
+                Ok(reach) => reach.look(&effect, handle.as_ref(), &before).await,
+                Err(failure) => Err(failure),
+            };
+            let (finish, state) = match found {
+                Ok((finish, state)) => (finish, Some(state)),
+                Err(failure) => (Finish::Failed(failure), None),
+            };
+            Note::Settled {
+                attempt,
+                finish,
+                state,
+            }
+        });
+    }
+}
+
+impl Reach {
+    /// What became of an attempt whose answer says that perhaps it had an effect: the world decides.
+    pub(super) async fn after_doubt(
+        &self,
+        effect: &Effect,
+        before: &State,
+        failure: Failure,
+    ) -> (Result<Times, Failure>, Option<State>) {
+        match self.look(effect, None, before).await {
+            Ok((Finish::Done, state)) => (Ok(Times::new()), Some(state)),
+            Ok((Finish::Unknown, state)) => {
+                let effect = if self.driver.diff(before, &state).is_met() {
+                    Touched::NotApplied
+                } else {
+                    Touched::MaybeApplied
+                };
+                (Err(Failure { effect, ..failure }), Some(state))
+            }
+            Ok((Finish::Failed(_), state)) => (Err(failure), Some(state)),
+            Err(_) => (Err(failure), None),
+        }
     }
 
-    async fn look_after_loss(
+    async fn look(
         &self,
-        id: StepId,
-        attempt: u32,
         effect: &Effect,
-        handle: Option<&serde_json::Value>,
+        handle: Option<&Value>,
         before: &State,
     ) -> Result<(Finish, State), Failure> {
-        let driver = self.driver()?;
-        let target = self.target();
-        let cx = self.context(Some(id), attempt, self.material(effect).await?);
-        let settled = driver
-            .settle(&cx, &target, effect, handle)
-            .await
-            .map_err(Failure::from)?;
-        let now = driver.observe(&cx, &target).await.map_err(Failure::from)?;
-        let is_done = is_there(driver.as_ref(), &target, effect, before, &now);
+        let cx = self.equipped().await?;
+        let (driver, target) = (self.driver.as_ref(), &self.target);
+        let settled = driver.settle(&cx, target, effect, handle).await?;
+        let now = driver.observe(&cx, target).await?;
+        let is_done = is_there(driver, target, effect, before, &now);
         let finish = if settled == Settled::Done || is_done {
             Finish::Done
         } else if effect.idempotent || driver.diff(before, &now).is_met() {

@@ -1,10 +1,12 @@
-//! Verifications: asked of the verifier while the instances and the journal are watched.
+//! Verifications: asked of the verifier while the instances are watched.
 
+use super::hands::Note;
 use super::run::Course;
 use super::sinks::{Keeper, Lines};
 use crate::conclude;
-use crate::ports::{Question, StoreError};
-use belay_driver::Progress;
+use crate::ports::{Ports, Question, StoreError};
+use belay_driver::{Context, Driver, Progress};
+use belay_model::error::Failure;
 use belay_model::event::Event;
 use belay_model::id::StepId;
 use belay_model::plan::{Action, Look};
@@ -66,10 +68,23 @@ impl Course {
             against: against.cloned(),
             record,
         };
-        let Some(verdict) = self.answer_in_time(question).await? else {
-            return Ok(());
+        let watch = Watch {
+            ports: self.ports.clone(),
+            driver: self.driver(),
+            cx: self.context(None, 0, Arc::default()),
         };
-        if hold_ms > 0 {
+        self.hands.look(id, async move {
+            Note::Decided(watch.answer_in_time(question).await)
+        });
+        Ok(())
+    }
+
+    pub(super) async fn decided(&mut self, id: StepId, verdict: Verdict) -> Result<(), StoreError> {
+        let is_timed = matches!(
+            self.state().step(id).0.action,
+            Action::Verify { hold_ms, .. } if hold_ms > 0
+        );
+        if is_timed {
             self.journal.push(Event::TimerFired { step: id });
         }
         self.journal.push(Event::Verified { step: id, verdict });
@@ -81,68 +96,58 @@ impl Course {
         let goal = run.goal.as_ref()?;
         goal.records.get(goal.record.as_ref()?).cloned()
     }
+}
 
+/// A verification in hand.
+struct Watch {
+    ports: Ports,
+    driver: Result<Arc<dyn Driver>, Failure>,
+    cx: Context,
+}
+
+impl Watch {
     /// A bake without enough evidence is extended before policy decides: traffic may come later.
-    async fn answer_in_time(
-        &mut self,
-        mut question: Question,
-    ) -> Result<Option<Verdict>, StoreError> {
+    async fn answer_in_time(&self, mut question: Question) -> Verdict {
         let bake_ms = question.hold_ms;
         loop {
-            let Some(verdict) = self.answer(&question).await? else {
-                return Ok(None);
-            };
-            let spent_ms =
-                u64::try_from((self.journal.now_us() - question.since_us) / 1000).unwrap_or(0);
+            let verdict = self.answer(&question).await;
+            let spent_us = self.ports.clock.now_us() - question.since_us;
+            let spent_ms = u64::try_from(spent_us / 1000).unwrap_or(0);
             let undecided =
                 verdict.outcome == verdict::Outcome::Inconclusive && question.look == Look::Bake;
             if !undecided || spent_ms >= LONGEST_BAKE_MS {
-                return Ok(Some(verdict));
+                return verdict;
             }
             question.hold_ms = (spent_ms + bake_ms.max(1000)).min(LONGEST_BAKE_MS);
             let line = format!("the bake is extended: {}", verdict.sentence);
-            Lines {
-                ports: self.ports.clone(),
-                id: self.id.clone(),
-            }
-            .line(&line);
+            self.lines(&question).line(&line);
         }
     }
 
-    /// Asks the verifier while watching the instances and the journal; none: someone asked for something else.
-    async fn answer(&mut self, question: &Question) -> Result<Option<Verdict>, StoreError> {
-        let ports = self.ports.clone();
+    /// Asks the verifier while watching the instances.
+    async fn answer(&self, question: &Question) -> Verdict {
+        let clock = &self.ports.clock;
         let keeper = Keeper {
-            ports: ports.clone(),
-            id: self.id.clone(),
+            ports: self.ports.clone(),
+            id: question.deployment.clone(),
         };
-        let lines: Arc<dyn Progress> = Arc::new(Lines {
-            ports: ports.clone(),
-            id: self.id.clone(),
-        });
-        let verifying = ports.verifier.verify(question, &keeper, lines);
+        let lines = Arc::new(self.lines(question));
+        let verifying = self.ports.verifier.verify(question, &keeper, lines);
         tokio::pin!(verifying);
         let mut unready = 0;
-        let mut look_us = self.journal.now_us() + LOOK_US;
+        let mut look_us = clock.now_us() + LOOK_US;
         loop {
             let until_look_ms =
-                u64::try_from((look_us - self.journal.now_us()).max(0) / 1000).unwrap_or(0);
+                u64::try_from((look_us - clock.now_us()).max(0) / 1000).unwrap_or(0);
             tokio::select! {
                 biased;
-                verdict = &mut verifying => return Ok(Some(verdict)),
-                () = ports.store.changed(self.journal.generation()) => {
-                    self.journal.refresh().await?;
-                    let state = self.state();
-                    if state.abort.is_some() || state.abandon.is_some() {
-                        return Ok(None);
-                    }
-                }
-                () = ports.clock.sleep_ms(until_look_ms), if question.hold_ms > 0 => {
-                    look_us = self.journal.now_us() + LOOK_US;
+                verdict = &mut verifying => return verdict,
+                () = clock.sleep_ms(until_look_ms), if question.hold_ms > 0 => {
+                    look_us = clock.now_us() + LOOK_US;
                     let why = self.unready_instances(question).await;
                     unready = if why.is_some() { unready + 1 } else { 0 };
                     if let Some(why) = why.filter(|_| unready >= UNREADY_LOOKS) {
-                        return Ok(Some(unready_verdict(question, &why)));
+                        return unready_verdict(question, &why);
                     }
                 }
             }
@@ -150,8 +155,8 @@ impl Course {
     }
 
     async fn unready_instances(&self, question: &Question) -> Option<String> {
-        let driver = self.driver().ok()?;
-        let now = self.observe().await.ok()?;
+        let driver = self.driver.as_ref().ok()?;
+        let now = driver.observe(&self.cx, &question.target).await.ok()?;
         let own = driver.desired(&question.record);
         let sick = now.unhealthy();
         sick.into_iter().find(|line| {
@@ -159,6 +164,13 @@ impl Course {
                 .keys()
                 .any(|key| line.starts_with(key.as_str()))
         })
+    }
+
+    fn lines(&self, question: &Question) -> Lines {
+        Lines {
+            ports: self.ports.clone(),
+            id: question.deployment.clone(),
+        }
     }
 }
 

@@ -50,10 +50,11 @@ fn planned() -> Event {
     let phases = vec![Phase {
         name: "t".to_owned(),
         target: "t".to_owned(),
+        after: Vec::new(),
         steps,
     }];
     Event::Planned {
-        plan: Plan { format: 1, phases },
+        plan: Plan::of(phases),
         baseline: State::default(),
         baseline_goal: goal("release 1 (as it was before)"),
         goal: goal("release 2"),
