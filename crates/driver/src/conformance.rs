@@ -10,7 +10,7 @@ use belay_model::error::{Class, Effect as Touched};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::plan::{Effect, Wave};
 use belay_model::release::{Record, Target};
-use belay_model::state::{Goal, State};
+use belay_model::state::{Goal, State, States};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +65,8 @@ pub async fn round_trip(platform: &impl Platform) {
     go(platform, &goal(platform, &one)).await;
     let baseline = observe(platform).await;
     go(platform, &goal(platform, &two)).await;
-    go(platform, &as_before(baseline, [&one, &two])).await;
-    go(platform, &as_before(State::default(), [&one])).await;
+    go(platform, &as_before(platform, baseline, [&one, &two])).await;
+    go(platform, &as_before(platform, State::default(), [&one])).await;
     assert!(observe(platform).await.is_absent(), "nothing is left");
 }
 
@@ -174,14 +174,14 @@ pub async fn a_foreign_change_is_not_overwritten(platform: &impl Platform) {
 /// Absent is a state, not an error.
 pub async fn a_missing_target_is_absent(platform: &impl Platform) {
     assert!(observe(platform).await.is_absent());
-    let nothing = as_before(State::default(), []);
+    let nothing = as_before(platform, State::default(), []);
     assert!(plan(platform, &State::default(), &nothing).is_empty());
     // What shall be removed and is not there is removed.
     let goal = goal(platform, &platform.record(1));
     let removal = plan(
         platform,
-        &goal.want,
-        &as_before(State::default(), [&platform.record(1)]),
+        goal.want.of(&target(platform).name),
+        &as_before(platform, State::default(), [&platform.record(1)]),
     );
     for effect in removal {
         let seen = observe(platform).await;
@@ -288,13 +288,13 @@ async fn go(platform: &impl Platform, goal: &Goal) {
         at = observe(platform).await;
         same(platform, &after, &at, &effect.title);
     }
-    same(platform, &goal.want, &at, &goal.title);
+    same(platform, goal.want.of(&target.name), &at, &goal.title);
 }
 
 async fn clear(platform: &impl Platform) {
     let mut records: Vec<_> = [1, 2].map(|number| platform.record(number)).into();
     records.extend(platform.broken());
-    go(platform, &as_before(State::default(), &records)).await;
+    go(platform, &as_before(platform, State::default(), &records)).await;
 }
 
 fn plan(platform: &impl Platform, from: &State, goal: &Goal) -> Vec<Effect> {
@@ -324,7 +324,7 @@ async fn perform(
 }
 
 async fn observe(platform: &impl Platform) -> State {
-    let cx = context(&as_before(State::default(), []));
+    let cx = context(&as_before(platform, State::default(), []));
     let observed = platform.driver().observe(&cx, &target(platform)).await;
     observed.expect("observed")
 }
@@ -340,20 +340,26 @@ fn same(platform: &impl Platform, want: &State, have: &State, what: &str) {
 }
 
 fn goal(platform: &impl Platform, record: &Record) -> Goal {
+    let target = target(platform);
+    let want = platform.driver().desired(record, &target);
     Goal {
-        want: platform.driver().desired(record),
+        want: States::one(&target.name, want),
         records: BTreeMap::from([(record.hash(), record.clone())]),
         title: record.title(),
         record: Some(record.hash()),
     }
 }
 
-fn as_before<'a>(want: State, records: impl IntoIterator<Item = &'a Record>) -> Goal {
+fn as_before<'a>(
+    platform: &impl Platform,
+    want: State,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> Goal {
     let records = records
         .into_iter()
         .map(|record| (record.hash(), record.clone()));
     Goal {
-        want,
+        want: States::one(&target(platform).name, want),
         records: records.collect(),
         title: "what was there before".to_owned(),
         record: None,
@@ -361,7 +367,7 @@ fn as_before<'a>(want: State, records: impl IntoIterator<Item = &'a Record>) -> 
 }
 
 fn target(platform: &impl Platform) -> Target {
-    platform.record(1).target
+    platform.record(1).targets.remove(0)
 }
 
 fn context(goal: &Goal) -> Context {

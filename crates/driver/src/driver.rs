@@ -106,10 +106,10 @@ pub trait Driver: Send + Sync {
     /// What the platform can do at `target`.
     fn capabilities(&self, target: &Target) -> Capabilities;
 
-    /// The state in which `record` alone serves. Pure.
-    fn desired(&self, record: &Record) -> State;
+    /// The state of `target`, one of the record's, in which `record` alone serves. Pure.
+    fn desired(&self, record: &Record, target: &Target) -> State;
 
-    /// The steps of one stage from `from` towards `goal`, waves in order (grow, switch, shrink), as few as possible:
+    /// The steps of one stage from `from` towards what `goal` wants of `target`, waves in order (grow, switch, shrink), as few as possible:
     /// what is there already is no step. Pure.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use crate::ports::{Ports, StoreError};
 use belay_driver::{Context, Error, Progress, Stage};
 use belay_model::environment::{Event, Known, View};
 use belay_model::id::{DeploymentId, Scope};
-use belay_model::state::State;
+use belay_model::release::Target;
+use belay_model::state::{State, States};
 use std::sync::Arc;
 
 /// Pause after a clean-up failed, milliseconds.
@@ -94,14 +95,29 @@ async fn remove(
     known: &Known,
     serving: Option<&Known>,
 ) -> Result<(), Error> {
-    let target = &known.record.target;
+    for target in &known.record.targets {
+        remove_from(ports, cx, known, serving, target).await?;
+    }
+    Ok(())
+}
+
+async fn remove_from(
+    ports: &Ports,
+    cx: &Context,
+    known: &Known,
+    serving: Option<&Known>,
+    target: &Target,
+) -> Result<(), Error> {
     let Some(driver) = ports.drivers.driver(&target.driver) else {
         return Ok(());
     };
     let now = driver.observe(cx, target).await?;
     // What it owns beside what serves: by name, as a removal that was broken off leaves less than the record had.
-    let own = driver.desired(&known.record);
-    let shared = serving.map(|serving| driver.desired(&serving.record));
+    let own = driver.desired(&known.record, target);
+    let shared = serving.and_then(|serving| {
+        let target = serving.record.target(&target.name)?;
+        Some(driver.desired(&serving.record, target))
+    });
     let is_shared = |key: &String| match &shared {
         Some(shared) => shared.resources.contains_key(key),
         // Nothing of ours serves: what is there in another form is someone else's.
@@ -111,7 +127,7 @@ async fn remove(
     want.resources
         .retain(|key, _| !own.resources.contains_key(key) || is_shared(key));
     let goal = belay_model::state::Goal {
-        want,
+        want: States::one(&target.name, want),
         records: [(known.record.hash(), known.record.clone())].into(),
         title: format!("without {}", known.record.title()),
         record: None,

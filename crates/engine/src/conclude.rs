@@ -126,8 +126,8 @@ pub(crate) async fn after_step(
     id: StepId,
 ) -> Result<(), StoreError> {
     let state = journal.state();
-    let (step, run) = state.step(id);
-    if id.plan != 0 || !step.promotes || !run.is_over() {
+    let promotes = id.plan == 0 && state.step(id).0.promotes;
+    if !promotes || !state.promoted {
         return Ok(());
     }
     let inputs = state

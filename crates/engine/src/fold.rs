@@ -5,9 +5,9 @@
 use belay_model::error::Failure;
 use belay_model::event::{Ask, Cause, Entry, Event, Finish, Inputs, Kind, Outcome};
 use belay_model::id::{DeploymentId, RecordHash, StepId};
-use belay_model::plan::{Plan, Step};
+use belay_model::plan::{Action, Plan, Step};
 use belay_model::release::Record;
-use belay_model::state::{Goal, State};
+use belay_model::state::{Goal, State, States};
 use belay_model::verdict::{self, Verdict};
 use serde_json::Value;
 use std::ops::Range;
@@ -42,6 +42,8 @@ pub struct StepRun {
     pub losses: u32,
     /// All attempts ever begun; the next attempt's number is one more.
     pub last_attempt: u32,
+    /// When the first attempt began, Unix microseconds.
+    pub first_us: i64,
     /// When the last attempt began, Unix microseconds.
     pub started_us: i64,
     /// When it ended.
@@ -59,6 +61,7 @@ impl StepRun {
             failures: 0,
             losses: 0,
             last_attempt: 0,
+            first_us: 0,
             started_us: 0,
             ended_us: 0,
             handle: None,
@@ -157,11 +160,11 @@ pub struct Deployment {
     /// Plans by number; empty before it got the lock.
     pub plans: Vec<PlanRun>,
     /// What was there when it got the lock.
-    pub baseline: State,
+    pub baseline: States,
     /// The baseline as a goal.
     pub baseline_goal: Option<Goal>,
     /// What was there when we last looked.
-    pub left: State,
+    pub left: States,
     /// It waits for a person, and why.
     pub parked: Option<(Option<StepId>, String)>,
     /// A rollback that was asked for and has not begun.
@@ -185,9 +188,9 @@ impl Deployment {
             seq: 0,
             epoch: 0,
             plans: Vec::new(),
-            baseline: State::default(),
+            baseline: States::default(),
             baseline_goal: None,
-            left: State::default(),
+            left: States::default(),
             parked: None,
             abort: None,
             abandon: None,
@@ -239,6 +242,9 @@ impl Deployment {
                 self.parked = None;
                 let run = self.run_mut(*step);
                 run.status = Status::Started;
+                if run.last_attempt == 0 {
+                    run.first_us = at_us;
+                }
                 run.last_attempt = *attempt;
                 run.started_us = at_us;
                 run.handle = None;
@@ -284,8 +290,8 @@ impl Deployment {
                 before,
                 ..
             } => {
-                if let Some(before) = before {
-                    self.left = before.clone();
+                for (target, state) in before.iter().flat_map(States::iter) {
+                    self.left.set(target, state.clone());
                 }
                 self.abort = None;
                 self.parked = None;
@@ -309,6 +315,29 @@ impl Deployment {
         let run = &self.plans[usize::from(id.plan)];
         let index = usize::from(id.index);
         (run.step(index), &run.steps[index])
+    }
+
+    /// The name of the target that a step touches.
+    pub fn target_of(&self, id: StepId) -> &str {
+        let run = &self.plans[usize::from(id.plan)];
+        &run.plan.phases[run.phase_of(usize::from(id.index))].target
+    }
+
+    /// Names of the targets that something was begun on, in the order in which it was.
+    pub fn touched(&self) -> Vec<&str> {
+        let mut begun: Vec<(i64, &str)> = Vec::new();
+        for run in &self.plans {
+            for (index, course) in run.steps.iter().enumerate() {
+                let target = run.plan.phases[run.phase_of(index)].target.as_str();
+                let is_effect = matches!(run.step(index).action, Action::Effect(_));
+                let is_known = begun.iter().any(|(_, name)| *name == target);
+                if is_effect && course.last_attempt > 0 && !is_known {
+                    begun.push((course.first_us, target));
+                }
+            }
+        }
+        begun.sort();
+        begun.into_iter().map(|(_, target)| target).collect()
     }
 
     /// Whether what runs now goes back: a rollback inside a deployment, or a rollback on request.
@@ -341,7 +370,8 @@ impl Deployment {
         state: Option<&State>,
     ) {
         if let Some(state) = state {
-            self.left = state.clone();
+            let target = self.target_of(step).to_owned();
+            self.left.set(&target, state.clone());
         }
         let run = self.run_mut(step);
         assert_eq!(
@@ -364,10 +394,13 @@ impl Deployment {
     }
 
     fn note_promotion(&mut self, id: StepId) {
-        let (step, run) = self.step(id);
-        if step.promotes && run.is_over() && id.plan == 0 {
-            self.promoted = true;
+        if id.plan > 0 || !self.step(id).0.promotes {
+            return;
         }
+        // Good is what was promoted on all of its targets.
+        let run = &self.plans[0];
+        let mut promotions = (0..run.steps.len()).filter(|index| run.step(*index).promotes);
+        self.promoted = promotions.all(|index| run.steps[index].is_over());
     }
 
     fn asked(&mut self, ask: &Ask, actor: &str, reason: Option<&String>) {

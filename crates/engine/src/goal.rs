@@ -1,25 +1,25 @@
 //! Where a rollback leads to. Pure; the same functions answer the preview, the pre-flight and the rollback itself.
 
 use crate::fold::Deployment;
-use belay_driver::Driver;
+use crate::targets::Targets;
 use belay_model::environment::{Known, Standing, View};
 use belay_model::id::{RecordHash, ReleaseNumber};
 use belay_model::release::Record;
-use belay_model::state::{Goal, State};
+use belay_model::state::{Goal, State, States};
 use std::collections::BTreeMap;
 
-/// The goal in which `record` alone serves.
-pub fn of_record(driver: &dyn Driver, record: &Record) -> Goal {
+/// The goal in which `record` alone serves, and nothing is left on targets that are not its.
+pub fn of_record(targets: &Targets, record: &Record) -> Goal {
     Goal {
-        want: driver.desired(record),
+        want: targets.desired(record),
         records: BTreeMap::from([(record.hash(), record.clone())]),
         title: record.title(),
         record: Some(record.hash()),
     }
 }
 
-/// The goal in which a target is as it was observed.
-pub fn of_state(view: &View, state: &State) -> Goal {
+/// The goal in which the targets are as they were observed.
+pub fn of_states(view: &View, state: &States) -> Goal {
     let serving = view.serving().map(|known| known.record.hash());
     let records: BTreeMap<_, _> = view
         .records
@@ -61,18 +61,22 @@ pub(crate) fn take_newest_seals(view: &View, goal: &mut Goal) {
 
 /// While nothing is open: how what is there differs from what the serving record says, apart from what is kept warm on
 /// purpose; one line each. Someone else did it (I10).
-pub fn foreign(driver: &dyn Driver, view: &View, now: &State) -> Vec<String> {
+pub fn foreign(targets: &Targets, view: &View, now: &States) -> Vec<String> {
     let Some(serving) = view.serving() else {
         return Vec::new();
     };
-    let goal = of_record(driver, &serving.record);
-    let mut now = now.clone();
-    now.resources.retain(|key, resource| {
-        let record = resource.spec["record"].as_str().map(RecordHash::new);
-        let is_warm = record.is_some_and(|record| view.cleanups.contains_key(&record));
-        goal.want.resources.contains_key(key) || !is_warm
-    });
-    driver.diff(&goal.want, &now).lines()
+    let goal = of_record(targets, &serving.record);
+    let without_warm = |(name, state): (&str, &State)| {
+        let mut state = state.clone();
+        let want = goal.want.of(name);
+        state.resources.retain(|key, resource| {
+            let record = resource.spec["record"].as_str().map(RecordHash::new);
+            let is_warm = record.is_some_and(|record| view.cleanups.contains_key(&record));
+            want.resources.contains_key(key) || !is_warm
+        });
+        (name.to_owned(), state)
+    };
+    targets.diff(&goal.want, &now.iter().map(without_warm).collect())
 }
 
 /// A candidate that was passed over, and why.
@@ -187,7 +191,7 @@ fn objection(known: &Known, serving: Option<&RecordHash>) -> Option<String> {
 
 /// What going back from inside a deployment leads to, with remarks for people; no goal: a person decides.
 pub fn undo(
-    driver: &dyn Driver,
+    targets: &Targets,
     view: &View,
     deployment: &Deployment,
 ) -> (Option<Goal>, Vec<String>) {
@@ -203,7 +207,7 @@ pub fn undo(
         .as_ref()
         .and_then(|hash| view.records.get(hash));
     let quarantined = known.is_some_and(|known| known.standing == Standing::Quarantined);
-    let wants: Vec<&String> = baseline.want.resources.keys().collect();
+    let wants: Vec<&String> = baseline.want.keys().collect();
     let sick: Vec<String> = deployment
         .baseline
         .unhealthy()
@@ -240,7 +244,7 @@ pub fn undo(
             "what was there before {why}, so it goes to {}, the newest good one",
             newest.record.title()
         ));
-        return (Some(of_record(driver, &newest.record)), remarks);
+        return (Some(of_record(targets, &newest.record)), remarks);
     }
     if quarantined {
         remarks.push(format!(

@@ -10,6 +10,7 @@ pub mod fold;
 pub mod goal;
 pub mod planning;
 pub mod ports;
+pub mod targets;
 pub mod worker;
 
 mod cleanup;

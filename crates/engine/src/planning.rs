@@ -1,13 +1,13 @@
 //! Plans. One planning function of the driver serves both ways; the engine cuts a strategy into stages, calls it
 //! once per stage, and puts its own steps between. Pure.
 
-use belay_driver::{Capabilities, Driver, Error, Old, Stage};
+use crate::targets::{Place, Targets};
+use belay_driver::{Capabilities, Error, Old, Stage};
 use belay_model::config::{At, Check, CheckKind, Strategy};
 use belay_model::error::Class;
 use belay_model::event::Inputs;
 use belay_model::plan::{Action, Effect, Look, Phase, Plan, Step, Wave};
-use belay_model::release::Target;
-use belay_model::state::{Goal, State};
+use belay_model::state::{Goal, State, States};
 
 /// Most steps a plan may have (I11).
 pub const MAX_STEPS: usize = 500;
@@ -19,20 +19,34 @@ struct Part {
     last: bool,
 }
 
-/// The forward plan: from what is there to the new record, as slowly as the strategy says.
+/// The forward plan: from what is there to the new record, as slowly as the strategy says; the record's targets in their
+/// order, as many side by side as the inputs allow, and the bake once all of them are done.
 ///
 /// # Errors
 /// The strategy is impossible on this platform, or the plan too long.
 pub fn forward(
-    driver: &dyn Driver,
-    target: &Target,
-    from: &State,
+    targets: &Targets,
+    from: &States,
     goal: &Goal,
     inputs: &Inputs,
 ) -> Result<Plan, Error> {
+    let live = checks_at(&inputs.checks, At::Live);
+    let mut phases = Vec::new();
+    for place in targets.iter() {
+        let mut steps = stages(place, from.of(&place.target.name), goal, inputs)?;
+        promote(&mut steps, &live);
+        phases.push(phase(place, steps));
+    }
+    bake(&mut phases, &live, inputs.bake_ms);
+    bounded(phases, inputs.parallel)
+}
+
+/// The steps of one target, up to its promotion.
+fn stages(place: &Place, from: &State, goal: &Goal, inputs: &Inputs) -> Result<Vec<Step>, Error> {
+    let Place { target, driver } = place;
     let capabilities = driver.capabilities(target);
-    let nothing_beside = driver.diff(&goal.want, from).is_met() || from.is_absent();
-    let parts = cut(&inputs.strategy, capabilities, nothing_beside)?;
+    let is_met = driver.diff(goal.want.of(&target.name), from).is_met();
+    let parts = cut(&inputs.strategy, capabilities, is_met || from.is_absent())?;
     let staged = checks_at(&inputs.checks, At::Staged);
     let live = checks_at(&inputs.checks, At::Live);
 
@@ -57,30 +71,38 @@ pub fn forward(
         }
         steps.extend(shrink.into_iter().map(effect_step));
     }
-    promote_and_bake(&mut steps, &live, inputs.bake_ms);
-    bounded(target, steps)
+    Ok(steps)
 }
 
-/// The way back: one move to the goal, verified once between switch and shrink, no bake.
+/// The way back: one move to the goal on each target, in the reverse of their order, verified once between switch and
+/// shrink, no bake.
 ///
 /// # Errors
 /// The goal is impossible on this platform, or the plan too long.
 pub fn back(
-    driver: &dyn Driver,
-    target: &Target,
-    from: &State,
+    targets: &Targets,
+    from: &States,
     goal: &Goal,
     checks: &[Check],
+    parallel: u16,
 ) -> Result<Plan, Error> {
-    let [grow, switch, shrink] = by_wave(driver.plan(target, from, goal, Stage::BACK)?);
-    let mut steps: Vec<Step> = grow.into_iter().chain(switch).map(effect_step).collect();
-    if goal.record.is_some() {
-        // Traffic checks compare two releases; on the way back there is one, and it was good.
-        let live = without_traffic(checks_at(checks, At::Live));
-        steps.push(verify_step(Look::Live, live, 0));
+    let mut phases = Vec::new();
+    for place in targets.iter() {
+        let Place { target, driver } = place;
+        let from = from.of(&target.name);
+        let [grow, switch, shrink] = by_wave(driver.plan(target, from, goal, Stage::BACK)?);
+        let mut steps: Vec<Step> = grow.into_iter().chain(switch).map(effect_step).collect();
+        let serves = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
+        if serves.is_some_and(|record| record.target(&target.name).is_some()) {
+            // Traffic checks compare two releases; on the way back there is one, and it was good.
+            let live = without_traffic(checks_at(checks, At::Live));
+            steps.push(verify_step(Look::Live, live, 0));
+        }
+        steps.extend(shrink.into_iter().map(effect_step));
+        phases.push(phase(place, steps));
     }
-    steps.extend(shrink.into_iter().map(effect_step));
-    bounded(target, steps)
+    phases.reverse();
+    bounded(phases, parallel)
 }
 
 fn cut(
@@ -150,8 +172,8 @@ fn cut(
     })
 }
 
-/// Marks where the release becomes good, and adds the bake.
-fn promote_and_bake(steps: &mut Vec<Step>, live: &[Check], bake_ms: u64) {
+/// Marks where the release is promoted on a target: it becomes good when it is on all of them.
+fn promote(steps: &mut Vec<Step>, live: &[Check]) {
     let once = without_traffic(live.to_vec());
     if !once.is_empty() || steps.is_empty() {
         steps.push(verify_step(Look::Live, once, 0));
@@ -159,29 +181,52 @@ fn promote_and_bake(steps: &mut Vec<Step>, live: &[Check], bake_ms: u64) {
     if let Some(last) = steps.last_mut() {
         last.promotes = true;
     }
-    if bake_ms > 0 {
-        steps.push(Step {
-            bake: true,
-            ..verify_step(Look::Bake, live.to_vec(), bake_ms)
-        });
+}
+
+/// Adds the bake: behind the promotion of the only target, or of all of them.
+fn bake(phases: &mut Vec<Phase>, live: &[Check], bake_ms: u64) {
+    if bake_ms == 0 {
+        return;
+    }
+    let step = || Step {
+        bake: true,
+        ..verify_step(Look::Bake, live.to_vec(), bake_ms)
+    };
+    if let [only] = phases.as_mut_slice() {
+        only.steps.push(step());
+        return;
+    }
+    let all: Vec<u16> = (0..).take(phases.len()).collect();
+    let bakes = phases.iter().map(|phase| Phase {
+        name: format!("{} bakes", phase.name),
+        target: phase.target.clone(),
+        after: all.clone(),
+        steps: vec![step()],
+    });
+    let bakes: Vec<Phase> = bakes.collect();
+    phases.extend(bakes);
+}
+
+fn phase(place: &Place, steps: Vec<Step>) -> Phase {
+    Phase {
+        name: place.target.name.clone(),
+        target: place.target.name.clone(),
+        after: Vec::new(),
+        steps,
     }
 }
 
-fn bounded(target: &Target, steps: Vec<Step>) -> Result<Plan, Error> {
-    if steps.len() > MAX_STEPS {
-        let message = format!(
-            "the plan has {} steps, more than the {MAX_STEPS} allowed",
-            steps.len()
-        );
+fn bounded(phases: Vec<Phase>, parallel: u16) -> Result<Plan, Error> {
+    let plan = Plan {
+        parallel,
+        ..Plan::of(phases)
+    };
+    let steps = plan.len();
+    if steps > MAX_STEPS {
+        let message = format!("the plan has {steps} steps, more than the {MAX_STEPS} allowed");
         return Err(Error::not_applied(Class::Application, message));
     }
-    let phase = Phase {
-        name: target.name.clone(),
-        target: target.name.clone(),
-        after: Vec::new(),
-        steps,
-    };
-    Ok(Plan::of(vec![phase]))
+    Ok(plan)
 }
 
 fn by_wave(effects: Vec<Effect>) -> [Vec<Effect>; 3] {

@@ -8,14 +8,14 @@ use crate::error::Failure;
 use crate::id::{DeploymentId, RecordHash, Scope, StepId};
 use crate::plan::Plan;
 use crate::release::Record;
-use crate::state::{Goal, State};
+use crate::state::{Goal, State, States};
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The format that is written now. 2: `Inputs::keep_good`; absent before.
-pub const FORMAT: u16 = 2;
+/// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target, `Record::targets`).
+pub const FORMAT: u16 = 3;
 
 /// Whether a deployment puts a release out or goes back to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct Inputs {
     pub goal: Option<Goal>,
     /// How slowly.
     pub strategy: Strategy,
+    /// How many targets are served side by side, at least 1.
+    #[serde(default = "one_target")]
+    pub parallel: u16,
     /// What verification runs.
     pub checks: Vec<Check>,
     /// How long verification goes on after promotion, milliseconds.
@@ -66,6 +69,11 @@ pub struct Inputs {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// There was one before format 3.
+fn one_target() -> u16 {
+    1
 }
 
 /// What was kept before a deployment said so.
@@ -203,7 +211,7 @@ pub enum Event {
         /// The steps.
         plan: Plan,
         /// What was there, by target.
-        baseline: State,
+        baseline: States,
         /// The records that the baseline runs, so that it can be built again.
         baseline_goal: Box<Goal>,
         /// What it leads to.
@@ -238,7 +246,7 @@ pub enum Event {
         attempt: u32,
         /// How.
         finish: Finish,
-        /// What is there now; absent: could not be observed.
+        /// What is there now on the step's target; absent: could not be observed.
         state: Option<State>,
         /// Times the driver knows, Unix microseconds by name (`t3`, `t4`).
         times: BTreeMap<String, i64>,
@@ -281,8 +289,10 @@ pub enum Event {
         goal: Option<Box<Goal>>,
         /// The steps.
         plan: Plan,
-        /// What was there when it began, so that it can be taken back; absent: could not be observed (I9).
-        before: Option<State>,
+        /// What was there when it began, so that it can be taken back; a target that could not be observed is absent
+        /// (I9).
+        #[serde(default)]
+        before: Option<States>,
         /// What someone else had changed by then (I10), and what else people should know.
         remarks: Vec<String>,
     },

@@ -1,7 +1,7 @@
 //! Releases, and the records they become in an environment.
 
 use crate::id::{ArtifactDigest, BlobId, RecordHash, ReleaseNumber, Scope, ServiceName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -71,8 +71,23 @@ pub struct Record {
     pub secrets: BTreeMap<String, SecretUse>,
     /// Their values, sealed; absent where there are none.
     pub sealed: Option<BlobId>,
-    /// Where it runs.
-    pub target: Target,
+    /// Where it runs, at least one place; in the order in which they are served.
+    #[serde(alias = "target", deserialize_with = "one_or_several")]
+    pub targets: Vec<Target>,
+}
+
+/// A record had one target, and no list, before there could be several (journal format 2).
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Target>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        One(Target),
+        Several(Vec<Target>),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::One(target) => vec![target],
+        Either::Several(targets) => targets,
+    })
 }
 
 impl Record {
@@ -84,13 +99,18 @@ impl Record {
             .iter()
             .map(|(name, secret)| (name, &secret.digest))
             .collect();
+        // Where there is one, as it was when there could not be several: what is quarantined stays quarantined.
+        let target = match self.targets.as_slice() {
+            [one] => serde_json::json!(one),
+            several => serde_json::json!(several),
+        };
         let content = serde_json::json!({
             "format": self.format,
             "scope": self.scope,
             "artifact": self.artifact,
             "config": self.config,
             "secrets": secrets,
-            "target": self.target,
+            "target": target,
         });
         RecordHash::new(hex::encode(Sha256::digest(content.to_string())))
     }
@@ -98,6 +118,11 @@ impl Record {
     /// Name of the group of instances that serve this record: release and short hash.
     pub fn group(&self) -> String {
         format!("r{}-{}", self.release, self.hash().short())
+    }
+
+    /// One of its targets, by name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
     }
 
     /// How people call it: `release 3`.

@@ -70,6 +70,82 @@ impl State {
     }
 }
 
+/// States by target. A target that is not in it was not looked at, or could not be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct States(BTreeMap<String, State>);
+
+/// The name under which a state stands that was kept before there could be several targets (journal format 2): it is
+/// that of the only one.
+const ONLY: &str = "";
+
+impl States {
+    /// One target's state.
+    pub fn one(target: &str, state: State) -> Self {
+        Self(BTreeMap::from([(target.to_owned(), state)]))
+    }
+
+    /// A target's state; none: nobody knows.
+    pub fn get(&self, target: &str) -> Option<&State> {
+        self.0.get(target).or_else(|| self.0.get(ONLY))
+    }
+
+    /// A target's state as a goal means it: what it does not mention shall not be there.
+    pub fn of(&self, target: &str) -> &State {
+        static NOTHING: State = State {
+            format: 1,
+            resources: BTreeMap::new(),
+        };
+        self.get(target).unwrap_or(&NOTHING)
+    }
+
+    /// What is there now.
+    pub fn set(&mut self, target: &str, state: State) {
+        self.0.insert(target.to_owned(), state);
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &State)> {
+        self.0.iter().map(|(name, state)| (name.as_str(), state))
+    }
+
+    /// Nothing is there, anywhere.
+    pub fn is_absent(&self) -> bool {
+        self.0.values().all(State::is_absent)
+    }
+
+    /// The keys of all resources.
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.values().flat_map(|state| state.resources.keys())
+    }
+
+    /// What serves badly, as `key: why`.
+    pub fn unhealthy(&self) -> Vec<String> {
+        self.0.values().flat_map(State::unhealthy).collect()
+    }
+}
+
+impl FromIterator<(String, State)> for States {
+    fn from_iter<T: IntoIterator<Item = (String, State)>>(states: T) -> Self {
+        Self(states.into_iter().collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for States {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            One(State),
+            Many(BTreeMap<String, State>),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::One(state) => Self::one(ONLY, state),
+            Either::Many(states) => Self(states),
+        })
+    }
+}
+
 /// How much a difference matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,8 +198,8 @@ impl Difference {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Goal {
-    /// What shall be there.
-    pub want: State,
+    /// What shall be there, on each of its targets.
+    pub want: States,
     /// The records that `want` names, by hash.
     pub records: BTreeMap<RecordHash, Record>,
     /// In words: `release 1`, `nothing (as before)`.

@@ -156,11 +156,6 @@ impl Belay {
         self.0.ports.clock.now_us()
     }
 
-    pub(crate) fn driver(&self, name: &str) -> Result<Arc<dyn Driver>, Error> {
-        let driver = self.0.ports.drivers.driver(name);
-        driver.ok_or_else(|| Error::NoDriver(name.to_owned()))
-    }
-
     pub(crate) async fn blobs(&self) -> Result<&Blobs, Error> {
         self.0.sealed.blobs().await.map_err(Error::Key)
     }

@@ -35,6 +35,7 @@ mod router;
 mod scope;
 mod secrets;
 mod status;
+mod targets;
 mod way;
 mod worker;
 

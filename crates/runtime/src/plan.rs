@@ -1,18 +1,12 @@
 //! Plans as people see them before anything happens.
 
 use crate::prepare::Prepared;
+use crate::targets::unplanned;
 use crate::{Belay, DeployRequest, Error};
-use belay_driver::{Context, Driver, Progress};
 use belay_engine::{goal, planning};
 use belay_model::config::FirstFailure;
 use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
 use belay_model::plan::{Action, Plan, Step, Wave};
-use belay_model::release::Target;
-use belay_model::state::State;
-use std::sync::Arc;
-
-/// How long an observation for a person may take, milliseconds.
-const DEADLINE_MS: u64 = 10_000;
 
 /// One step of a plan in words.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,18 +84,18 @@ impl Belay {
         let scope = record.scope.clone();
         let view = self.view(&scope).await?;
         let open = self.open_in(&scope).await?;
-        let target = &record.target;
-        let driver = self.driver(&target.driver)?;
-        let from = self.observe(driver.as_ref(), target).await?;
-        let failed = |error: belay_driver::Error| wrong(target, &error);
+        let serving = view.serving().map(|known| &known.record);
+        let all = self.targets(std::iter::once(&record).chain(serving))?;
+        let own = all.only(|name| record.target(name).is_some());
+        let from = self.observe(&all).await?;
 
-        let goal = goal::of_record(driver.as_ref(), &record);
-        let plan = planning::forward(driver.as_ref(), target, &from, &goal, &inputs);
-        let plan = plan.map_err(failed)?;
-        let there = at_the_end(driver.as_ref(), target, &from, &plan);
-        let baseline = goal::of_state(&view, &from);
-        let back = planning::back(driver.as_ref(), target, &there, &baseline, &inputs.checks);
-        let back = back.map_err(failed)?;
+        let goal = goal::of_record(&all, &record);
+        let plan = planning::forward(&own, &from, &goal, &inputs);
+        let plan = plan.map_err(|error| unplanned(&scope, error))?;
+        let there = own.after(&from, &plan);
+        let baseline = goal::of_states(&view, &from);
+        let back = planning::back(&own, &there, &baseline, &inputs.checks, inputs.parallel);
+        let back = back.map_err(|error| unplanned(&scope, error))?;
 
         let mut remarks = Vec::new();
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
@@ -143,51 +137,4 @@ impl Belay {
             behind,
         })
     }
-
-    /// What is there, for planning and for people.
-    pub(crate) async fn observe(
-        &self,
-        driver: &dyn Driver,
-        target: &Target,
-    ) -> Result<State, Error> {
-        let state = driver.observe(&looking(), target).await;
-        state.map_err(|error| wrong(target, &error))
-    }
-}
-
-/// What a target looks like when all effects of a plan are done.
-fn at_the_end(driver: &dyn Driver, target: &Target, from: &State, plan: &Plan) -> State {
-    let mut at = from.clone();
-    for step in plan.steps() {
-        if let Action::Effect(effect) = &step.action {
-            at = driver.after(target, &at, effect);
-        }
-    }
-    at
-}
-
-/// The context of calls that only look.
-pub(crate) fn looking() -> Context {
-    Context {
-        deployment: DeploymentId::new("none"),
-        step: None,
-        attempt: 0,
-        epoch: 0,
-        deadline_ms: DEADLINE_MS,
-        material: Arc::default(),
-        progress: Arc::new(Silent),
-    }
-}
-
-pub(crate) fn wrong(target: &Target, error: &belay_driver::Error) -> Error {
-    Error::Target {
-        target: target.name.clone(),
-        why: error.message.clone(),
-    }
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn line(&self, _: &str) {}
 }

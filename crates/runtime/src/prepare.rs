@@ -62,7 +62,7 @@ impl Belay {
             config: config.config_in(environment),
             secrets,
             sealed,
-            target: target(&scope, environment),
+            targets: targets(&scope, environment),
         };
         let inputs = inputs(request, environment, &record, self.actor());
         Ok(Prepared {
@@ -134,6 +134,7 @@ fn inputs(
         scope: record.scope.clone(),
         record: Some(record.clone()),
         goal: None,
+        parallel: 1,
         strategy: environment.strategy(),
         checks: checks.cloned().collect(),
         bake_ms: environment.keep.bake.as_ms(),
@@ -201,14 +202,14 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The target with its defaults filled in, so that a later default does not change what a record is.
-pub(crate) fn target(scope: &Scope, environment: &Environment) -> Target {
+pub(crate) fn targets(scope: &Scope, environment: &Environment) -> Vec<Target> {
     let Place::Process(process) = &environment.target;
     let mut process = process.clone();
     process.ready = Some(process.ready());
-    Target {
+    vec![Target {
         driver: "process".to_owned(),
         name: scope.to_string(),
         host: Some(crate::host::name()),
         settings: serde_json::to_value(process).expect("a target's settings are plain data"),
-    }
+    }]
 }

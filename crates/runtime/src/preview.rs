@@ -1,8 +1,8 @@
 //! Where a rollback would lead, before anything changes.
 
 use crate::config::Loaded;
-use crate::plan::{looking, wrong};
-use crate::way::{Way, target_of};
+use crate::targets::unplanned;
+use crate::way::Way;
 use crate::{Belay, Error, PlannedStep, RollbackRequest};
 use belay_driver::Restorability;
 use belay_engine::goal::Skipped;
@@ -129,13 +129,12 @@ impl Belay {
             return Ok(preview);
         };
         preview.goal.clone_from(&goal.title);
-        let target = target_of(goal)?;
-        let driver = self.driver(&target.driver)?;
-        let from = self.observe(driver.as_ref(), &target).await?;
+        let targets = self.targets_of(goal)?;
+        let from = self.observe(&targets).await?;
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-        let mut checks = Vec::new();
+        let (mut checks, mut parallel) = (Vec::new(), 1);
         if let Some(record) = record {
-            checks = self.checks_of(scope, record).await?;
+            (checks, parallel) = self.verified_by(scope, record).await?;
             let known = view.records.get(&record.hash());
             preview.release = Some(record.release);
             preview.record = Some(record.hash());
@@ -144,10 +143,10 @@ impl Belay {
             preview.newer_secrets = self.newer_secrets(record, &request.env).await?;
             preview.drift = today.map_or_else(Vec::new, |today| drift(today, record));
         }
-        let plan = planning::back(driver.as_ref(), &target, &from, goal, &checks);
-        preview.steps = PlannedStep::of(&plan.map_err(|error| wrong(&target, &error))?);
-        let restorability = driver.restorable(&looking(), &target, goal).await;
-        preview.restorability = restorability.map_err(|error| wrong(&target, &error))?;
+        let plan = planning::back(&targets, &from, goal, &checks, parallel);
+        let plan = plan.map_err(|error| unplanned(scope, error))?;
+        preview.steps = PlannedStep::of(&plan);
+        preview.restorability = self.restorable(&targets, goal).await?;
         Ok(preview)
     }
 }
@@ -163,7 +162,7 @@ fn drift(today: &Loaded, record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     let config = today.config.config_in(environment);
     differences("config", &config, &record.config, &mut lines);
-    let target = crate::prepare::target(&record.scope, environment);
+    let targets_today = crate::prepare::targets(&record.scope, environment);
     let fields = |settings: &Value| -> BTreeMap<String, String> {
         let fields = settings.as_object().into_iter().flatten();
         let text = |value: &Value| {
@@ -175,12 +174,27 @@ fn drift(today: &Loaded, record: &Record) -> Vec<String> {
             .map(|(name, value)| (name.clone(), text(value)))
             .collect()
     };
-    differences(
-        "target",
-        &fields(&target.settings),
-        &fields(&record.target.settings),
-        &mut lines,
-    );
+    for target in &record.targets {
+        let of = match record.targets.len() {
+            1 => "target".to_owned(),
+            _ => format!("target {}", target.name),
+        };
+        match targets_today.iter().find(|today| today.name == target.name) {
+            Some(today) => {
+                let (today, record) = (fields(&today.settings), fields(&target.settings));
+                differences(&of, &today, &record, &mut lines);
+            }
+            None => lines.push(format!("{of}: only the record has it")),
+        }
+    }
+    for target in &targets_today {
+        if record.target(&target.name).is_none() {
+            lines.push(format!(
+                "target {}: only the configuration has it",
+                target.name
+            ));
+        }
+    }
     let names_today: BTreeSet<_> = today.config.secrets_in(environment).into_keys().collect();
     let names: BTreeSet<_> = record.secrets.keys().cloned().collect();
     for name in names_today.symmetric_difference(&names) {

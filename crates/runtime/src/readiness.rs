@@ -1,7 +1,7 @@
 //! Whether a way back is ready now.
 
-use crate::plan::looking;
-use crate::way::{Way, target_of};
+use crate::targets::looking;
+use crate::way::Way;
 use crate::{Belay, Error, RollbackRequest};
 use belay_driver::Restorability;
 use belay_engine::goal::Skipped;
@@ -82,10 +82,9 @@ impl Belay {
         readiness.goal = Some(goal.title.clone());
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         readiness.release = record.map(|record| record.release);
-        let target = target_of(goal)?;
-        let driver = self.driver(&target.driver)?;
-        match driver.restorable(&looking(), &target, goal).await {
-            Err(error) => readiness.reasons.push(error.message),
+        let targets = self.targets_of(goal)?;
+        match targets.restorable(&looking(), goal).await {
+            Err((_, failure)) => readiness.reasons.push(failure.message),
             Ok(Restorability::No(lines)) => {
                 readiness.reasons.extend(lines.iter().cloned());
                 readiness.restorability = Some(Restorability::No(lines));

@@ -1,14 +1,13 @@
 //! Going back on request. What is open is told to go back; where nothing is, a new deployment leads to a record that was
 //! good (*return*) or to what was there before a deployment (*undo*). The goal is settled here, before anything changes.
 
-use crate::plan::{looking, wrong};
-use crate::way::{Way, target_of};
+use crate::way::Way;
 use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
 use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
-use belay_model::release::{Record, Target};
+use belay_model::release::Record;
 use belay_model::state::Goal;
 use belay_model::summary::Phase;
 use std::collections::BTreeMap;
@@ -78,13 +77,12 @@ impl Belay {
                 (goal, Kind::Undo { of }, record)
             }
         };
-        let target = target_of(&goal)?;
-        self.require_restorable(&target, &goal).await?;
+        self.require_restorable(&goal).await?;
         let id = self.new_id();
         let release = record.as_ref().map(|record| record.release);
-        let checks = match &record {
-            Some(record) => self.checks_of(scope, record).await?,
-            None => Vec::new(),
+        let (checks, parallel) = match &record {
+            Some(record) => self.verified_by(scope, record).await?,
+            None => (Vec::new(), 1),
         };
         let is_undo = matches!(kind, Kind::Undo { .. });
         let inputs = Inputs {
@@ -93,6 +91,7 @@ impl Belay {
             record,
             goal: is_undo.then_some(goal),
             strategy: Strategy::Basic,
+            parallel,
             checks,
             bake_ms: 0,
             warm_ms: 0,
@@ -144,10 +143,9 @@ impl Belay {
     }
 
     /// The goal must be there to be built again; otherwise nothing is changed.
-    async fn require_restorable(&self, target: &Target, goal: &Goal) -> Result<(), Error> {
-        let driver = self.driver(&target.driver)?;
-        let answer = driver.restorable(&looking(), target, goal).await;
-        match answer.map_err(|error| wrong(target, &error))? {
+    async fn require_restorable(&self, goal: &Goal) -> Result<(), Error> {
+        let targets = self.targets_of(goal)?;
+        match self.restorable(&targets, goal).await? {
             Restorability::No(lines) => Err(not_restorable(goal, lines)),
             Restorability::Exact { .. } | Restorability::Partial(_) => Ok(()),
         }
@@ -162,13 +160,13 @@ impl Belay {
         }))
     }
 
-    /// The checks that made a record good (I7): those of the last deployment that put it out and succeeded, else of the
-    /// last that tried.
-    pub(crate) async fn checks_of(
+    /// The checks that made a record good (I7), and how many targets were served side by side then: as the last
+    /// deployment had it that put it out and succeeded, else the last that tried.
+    pub(crate) async fn verified_by(
         &self,
         scope: &Scope,
         record: &Record,
-    ) -> Result<Vec<Check>, Error> {
+    ) -> Result<(Vec<Check>, u16), Error> {
         let hash = record.hash();
         let mut tries = self.store().history(scope, HISTORY).await?;
         tries.retain(|summary| summary.kind == "deploy" && summary.record.as_ref() == Some(&hash));
@@ -176,10 +174,10 @@ impl Belay {
             .iter()
             .find(|summary| summary.outcome == Some(Outcome::Succeeded));
         let Some(chosen) = good.or(tries.first()) else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 1));
         };
         let inputs = self.inputs_of(&chosen.id).await?;
-        Ok(inputs.map(|inputs| inputs.checks).unwrap_or_default())
+        Ok(inputs.map_or((Vec::new(), 1), |inputs| (inputs.checks, inputs.parallel)))
     }
 }
 

@@ -4,8 +4,10 @@ use crate::{Belay, Error};
 use belay_engine::goal;
 use belay_model::environment::{Standing, View};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
+use belay_model::release::Record;
 use belay_model::state::{Health, State};
 use belay_model::summary::{Phase, Summary};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many deployments are looked through for the last one that ended.
@@ -75,15 +77,15 @@ pub struct ScopeStatus {
     pub open: Vec<Summary>,
     /// The last one that ended.
     pub last: Option<Summary>,
-    /// The target as it is; or why it could not be observed. Absent: it is not known yet.
-    pub target: Option<Result<TargetStatus, String>>,
+    /// The targets as they are, by name; or why one could not be observed. Empty: they are not known yet.
+    pub targets: BTreeMap<String, Result<TargetStatus, String>>,
 }
 
 impl Belay {
     /// How every scope stands, in the order of their names.
     ///
     /// # Errors
-    /// The store cannot be read. A target that cannot be observed is no error: see [`ScopeStatus::target`].
+    /// The store cannot be read. A target that cannot be observed is no error: see [`ScopeStatus::targets`].
     pub async fn status(&self) -> Result<Vec<ScopeStatus>, Error> {
         let mut scopes = self.store().scopes().await?;
         scopes.sort();
@@ -120,39 +122,58 @@ impl Belay {
             }
             _ => None,
         };
-        let target = self.target_of(&view, open.is_empty()).await;
+        let targets = self.targets_as_they_are(&view, open.is_empty()).await;
         Ok(ScopeStatus {
             scope,
             serving,
             open,
             last,
-            target,
+            targets,
         })
     }
 
-    async fn target_of(&self, view: &View, at_rest: bool) -> Option<Result<TargetStatus, String>> {
+    async fn targets_as_they_are(
+        &self,
+        view: &View,
+        at_rest: bool,
+    ) -> BTreeMap<String, Result<TargetStatus, String>> {
         let newest = || {
             view.records
                 .values()
                 .max_by_key(|known| known.record.release)
         };
-        let target = view.serving().or_else(newest)?.record.target.clone();
-        let driver = match self.driver(&target.driver) {
-            Ok(driver) => driver,
-            Err(error) => return Some(Err(error.to_string())),
+        let Some(known) = view.serving().or_else(newest) else {
+            return BTreeMap::new();
         };
-        let observed = tokio::time::timeout(PATIENCE, self.observe(driver.as_ref(), &target)).await;
-        Some(match observed {
-            Ok(Ok(state)) => {
-                let mut status = target_status(&target.name, &state, view);
-                if at_rest {
-                    status.foreign = goal::foreign(driver.as_ref(), view, &state);
-                }
-                Ok(status)
-            }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        })
+        let mut told = BTreeMap::new();
+        for target in &known.record.targets {
+            let name = target.name.clone();
+            let status = self.as_it_is(view, &known.record, &name, at_rest).await;
+            told.insert(name, status);
+        }
+        told
+    }
+
+    async fn as_it_is(
+        &self,
+        view: &View,
+        record: &Record,
+        name: &str,
+        at_rest: bool,
+    ) -> Result<TargetStatus, String> {
+        let targets = self.targets([record]).map_err(|error| error.to_string())?;
+        let target = targets.only(|other| other == name);
+        let observed = tokio::time::timeout(PATIENCE, self.observe(&target)).await;
+        let states = match observed {
+            Ok(Ok(states)) => states,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        };
+        let mut status = target_status(name, states.of(name), view);
+        if at_rest {
+            status.foreign = goal::foreign(&target, view, &states);
+        }
+        Ok(status)
     }
 }
 

@@ -6,7 +6,7 @@ use belay_engine::goal::{self, Choice, Skipped};
 use belay_model::environment::{Known, Standing, View};
 use belay_model::event::{Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, Scope};
-use belay_model::release::{Record, Target};
+use belay_model::release::Record;
 use belay_model::state::Goal;
 use belay_model::summary::Summary;
 
@@ -80,12 +80,16 @@ impl Belay {
     ) -> Result<Way, Error> {
         let deployment = self.fold(&id).await?;
         let planned = deployment.baseline_goal.is_some();
-        let (mut goal, mut remarks) = match self.target_for(&deployment) {
-            Some(target) if planned => {
-                let driver = self.driver(&target.driver)?;
-                goal::undo(driver.as_ref(), view, &deployment)
-            }
-            _ => (None, vec!["it has changed nothing yet".to_owned()]),
+        let (mut goal, mut remarks) = if planned {
+            let inputs = deployment.inputs.iter();
+            let goals = inputs.clone().flat_map(|inputs| &inputs.goal);
+            let goals = goals.chain(&deployment.baseline_goal);
+            let records = goals.flat_map(|goal| goal.records.values());
+            let own = inputs.flat_map(|inputs| &inputs.record);
+            let targets = self.targets(own.chain(records))?;
+            goal::undo(&targets, view, &deployment)
+        } else {
+            (None, vec!["it has changed nothing yet".to_owned()])
         };
         if let Some(to) = request.to {
             let leads_to = goal.as_ref().and_then(|goal| {
@@ -118,17 +122,6 @@ impl Belay {
         })
     }
 
-    fn target_for(&self, deployment: &Deployment) -> Option<Target> {
-        let inputs = deployment.inputs.as_ref()?;
-        let goals = [inputs.goal.as_ref(), deployment.baseline_goal.as_ref()];
-        let mut records = goals
-            .into_iter()
-            .flatten()
-            .flat_map(|goal| goal.records.values());
-        let record = inputs.record.as_ref().or_else(|| records.next())?;
-        Some(record.target.clone())
-    }
-
     fn to_good(&self, scope: &Scope, view: &View, request: &RollbackRequest) -> Result<Way, Error> {
         // Without a reason nothing is accepted: it would not be recorded.
         let accepts = request.accept_unproven && request.reason.is_some();
@@ -147,8 +140,9 @@ impl Belay {
                 skipped,
             });
         };
-        let driver = self.driver(&record.target.driver)?;
-        let goal = goal::of_record(driver.as_ref(), &record);
+        let serving = view.serving().map(|known| &known.record);
+        let targets = self.targets(std::iter::once(&record).chain(serving))?;
+        let goal = goal::of_record(&targets, &record);
         Ok(Way::Return {
             record: Box::new(record),
             goal,
@@ -216,17 +210,6 @@ impl Belay {
             lifts,
         })
     }
-}
-
-/// Where a goal is.
-pub(crate) fn target_of(goal: &Goal) -> Result<Target, Error> {
-    let own = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-    let record = own.or_else(|| goal.records.values().next());
-    let record = record.ok_or_else(|| Error::Target {
-        target: goal.title.clone(),
-        why: "no record names it".to_owned(),
-    })?;
-    Ok(record.target.clone())
 }
 
 fn no_undo(request: &RollbackRequest, why: &str, instead: Option<DeploymentId>) -> Error {

@@ -22,7 +22,7 @@ pub(crate) fn places(question: &Question) -> Result<Vec<Place>, (Outcome, String
 }
 
 fn live(question: &Question) -> Result<Place, (Outcome, String)> {
-    let listen = &question.record.target.settings["listen"];
+    let listen = &question.target.settings["listen"];
     let address: Option<SocketAddr> = listen.as_str().and_then(|text| text.parse().ok());
     let Some(mut address) = address else {
         let sentence = format!(

@@ -118,12 +118,12 @@ impl Scene {
             config: BTreeMap::new(),
             secrets: BTreeMap::new(),
             sealed: None,
-            target: Target {
+            targets: vec![Target {
                 driver: "world".to_owned(),
                 name: "shop/test".to_owned(),
                 host: None,
                 settings: Value::Null,
-            },
+            }],
         }
     }
 
@@ -202,6 +202,7 @@ impl Scene {
             record,
             goal,
             strategy: self.strategy.clone(),
+            parallel: 1,
             checks: self.checks.clone(),
             bake_ms: self.bake_ms,
             warm_ms: 10_000,

@@ -242,7 +242,7 @@ impl Driver for SideBySide {
         }
     }
 
-    fn desired(&self, record: &Record) -> State {
+    fn desired(&self, record: &Record, _: &Target) -> State {
         let name = record.group();
         let groups = BTreeMap::from([(name.clone(), (record.hash(), self.instances))]);
         state(
@@ -256,12 +256,12 @@ impl Driver for SideBySide {
 
     fn plan(
         &self,
-        _: &Target,
+        target: &Target,
         from: &State,
         goal: &Goal,
         stage: Stage,
     ) -> Result<Vec<Effect>, Error> {
-        let (now, want) = (parse(from), parse(&goal.want));
+        let (now, want) = (parse(from), parse(goal.want.of(&target.name)));
         let mut effects = Vec::new();
         for (name, (record, count)) in want
             .groups

@@ -100,20 +100,20 @@ pub(crate) fn status(status: &ScopeStatus) -> Value {
             "since": at(Some(serving.since_us)),
         })
     });
-    let target = status.target.as_ref().map(|target| match target {
+    let targets = status.targets.iter().map(|(name, target)| match target {
         Ok(target) => json!({
-            "name": target.name,
+            "name": name,
             "listen": target.listen,
             "foreign": target.foreign,
             "groups": target.groups.iter().map(group).collect::<Value>(),
         }),
-        Err(why) => json!({ "unobserved": why }),
+        Err(why) => json!({ "name": name, "unobserved": why }),
     });
     json!({
         "service": service,
         "environment": environment,
         "serving": serving,
-        "target": target,
+        "targets": targets.collect::<Value>(),
         "open": status.open.iter().map(deployment).collect::<Value>(),
         "last": status.last.as_ref().map(deployment),
     })

@@ -8,7 +8,7 @@ use crate::output::time::{ago, length, moment, now_us};
 use crate::output::{Report, json};
 use crate::verbs::proxy::share;
 use belay_model::summary::{Phase, Summary};
-use belay_runtime::{GroupStatus, ScopeStatus};
+use belay_runtime::{GroupStatus, ScopeStatus, TargetStatus};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: &Status) -> Result<Report, Failure> {
@@ -62,17 +62,15 @@ fn text(scopes: &[ScopeStatus], now: i64) -> String {
 fn row(status: &ScopeStatus, now: i64) -> [String; 8] {
     let serving = status.serving.as_ref();
     let dash = || "-".to_owned();
-    let groups = match &status.target {
-        Some(Ok(target)) => target.groups.as_slice(),
-        _ => &[],
+    let groups = || {
+        let seen = status.targets.values().flatten();
+        seen.flat_map(|target| &target.groups)
     };
-    let carrying = || groups.iter().filter(|group| group.weight > 0);
+    let carrying = || groups().filter(|group| group.weight > 0);
     let shares: Vec<_> = carrying()
         .map(|group| format!("{} {}", name(group), share(group.weight)))
         .collect();
-    let ready = groups
-        .iter()
-        .filter(|group| group.weight > 0 || group.removed_at_ms.is_none());
+    let ready = groups().filter(|group| group.weight > 0 || group.removed_at_ms.is_none());
     let ready: Vec<_> = ready
         .map(|group| format!("{}/{}", group.ready, group.instances))
         .collect();
@@ -119,47 +117,16 @@ fn going_on(open: &Summary, now: i64) -> String {
 
 fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
     let mut notes = Vec::new();
-    match &status.target {
-        Some(Ok(target)) => {
-            notes.extend(
-                target
-                    .listen
-                    .iter()
-                    .map(|listen| format!("listens on {listen}")),
-            );
-            notes.extend(
-                target
-                    .foreign
-                    .iter()
-                    .map(|line| format!("changed by someone else: {line}")),
-            );
-            for group in &target.groups {
-                if let Some(why) = &group.unhealthy {
-                    notes.push(format!("{} is not healthy: {why}", group.group));
-                }
-                if group.restarts > 0 {
-                    let times = if group.restarts == 1 {
-                        "once".to_owned()
-                    } else {
-                        format!("{} times", group.restarts)
-                    };
-                    notes.push(format!(
-                        "instances of {} ended and were started again {times}: belay logs",
-                        group.group
-                    ));
-                }
-                if let Some(at_ms) = group.removed_at_ms {
-                    let at = moment(at_ms.saturating_mul(1000));
-                    notes.push(format!(
-                        "{} ({}) is kept warm until {at}",
-                        group.group,
-                        name(group)
-                    ));
-                }
-            }
+    for (place, target) in &status.targets {
+        // Where there is one, its name is that of the scope.
+        let of = match status.targets.len() {
+            1 => String::new(),
+            _ => format!("{place}: "),
+        };
+        match target {
+            Ok(target) => notes.extend(seen(target).map(|line| format!("{of}{line}"))),
+            Err(why) => notes.push(format!("{of}the target could not be observed: {why}")),
         }
-        Some(Err(why)) => notes.push(format!("the target could not be observed: {why}")),
-        None => {}
     }
     for open in &status.open {
         if let Some(title) = &open.step_title {
@@ -176,6 +143,44 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
     {
         let when = ago(last.ended_us.unwrap_or(last.created_us), now);
         notes.push(format!("{} went back {when}: {cause}", last.id));
+    }
+    notes
+}
+
+/// What is to be told of a target.
+fn seen(target: &TargetStatus) -> impl Iterator<Item = String> {
+    let listen = target.listen.iter();
+    let listen = listen.map(|listen| format!("listens on {listen}"));
+    let foreign = target.foreign.iter();
+    let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
+    listen
+        .chain(foreign)
+        .chain(target.groups.iter().flat_map(of_group))
+}
+
+fn of_group(group: &GroupStatus) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = &group.unhealthy {
+        notes.push(format!("{} is not healthy: {why}", group.group));
+    }
+    if group.restarts > 0 {
+        let times = if group.restarts == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", group.restarts)
+        };
+        notes.push(format!(
+            "instances of {} ended and were started again {times}: belay logs",
+            group.group
+        ));
+    }
+    if let Some(at_ms) = group.removed_at_ms {
+        let at = moment(at_ms.saturating_mul(1000));
+        notes.push(format!(
+            "{} ({}) is kept warm until {at}",
+            group.group,
+            name(group)
+        ));
     }
     notes
 }

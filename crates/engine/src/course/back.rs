@@ -2,26 +2,30 @@
 
 use super::run::Course;
 use crate::ports::StoreError;
+use crate::targets::Targets;
 use crate::{conclude, decide, goal, planning};
 use belay_model::environment::View;
+use belay_model::error::Failure;
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
 use belay_model::id::StepId;
 use belay_model::plan::{Action, Plan};
 use belay_model::release::Record;
-use belay_model::state::{Goal, State};
+use belay_model::state::{Goal, States};
 
 impl Course {
     pub(super) async fn roll_back(&mut self, cause: Cause) -> Result<(), StoreError> {
         let view = self.view().await?;
-        let before = self.observe().await.ok();
+        let (targets, before, failures) = self.look().await;
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
-        let planned = self.way_back(&view, before.as_ref());
-        let (goal, plan, mut remarks) = planned;
-        if before.is_none() {
-            remarks.push(
-                "what is there now could not be observed, so this rollback cannot be taken back"
-                    .to_owned(),
-            );
+        let (goal, plan, mut remarks) = match targets {
+            Ok(targets) => self.way_back(&targets, &view, &before),
+            Err(failure) => (None, Plan::empty(), vec![failure.message]),
+        };
+        if let Some(failure) = failures.first() {
+            remarks.push(format!(
+                "what is there now could not be observed, so this rollback cannot be taken back: {}",
+                failure.message
+            ));
         }
         for event in conclude::on_rollback(&self.id, self.inputs(), &cause, goal.as_ref(), &view) {
             self.journal.push_environment(event);
@@ -34,7 +38,7 @@ impl Course {
             cause,
             goal,
             plan,
-            before,
+            before: Some(before),
             remarks,
         });
         if stuck {
@@ -49,7 +53,7 @@ impl Course {
         for event in conclude::on_left(self.state(), self.inputs(), cause) {
             self.journal.push_environment(event);
         }
-        let there: Vec<_> = self.state().left.resources.keys().cloned().collect();
+        let there: Vec<_> = self.state().left.keys().cloned().collect();
         let line = format!(
             "{} stays as it is, as `on_first_failure: leave` says: {}",
             self.inputs()
@@ -66,51 +70,74 @@ impl Course {
         });
     }
 
-    fn way_back(&self, view: &View, before: Option<&State>) -> (Option<Goal>, Plan, Vec<String>) {
-        let nothing = Plan::empty();
-        let driver = match self.driver() {
-            Ok(driver) => driver,
-            Err(failure) => return (None, nothing, vec![failure.message]),
-        };
-        let (goal, mut remarks) = goal::undo(driver.as_ref(), view, self.state());
-        if let Some(before) = before {
-            let foreign = driver.diff(&self.state().left, before).lines();
-            remarks.extend(
-                foreign
-                    .iter()
-                    .map(|line| format!("changed by someone else: {line}")),
-            );
+    /// What is there now, as far as it can be told.
+    async fn look(&self) -> (Result<Targets, Failure>, States, Vec<Failure>) {
+        match self.targets() {
+            Ok(targets) => {
+                let (states, failures) = self.observe(&targets).await;
+                (Ok(targets), states, failures)
+            }
+            Err(failure) => (Err(failure.clone()), States::default(), vec![failure]),
         }
+    }
+
+    fn way_back(
+        &self,
+        targets: &Targets,
+        view: &View,
+        before: &States,
+    ) -> (Option<Goal>, Plan, Vec<String>) {
+        let touched = self.state().touched();
+        let (goal, mut remarks) = if touched.is_empty() {
+            // Nothing was begun: there is nothing to take back, whatever it is worth.
+            (self.state().baseline_goal.clone(), Vec::new())
+        } else {
+            goal::undo(targets, view, self.state())
+        };
+        let seen = targets.only(|name| before.get(name).is_some());
+        let foreign = seen.diff(&self.state().left, before);
+        remarks.extend(
+            foreign
+                .iter()
+                .map(|line| format!("changed by someone else: {line}")),
+        );
         let Some(mut goal) = goal else {
-            return (None, nothing, remarks);
+            return (None, Plan::empty(), remarks);
         };
         goal::take_newest_seals(view, &mut goal);
-        let from = before.unwrap_or(&self.state().left);
-        match planning::back(
-            driver.as_ref(),
-            &self.target(),
-            from,
-            &goal,
-            &self.inputs().checks,
-        ) {
+        let mut from = self.state().left.clone();
+        for (name, state) in before.iter() {
+            from.set(name, state.clone());
+        }
+        // I2: what something was begun on, and no more.
+        let touched = targets.only(|name| touched.contains(&name));
+        let inputs = self.inputs();
+        match planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel) {
             Ok(plan) => (Some(goal), plan, remarks),
             Err(error) => {
                 remarks.push(format!("failed to plan the way back: {error}"));
-                (None, nothing, remarks)
+                (None, Plan::empty(), remarks)
             }
         }
     }
 
     /// I5: restored only when what is there equals the goal.
     pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
-        let unmet = match (self.driver(), self.observe().await) {
-            (Ok(driver), Ok(now)) => {
+        let (targets, now, failures) = self.look().await;
+        let unmet = match targets {
+            Ok(targets) => {
                 let (_, run) = self.state().current().expect("confirming a plan");
                 let goal = run.goal.as_ref().expect("a plan with a goal");
-                driver.diff(&goal.want, &now).lines()
+                let touched = self.state().touched();
+                let touched = targets.only(|name| touched.contains(&name));
+                touched.diff(&goal.want, &now)
             }
-            (Err(failure), _) | (_, Err(failure)) => vec![failure.message],
+            Err(failure) => vec![failure.message],
         };
+        let unmet: Vec<String> = unmet
+            .into_iter()
+            .chain(failures.into_iter().map(|failure| failure.message))
+            .collect();
         let skipped = !self.state().residue.is_empty();
         if unmet.is_empty() || skipped {
             let outcome = decide::ending(self.state());

@@ -4,6 +4,7 @@ use super::hands::{Accepted, Note};
 use super::run::{Course, Times};
 use crate::conclude;
 use crate::ports::{Materials, Ports, StoreError};
+use crate::targets::Place;
 use belay_driver::{Applied, Context, Driver};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::{Event, Finish};
@@ -59,7 +60,7 @@ impl Course {
         } = call;
         // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left.
         let is_back = self.state().goes_back();
-        let left = self.state().left.clone();
+        let left = self.state().left.of(self.state().target_of(step)).clone();
         let reach = self.reach(step, attempt, &effect);
         let acceptance = self.hands.acceptance();
         self.hands.call(step, async move {
@@ -116,7 +117,7 @@ impl Course {
         state: Option<State>,
         times: Times,
     ) -> Result<(), StoreError> {
-        let foreign = self.foreign(&self.effect(id), &finish, state.as_ref());
+        let foreign = self.foreign(id, &finish, state.as_ref());
         self.journal.push(Event::Finished {
             step: id,
             attempt,
@@ -138,12 +139,13 @@ impl Course {
 
     /// Differences between what is there and what it should be after this attempt, without what the step itself
     /// touches where it is not known to be done.
-    fn foreign(&self, effect: &Effect, finish: &Finish, now: Option<&State>) -> Vec<String> {
-        let (Some(now), Ok(driver)) = (now, self.driver()) else {
+    fn foreign(&self, id: StepId, finish: &Finish, now: Option<&State>) -> Vec<String> {
+        let (Some(now), Ok(Place { target, driver })) = (now, self.place(id)) else {
             return Vec::new();
         };
-        let before = &self.state().left;
-        let after = driver.after(&self.target(), before, effect);
+        let before = self.state().left.of(&target.name);
+        let effect = &self.effect(id);
+        let after = driver.after(&target, before, effect);
         let touched: Vec<String> = driver
             .diff(&after, before)
             .0
@@ -177,7 +179,7 @@ impl Course {
         attempt: u32,
         effect: &Effect,
     ) -> Result<Reach, Failure> {
-        let driver = self.driver()?;
+        let place = self.place(step)?;
         let record = |hash: &belay_model::id::RecordHash| {
             self.state().record(hash).cloned().ok_or_else(|| {
                 let message = format!(
@@ -189,8 +191,8 @@ impl Course {
         };
         let records: Result<Vec<Record>, Failure> = effect.records.iter().map(record).collect();
         Ok(Reach {
-            driver,
-            target: self.target(),
+            driver: place.driver,
+            target: place.target,
             cx: self.context(Some(step), attempt, Arc::default()),
             records: records?,
             ports: self.ports.clone(),

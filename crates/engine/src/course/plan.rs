@@ -2,12 +2,13 @@
 
 use super::run::Course;
 use crate::ports::StoreError;
+use crate::targets::Targets;
 use crate::{conclude, goal, planning};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::plan::Plan;
-use belay_model::state::{Goal, State};
+use belay_model::state::{Goal, States};
 
 /// How many deployments are looked through for the last one that ended.
 const LOOKED_THROUGH: usize = 64;
@@ -20,27 +21,21 @@ impl Course {
             self.end_unchanged(why);
             return Ok(());
         }
-        let planned = match self.observe().await {
-            Ok(baseline) => self
-                .forward_plan(&view, &baseline)
-                .map(|(plan, goal)| (plan, goal, baseline)),
+        let planned = match self.survey(&view).await {
+            Ok((targets, baseline)) => self
+                .forward_plan(&targets, &view, &baseline)
+                .map(|(plan, goal)| (targets, plan, goal, baseline)),
             Err(failure) => Err(failure),
         };
-        let planned = match planned {
-            Ok((plan, goal, baseline)) => self
-                .foreign_since(&view, &baseline)
-                .await?
-                .map(|foreign| (plan, goal, baseline, foreign)),
-            Err(failure) => Err(failure),
-        };
-        let (plan, goal, baseline, foreign) = match planned {
+        let (targets, plan, goal, baseline) = match planned {
             Ok(planned) => planned,
             Err(failure) => {
                 self.end_unchanged(format!("could not plan: {}", failure.message));
                 return Ok(());
             }
         };
-        let baseline_goal = Box::new(goal::of_state(&view, &baseline));
+        let foreign = self.foreign_since(&targets, &view, &baseline).await?;
+        let baseline_goal = Box::new(goal::of_states(&view, &baseline));
         let undone = self.undone().await?;
         let inputs = self.inputs();
         for event in conclude::on_planned(&self.id, inputs, &goal, undone.as_ref(), &view) {
@@ -66,13 +61,24 @@ impl Course {
         Ok(())
     }
 
+    /// The targets of what shall serve and of what serves, and what is there on them.
+    async fn survey(&self, view: &View) -> Result<(Targets, States), Failure> {
+        let targets = self.targets_with(view.serving().map(|known| &known.record))?;
+        let (states, failures) = self.observe(&targets).await;
+        match failures.into_iter().next() {
+            Some(failure) => Err(failure),
+            None => Ok((targets, states)),
+        }
+    }
+
     /// How what is there differs from what the last deployment left, where that is known: one that ended half-way left
     /// what it left.
     async fn foreign_since(
         &self,
+        targets: &Targets,
         view: &View,
-        now: &State,
-    ) -> Result<Result<Vec<String>, Failure>, StoreError> {
+        now: &States,
+    ) -> Result<Vec<String>, StoreError> {
         let history = self
             .ports
             .store
@@ -90,31 +96,33 @@ impl Course {
             )
         });
         if !is_known {
-            return Ok(Ok(Vec::new()));
+            return Ok(Vec::new());
         }
-        let driver = match self.driver() {
-            Ok(driver) => driver,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        Ok(Ok(goal::foreign(driver.as_ref(), view, now)))
+        Ok(goal::foreign(targets, view, now))
     }
 
-    fn forward_plan(&self, view: &View, baseline: &State) -> Result<(Plan, Goal), Failure> {
-        let driver = self.driver()?;
+    fn forward_plan(
+        &self,
+        targets: &Targets,
+        view: &View,
+        baseline: &States,
+    ) -> Result<(Plan, Goal), Failure> {
         let inputs = self.inputs();
-        let target = self.target();
         let mut goal = match (&inputs.goal, &inputs.record) {
             (Some(goal), _) => goal.clone(),
-            (None, Some(record)) => goal::of_record(driver.as_ref(), record),
-            (None, None) => goal::of_state(view, &State::default()),
+            (None, Some(record)) => goal::of_record(targets, record),
+            (None, None) => goal::of_states(view, &States::default()),
         };
-        if inputs.kind != Kind::Deploy {
-            goal::take_newest_seals(view, &mut goal);
-        }
         let plan = if inputs.kind == Kind::Deploy {
-            planning::forward(driver.as_ref(), &target, baseline, &goal, inputs)
+            // What serves elsewhere is removed once it is not kept warm any more.
+            let own = targets.only(|name| {
+                let record = inputs.record.as_ref();
+                record.is_some_and(|record| record.target(name).is_some())
+            });
+            planning::forward(&own, baseline, &goal, inputs)
         } else {
-            planning::back(driver.as_ref(), &target, baseline, &goal, &inputs.checks)
+            goal::take_newest_seals(view, &mut goal);
+            planning::back(targets, baseline, &goal, &inputs.checks, inputs.parallel)
         };
         Ok((plan.map_err(Failure::from)?, goal))
     }

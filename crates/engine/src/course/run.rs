@@ -7,14 +7,15 @@ use crate::decide::{Command, Decision, decide};
 use crate::fold::Deployment;
 use crate::journal::Journal;
 use crate::ports::{Materials, Ports, StoreError};
-use belay_driver::{Context, Driver};
+use crate::targets::{Place, Targets};
+use belay_driver::Context;
 use belay_model::environment::View;
 use belay_model::error::{Class, Failure};
 use belay_model::event::{Event, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::plan::{Action, Effect};
-use belay_model::release::Target;
-use belay_model::state::State;
+use belay_model::release::Record;
+use belay_model::state::States;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -213,24 +214,31 @@ impl Course {
         ))
     }
 
-    /// The target: that of the record, or of what the goal of an undo runs.
-    pub(super) fn target(&self) -> Target {
-        let inputs = self.inputs();
-        let from_goal = || {
-            let goals = [inputs.goal.as_ref(), self.state().baseline_goal.as_ref()];
-            goals
-                .into_iter()
-                .flatten()
-                .find_map(|goal| goal.records.values().next())
-        };
-        let record = inputs.record.as_ref().or_else(from_goal);
-        record.expect("a deployment names a record").target.clone()
+    /// All targets that this deployment may touch: those of its record first, then those of what was there before.
+    pub(super) fn targets(&self) -> Result<Targets, Failure> {
+        self.targets_with(None)
     }
 
-    pub(super) fn driver(&self) -> Result<Arc<dyn Driver>, Failure> {
-        let name = self.target().driver;
-        self.ports.drivers.driver(&name).ok_or_else(|| {
-            let message = format!("find the driver `{name}`: this belay was built without it");
+    pub(super) fn targets_with(&self, other: Option<&Record>) -> Result<Targets, Failure> {
+        let inputs = self.inputs();
+        let goals = [inputs.goal.as_ref(), self.state().baseline_goal.as_ref()];
+        let of_goals = goals.into_iter().flatten().flat_map(|goal| {
+            // What serves at the goal knows best how its targets are reached.
+            let serving = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
+            serving.into_iter().chain(goal.records.values())
+        });
+        let records = inputs.record.iter().chain(of_goals).chain(other);
+        Targets::of(
+            self.ports.drivers.as_ref(),
+            records.flat_map(|record| &record.targets),
+        )
+    }
+
+    /// The target that a step touches, and its driver.
+    pub(super) fn place(&self, step: StepId) -> Result<Place, Failure> {
+        let name = self.state().target_of(step);
+        self.targets()?.get(name).cloned().ok_or_else(|| {
+            let message = format!("find target {name}: no record tells of it");
             belay_driver::Error::not_applied(Class::Unknown, message).into()
         })
     }
@@ -255,13 +263,12 @@ impl Course {
         }
     }
 
-    pub(super) async fn observe(&self) -> Result<State, Failure> {
-        let driver = self.driver()?;
+    /// What is there on the targets, and what could not be observed.
+    pub(super) async fn observe(&self, targets: &Targets) -> (States, Vec<Failure>) {
         let cx = self.context(None, 0, Arc::default());
-        driver
-            .observe(&cx, &self.target())
-            .await
-            .map_err(Failure::from)
+        let (states, failures) = targets.observe(&cx).await;
+        let failures = failures.into_iter().map(|(_, failure)| failure);
+        (states, failures.collect())
     }
 
     pub(super) async fn end(&mut self, outcome: Outcome) -> Result<(), StoreError> {

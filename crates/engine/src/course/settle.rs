@@ -18,7 +18,7 @@ impl Course {
         let effect = self.effect(id);
         let run = self.state().step(id).1;
         let (attempt, handle) = (run.last_attempt, run.handle.clone());
-        let before = self.state().left.clone();
+        let before = self.state().left.of(self.state().target_of(id)).clone();
         let reach = self.reach(id, attempt, &effect);
         self.hands.look(id, async move {
             let found = match reach {

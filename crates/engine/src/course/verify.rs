@@ -45,7 +45,11 @@ impl Course {
         }
         // The end of the effect before is durable while we watch: a crash in a bake must not lose a promotion.
         self.journal.flush().await?;
-        let Some(record) = self.record_in_question() else {
+        let name = self.state().target_of(id).to_owned();
+        let asked = self
+            .record_in_question()
+            .and_then(|record| Some((record.target(&name)?.clone(), record)));
+        let Some((target, record)) = asked else {
             let verdict = nothing_to_ask();
             self.journal.push(Event::Verified { step: id, verdict });
             return Ok(());
@@ -63,14 +67,14 @@ impl Course {
             checks,
             hold_ms,
             since_us: self.state().step(id).1.started_us,
-            target: self.target(),
-            state: self.state().left.clone(),
+            target,
+            state: self.state().left.of(&name).clone(),
             against: against.cloned(),
             record,
         };
         let watch = Watch {
             ports: self.ports.clone(),
-            driver: self.driver(),
+            driver: self.place(id).map(|place| place.driver),
             cx: self.context(None, 0, Arc::default()),
         };
         self.hands.look(id, async move {
@@ -157,7 +161,7 @@ impl Watch {
     async fn unready_instances(&self, question: &Question) -> Option<String> {
         let driver = self.driver.as_ref().ok()?;
         let now = driver.observe(&self.cx, &question.target).await.ok()?;
-        let own = driver.desired(&question.record);
+        let own = driver.desired(&question.record, &question.target);
         let sick = now.unhealthy();
         sick.into_iter().find(|line| {
             own.resources

@@ -75,8 +75,8 @@ impl Driver for Pointed<dyn Driver> {
         self.inner.capabilities(target)
     }
 
-    fn desired(&self, record: &Record) -> State {
-        self.inner.desired(record)
+    fn desired(&self, record: &Record, target: &Target) -> State {
+        self.inner.desired(record, target)
     }
 
     fn plan(

@@ -127,7 +127,9 @@ async fn two_releases_then_back_then_taken_back(world: &World) {
         (serving.release, serving.standing),
         (ReleaseNumber(2), Standing::Good)
     );
-    let target = status[0].target.clone().expect("known").expect("observed");
+    let target = status[0].targets[&world.scope.to_string()]
+        .clone()
+        .expect("observed");
     let group = target
         .groups
         .iter()

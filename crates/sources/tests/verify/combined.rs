@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 fn listening(port: u16, look: Look, checks: Vec<Check>) -> Question {
     let mut question = question(look, checks);
-    question.record.target.settings = json!({ "listen": format!("0.0.0.0:{port}") });
+    question.target.settings = json!({ "listen": format!("0.0.0.0:{port}") });
     question
 }
 
@@ -124,7 +124,7 @@ async fn the_worst_answer_decides() {
 #[tokio::test]
 async fn without_an_address_there_is_no_pass() {
     let mut question = listening(1, Look::Live, vec![live(http("/"))]);
-    question.record.target.settings = json!({});
+    question.target.settings = json!({});
     let sentence =
         "`http /` cannot be checked: bookstore/production has no address that could be asked";
     World::new().check(&question, Inconclusive, sentence).await;

@@ -195,12 +195,12 @@ pub(crate) fn record(release: u32) -> Record {
         config: BTreeMap::new(),
         secrets: BTreeMap::new(),
         sealed: None,
-        target: Target {
+        targets: vec![Target {
             driver: "process".to_owned(),
             name: "bookstore/production".to_owned(),
             host: None,
             settings: json!({ "listen": "127.0.0.1:1" }),
-        },
+        }],
     }
 }
 
@@ -214,7 +214,7 @@ pub(crate) fn question(look: Look, checks: Vec<Check>) -> Question {
         checks,
         hold_ms: 0,
         since_us: START * SECOND_US,
-        target: record.target.clone(),
+        target: record.targets[0].clone(),
         state: State::default(),
         record,
         against: Some(self::record(1)),

@@ -33,12 +33,12 @@ pub(crate) fn record(service: &str, number: u32) -> Record {
         config: BTreeMap::new(),
         secrets: BTreeMap::new(),
         sealed: None,
-        target: Target {
+        targets: vec![Target {
             driver: "process".to_owned(),
             name: format!("{service}/production"),
             host: None,
             settings: serde_json::Value::Null,
-        },
+        }],
     }
 }
 
@@ -65,6 +65,7 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         scope: scope(service),
         record: Some(record(service, 1)),
         goal: None,
+        parallel: 1,
         strategy: Strategy::Basic,
         checks: Vec::new(),
         bake_ms: 0,

@@ -3,7 +3,7 @@
 use super::*;
 use belay_model::error::{Class, Effect as Changed, Failure};
 use belay_model::plan::{Action, Effect, Look, Phase, Verb, Wave};
-use belay_model::state::{Goal, State};
+use belay_model::state::{Goal, States};
 use serde_json::Value;
 
 fn effect(title: &str, promotes: bool) -> Step {
@@ -25,7 +25,7 @@ fn effect(title: &str, promotes: bool) -> Step {
 
 fn goal(title: &str) -> Box<Goal> {
     Box::new(Goal {
-        want: State::default(),
+        want: States::default(),
         records: BTreeMap::new(),
         title: title.to_owned(),
         record: None,
@@ -55,7 +55,7 @@ fn planned() -> Event {
     }];
     Event::Planned {
         plan: Plan::of(phases),
-        baseline: State::default(),
+        baseline: States::default(),
         baseline_goal: goal("release 1 (as it was before)"),
         goal: goal("release 2"),
         remarks: Vec::new(),

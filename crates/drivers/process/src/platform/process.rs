@@ -73,20 +73,24 @@ impl Driver for Process {
         }
     }
 
-    fn desired(&self, record: &Record) -> State {
-        shape::desired(record)
+    fn desired(&self, record: &Record, target: &Target) -> State {
+        shape::desired(record, target)
             .map(|shape| shape.state())
             .unwrap_or_default()
     }
 
     fn plan(
         &self,
-        _: &Target,
+        target: &Target,
         from: &State,
         goal: &Goal,
         stage: Stage,
     ) -> Result<Vec<Effect>, Error> {
-        Ok(plan::plan(&Shape::of(from), &Shape::of(&goal.want), stage))
+        Ok(plan::plan(
+            &Shape::of(from),
+            &Shape::of(goal.want.of(&target.name)),
+            stage,
+        ))
     }
 
     fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {
@@ -190,7 +194,7 @@ impl Driver for Process {
         target: &Target,
         goal: &Goal,
     ) -> Result<Restorability, Error> {
-        let wanted = Shape::of(&goal.want);
+        let wanted = Shape::of(goal.want.of(&target.name));
         let instances = instance::running(&self.options.root, target).await;
         let mut cold = false;
         let mut objections = Vec::new();

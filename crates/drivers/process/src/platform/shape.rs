@@ -106,8 +106,8 @@ pub(super) fn settings(target: &Target) -> Result<ProcessTarget, Error> {
 }
 
 /// What one record alone looks like.
-pub(super) fn desired(record: &Record) -> Result<Shape, Error> {
-    let settings = settings(&record.target)?;
+pub(super) fn desired(record: &Record, target: &Target) -> Result<Shape, Error> {
+    let settings = settings(target)?;
     let group = Group {
         record: record.hash(),
         instances: settings.instances,

@@ -74,7 +74,7 @@ impl Machine {
             config: BTreeMap::from([("RELEASE".to_owned(), name.to_owned())]),
             secrets: BTreeMap::new(),
             sealed: None,
-            target: Target {
+            targets: vec![Target {
                 driver: "process".to_owned(),
                 name: "shop/test".to_owned(),
                 host: None,
@@ -82,7 +82,7 @@ impl Machine {
                     "run": "python3 server.py", "listen": "127.0.0.1:1", "instances": 2,
                     "ready": { "tcp": true, "within": "5s" }, "stop_timeout": "2s",
                 }),
-            },
+            }],
         }
     }
 }

@@ -28,7 +28,8 @@ pub(in crate::platform) async fn grow(
             format!("find the material of record {}", record.short()),
         )
     })?;
-    let settings = shape::settings(&material.record.target)?;
+    let own = material.record.target(&target.name).unwrap_or(target);
+    let settings = shape::settings(own)?;
     let mut taken: BTreeSet<u16> = BTreeSet::new();
     let mut starts = JoinSet::new();
     for index in 0..count {

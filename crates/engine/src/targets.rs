@@ -1,0 +1,171 @@
+//! The targets of a deployment with their drivers: what is asked of each, and put together again.
+
+use crate::ports::Drivers;
+use belay_driver::{Context, Driver, Error, Restorability};
+use belay_model::error::{Class, Failure};
+use belay_model::plan::{Action, Plan};
+use belay_model::release::{Record, Target};
+use belay_model::state::{Difference, Goal, State, States};
+use futures_util::future::join_all;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Targets(Vec<Place>);
+
+/// One target and its driver.
+#[derive(Clone)]
+pub struct Place {
+    /// Where.
+    pub target: Target,
+    /// How.
+    pub driver: Arc<dyn Driver>,
+}
+
+impl Targets {
+    /// Of the targets, each once; where two have one name the first counts.
+    ///
+    /// # Errors
+    /// This Belay was built without one of the drivers.
+    pub fn of<'a>(
+        drivers: &dyn Drivers,
+        targets: impl IntoIterator<Item = &'a Target>,
+    ) -> Result<Self, Failure> {
+        let mut places: Vec<Place> = Vec::new();
+        for target in targets {
+            if places.iter().any(|place| place.target.name == target.name) {
+                continue;
+            }
+            let driver = drivers.driver(&target.driver).ok_or_else(|| {
+                let name = &target.driver;
+                let message = format!("find the driver `{name}`: this belay was built without it");
+                Failure::from(Error::not_applied(Class::Unknown, message))
+            })?;
+            places.push(Place {
+                target: target.clone(),
+                driver,
+            });
+        }
+        Ok(Self(places))
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter()
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&Place> {
+        self.0.iter().find(|place| place.target.name == name)
+    }
+
+    /// Those of a name that is wanted.
+    pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let own = self.0.iter().filter(|place| wanted(&place.target.name));
+        Self(own.cloned().collect())
+    }
+
+    /// The states in which a record alone serves; nothing where it has no place.
+    pub fn desired(&self, record: &Record) -> States {
+        let of = |place: &Place| {
+            let name = place.target.name.clone();
+            let state = record.target(&name).map_or_else(State::default, |target| {
+                place.driver.desired(record, target)
+            });
+            (name, state)
+        };
+        self.0.iter().map(of).collect()
+    }
+
+    /// What keeps `have` from being `want`, on all targets that `want` tells of. One that nobody could observe differs.
+    pub fn diff(&self, want: &States, have: &States) -> Vec<String> {
+        let of = |place: &Place| {
+            let name = &place.target.name;
+            let Some(want) = want.get(name) else {
+                return Vec::new();
+            };
+            match have.get(name) {
+                Some(have) => self.lines(place, &place.driver.diff(want, have)),
+                None => vec![format!("{name}: it could not be observed")],
+            }
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+
+    /// One line per unmet entry; with the name of the target where there are several.
+    fn lines(&self, place: &Place, difference: &Difference) -> Vec<String> {
+        let lines = difference.lines();
+        if self.0.len() == 1 {
+            return lines;
+        }
+        let name = &place.target.name;
+        lines
+            .into_iter()
+            .map(|line| format!("{name}: {line}"))
+            .collect()
+    }
+
+    /// What they are like when all effects of a plan are done. Pure.
+    pub fn after(&self, from: &States, plan: &Plan) -> States {
+        let mut at = from.clone();
+        for phase in &plan.phases {
+            let Some(place) = self.get(&phase.target) else {
+                continue;
+            };
+            for step in &phase.steps {
+                if let Action::Effect(effect) = &step.action {
+                    let next = place
+                        .driver
+                        .after(&place.target, at.of(&phase.target), effect);
+                    at.set(&phase.target, next);
+                }
+            }
+        }
+        at
+    }
+
+    /// Whether a goal can be reached on all of them right now: the worst answer, and one after the other the time.
+    ///
+    /// # Errors
+    /// One of them cannot be asked; which, and why.
+    pub async fn restorable(
+        &self,
+        cx: &Context,
+        goal: &Goal,
+    ) -> Result<Restorability, (String, Failure)> {
+        let (mut total, mut partly, mut not) = (Some(0), Vec::new(), Vec::new());
+        for place in &self.0 {
+            let answer = place.driver.restorable(cx, &place.target, goal).await;
+            let of = |error: Error| (place.target.name.clone(), error.into());
+            match answer.map_err(of)? {
+                Restorability::Exact { millis } => {
+                    total = total.zip(millis).map(|(total, one)| total + one);
+                }
+                Restorability::Partial(lines) => partly.extend(lines),
+                Restorability::No(lines) => not.extend(lines),
+            }
+        }
+        Ok(match (partly, not) {
+            (_, not) if !not.is_empty() => Restorability::No(not),
+            (partly, _) if !partly.is_empty() => Restorability::Partial(partly),
+            _ => Restorability::Exact { millis: total },
+        })
+    }
+
+    /// What is there, on each of them, all asked at once; and what could not be observed.
+    pub async fn observe(&self, cx: &Context) -> (States, Vec<(String, Failure)>) {
+        let looks = self
+            .0
+            .iter()
+            .map(|place| place.driver.observe(cx, &place.target));
+        let mut states = States::default();
+        let mut failures = Vec::new();
+        for (place, seen) in self.0.iter().zip(join_all(looks).await) {
+            match seen {
+                Ok(state) => states.set(&place.target.name, state),
+                Err(error) => failures.push((place.target.name.clone(), error.into())),
+            }
+        }
+        (states, failures)
+    }
+}

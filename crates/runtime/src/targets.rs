@@ -1,0 +1,94 @@
+//! The targets of records, asked for people: nothing here changes one.
+
+use crate::{Belay, Error};
+use belay_driver::{Context, Progress, Restorability};
+use belay_engine::targets::Targets;
+use belay_model::error::Failure;
+use belay_model::id::{DeploymentId, Scope};
+use belay_model::release::Record;
+use belay_model::state::{Goal, States};
+use std::sync::Arc;
+
+/// How long a call that only looks may take, milliseconds.
+const DEADLINE_MS: u64 = 10_000;
+
+impl Belay {
+    /// All targets of the records, each once.
+    pub(crate) fn targets<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Result<Targets, Error> {
+        let targets = records.into_iter().flat_map(|record| &record.targets);
+        let targets: Vec<_> = targets.collect();
+        let drivers = self.ports().drivers;
+        for target in &targets {
+            if drivers.driver(&target.driver).is_none() {
+                return Err(Error::NoDriver(target.driver.clone()));
+            }
+        }
+        Targets::of(drivers.as_ref(), targets).map_err(|failure| wrong("its targets", &failure))
+    }
+
+    /// The targets that a goal is about.
+    pub(crate) fn targets_of(&self, goal: &Goal) -> Result<Targets, Error> {
+        let own = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
+        let targets = self.targets(own.into_iter().chain(goal.records.values()))?;
+        if targets.iter().next().is_none() {
+            return Err(Error::Target {
+                target: goal.title.clone(),
+                why: "no record names it".to_owned(),
+            });
+        }
+        Ok(targets)
+    }
+
+    /// What is there, for planning and for people.
+    pub(crate) async fn observe(&self, targets: &Targets) -> Result<States, Error> {
+        let (states, failures) = targets.observe(&looking()).await;
+        match failures.into_iter().next() {
+            Some((target, failure)) => Err(wrong(&target, &failure)),
+            None => Ok(states),
+        }
+    }
+
+    /// Whether a goal can be reached right now.
+    pub(crate) async fn restorable(
+        &self,
+        targets: &Targets,
+        goal: &Goal,
+    ) -> Result<Restorability, Error> {
+        let answer = targets.restorable(&looking(), goal).await;
+        answer.map_err(|(target, failure)| wrong(&target, &failure))
+    }
+}
+
+/// The context of calls that only look.
+pub(crate) fn looking() -> Context {
+    Context {
+        deployment: DeploymentId::new("none"),
+        step: None,
+        attempt: 0,
+        epoch: 0,
+        deadline_ms: DEADLINE_MS,
+        material: Arc::default(),
+        progress: Arc::new(Silent),
+    }
+}
+
+fn wrong(target: &str, failure: &Failure) -> Error {
+    Error::Target {
+        target: target.to_owned(),
+        why: failure.message.clone(),
+    }
+}
+
+/// A plan is impossible.
+pub(crate) fn unplanned(scope: &Scope, error: belay_driver::Error) -> Error {
+    wrong(&scope.to_string(), &error.into())
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn line(&self, _: &str) {}
+}
