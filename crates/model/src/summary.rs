@@ -117,6 +117,9 @@ pub struct Summary {
     /// The plan that runs now: the forward plan, or that of the rollback.
     plan: Option<Plan>,
     plan_number: u16,
+    /// Targets of the forward plan that the release is not promoted on yet.
+    #[serde(default)]
+    unpromoted: u16,
 }
 
 impl Summary {
@@ -164,6 +167,7 @@ impl Summary {
             timeline,
             plan: None,
             plan_number: 0,
+            unpromoted: 0,
         })
     }
 
@@ -273,7 +277,22 @@ impl Summary {
         step.plan > 0 || self.kind != "deploy"
     }
 
+    /// Good is what was promoted on all of its targets.
+    fn note_promotion(&mut self, at_us: i64, step: StepId) {
+        if step.plan > 0 || !self.step_of(step).is_some_and(|step| step.promotes) {
+            return;
+        }
+        self.unpromoted = self.unpromoted.saturating_sub(1);
+        if self.unpromoted == 0 {
+            self.promoted_us = Some(at_us);
+        }
+    }
+
     fn take_plan(&mut self, number: u16, plan: &Plan) {
+        if number == 0 {
+            let promotions = plan.steps().filter(|step| step.promotes).count();
+            self.unpromoted = u16::try_from(promotions).unwrap_or(u16::MAX);
+        }
         self.plan_number = number;
         self.steps = u16::try_from(plan.len()).unwrap_or(u16::MAX);
         self.plan = Some(plan.clone());
@@ -298,10 +317,7 @@ impl Summary {
     ) {
         match finish {
             Finish::Done => {
-                let promotes = self.step_of(step).is_some_and(|step| step.promotes);
-                if promotes && step.plan == 0 {
-                    self.promoted_us = Some(at_us);
-                }
+                self.note_promotion(at_us, step);
                 if self.is_way_back(step) {
                     self.back_step_done(at_us, step, times);
                 }
@@ -343,9 +359,7 @@ impl Summary {
             return;
         }
         if verdict.outcome == Said::Pass {
-            if self.step_of(step).is_some_and(|step| step.promotes) {
-                self.promoted_us = Some(at_us);
-            }
+            self.note_promotion(at_us, step);
         } else {
             self.timeline.t0 = verdict.first_bad_us;
             self.timeline.t1 = Some(at_us);

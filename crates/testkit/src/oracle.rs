@@ -2,7 +2,7 @@
 
 use belay_model::event::{Entry, Event};
 use belay_model::plan::{Action, Plan, Step, Wave};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Breaches of the invariants in one journal, one line each.
 pub fn breaches(journal: &[Entry]) -> Vec<String> {
@@ -10,7 +10,7 @@ pub fn breaches(journal: &[Entry]) -> Vec<String> {
     let mut plans: Vec<&Plan> = Vec::new();
     let mut epoch = 0;
     let mut attempts: BTreeMap<String, u32> = BTreeMap::new();
-    let mut switched = BTreeMap::new();
+    let mut switched = BTreeSet::new();
     for entry in journal {
         match &entry.event {
             Event::Claimed { epoch: next, .. } => {
@@ -36,11 +36,11 @@ pub fn breaches(journal: &[Entry]) -> Vec<String> {
                 if *attempt != last + 1 {
                     found.push(format!("I6: attempt {attempt} of {step} after {last}"));
                 }
-                if wave(plans[usize::from(step.plan)], step.index) == Some(Wave::Shrink) {
-                    let planned = waves(plans[usize::from(step.plan)])
-                        .filter(|wave| *wave == Wave::Switch)
-                        .count();
-                    if planned > 0 && switched.get(&step.plan).copied().unwrap_or(0) == 0 {
+                let plan = plans[usize::from(step.plan)];
+                if wave(plan, step.index) == Some(Wave::Shrink) {
+                    let phase = phase_of(plan, step.index);
+                    let planned = waves(plan, phase).filter(|wave| *wave == Wave::Switch);
+                    if planned.count() > 0 && !switched.contains(&(step.plan, phase)) {
                         found.push(format!("I2: {step} shrinks before the switch was seen"));
                     }
                 }
@@ -57,8 +57,9 @@ pub fn breaches(journal: &[Entry]) -> Vec<String> {
                     ));
                 }
                 let done = *finish == belay_model::event::Finish::Done;
-                if done && wave(plans[usize::from(step.plan)], step.index) == Some(Wave::Switch) {
-                    *switched.entry(step.plan).or_insert(0) += 1;
+                let plan = plans[usize::from(step.plan)];
+                if done && wave(plan, step.index) == Some(Wave::Switch) {
+                    switched.insert((step.plan, phase_of(plan, step.index)));
                 }
             }
             _ => {}
@@ -77,8 +78,18 @@ fn wave(plan: &Plan, index: u16) -> Option<Wave> {
     plan.steps().nth(usize::from(index)).and_then(wave_of)
 }
 
-fn waves(plan: &Plan) -> impl Iterator<Item = Wave> {
-    plan.steps().filter_map(wave_of)
+fn waves(plan: &Plan, phase: usize) -> impl Iterator<Item = Wave> {
+    plan.phases[phase].steps.iter().filter_map(wave_of)
+}
+
+fn phase_of(plan: &Plan, index: u16) -> usize {
+    let mut end = 0;
+    let mut ends = plan.phases.iter().map(|phase| {
+        end += phase.steps.len();
+        end
+    });
+    let phase = ends.position(|end| usize::from(index) < end);
+    phase.expect("a step of the plan")
 }
 
 fn wave_of(step: &Step) -> Option<Wave> {

@@ -27,8 +27,10 @@ pub struct Scene {
     pub crashes: Arc<Crashes>,
     /// What is durable.
     pub store: Arc<MemoryStore>,
-    /// The platform.
+    /// The platform; where there are several targets, that of the first.
     pub world: Arc<SideBySide>,
+    /// The platforms, one for each target.
+    pub worlds: BTreeMap<String, Arc<SideBySide>>,
     /// What verification says.
     pub script: Arc<Script>,
     clock: Arc<FakeClock>,
@@ -43,13 +45,17 @@ pub struct Scene {
     pub inconclusive: Inconclusive,
     /// What becomes of a first deployment that fails.
     pub on_first_failure: FirstFailure,
+    /// How many targets are served side by side.
+    pub parallel: u16,
 }
 
-struct One(Arc<SideBySide>);
+/// A driver for each target, so that each has a world of its own.
+struct Worlds(BTreeMap<String, Arc<SideBySide>>);
 
-impl Drivers for One {
-    fn driver(&self, _: &str) -> Option<Arc<dyn Driver>> {
-        Some(self.0.clone())
+impl Drivers for Worlds {
+    fn driver(&self, name: &str) -> Option<Arc<dyn Driver>> {
+        let world = self.0.get(name)?;
+        Some(world.clone())
     }
 }
 
@@ -81,13 +87,24 @@ impl Default for Scene {
 }
 
 impl Scene {
-    /// An empty world.
+    /// One target, with nothing on it.
     pub fn new(strategy: Strategy, instances: u32) -> Self {
+        Self::spread(strategy, instances, &["shop/test"])
+    }
+
+    /// Several targets, with nothing on them.
+    pub fn spread(strategy: Strategy, instances: u32, targets: &[&str]) -> Self {
         let crashes = Arc::new(Crashes::default());
         let clock = Arc::new(FakeClock::default());
+        let world = |name: &&str| {
+            let world = SideBySide::new(crashes.clone(), instances);
+            ((*name).to_owned(), Arc::new(world))
+        };
+        let worlds: BTreeMap<_, _> = targets.iter().map(world).collect();
         Self {
+            world: worlds[targets[0]].clone(),
+            worlds,
             store: Arc::new(MemoryStore::new(crashes.clone())),
-            world: Arc::new(SideBySide::new(crashes.clone(), instances)),
             script: Arc::new(Script::new(clock.clone())),
             crashes,
             clock,
@@ -97,6 +114,7 @@ impl Scene {
             checks: Vec::new(),
             inconclusive: Inconclusive::RollBack,
             on_first_failure: FirstFailure::Remove,
+            parallel: 1,
         }
     }
 
@@ -118,12 +136,16 @@ impl Scene {
             config: BTreeMap::new(),
             secrets: BTreeMap::new(),
             sealed: None,
-            targets: vec![Target {
-                driver: "world".to_owned(),
-                name: "shop/test".to_owned(),
-                host: None,
-                settings: Value::Null,
-            }],
+            targets: self.worlds.keys().map(|name| self.target(name)).collect(),
+        }
+    }
+
+    fn target(&self, name: &str) -> Target {
+        Target {
+            driver: name.to_owned(),
+            name: name.to_owned(),
+            host: None,
+            settings: Value::Null,
         }
     }
 
@@ -140,7 +162,7 @@ impl Scene {
             verifier: self.script.clone(),
             secrets: Arc::new(NoSecrets),
             retention: Arc::new(KeepAll),
-            drivers: Arc::new(One(self.world.clone())),
+            drivers: Arc::new(Worlds(self.worlds.clone())),
         }
     }
 
@@ -202,7 +224,7 @@ impl Scene {
             record,
             goal,
             strategy: self.strategy.clone(),
-            parallel: 1,
+            parallel: self.parallel,
             checks: self.checks.clone(),
             bake_ms: self.bake_ms,
             warm_ms: 10_000,
