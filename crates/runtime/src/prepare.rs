@@ -204,7 +204,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 pub(crate) fn target(scope: &Scope, environment: &Environment) -> Target {
     let Place::Process(process) = &environment.target;
     let mut process = process.clone();
-    process.ready = Some(process.ready());
+    process.ready = process.ready();
     Target {
         driver: "process".to_owned(),
         name: scope.to_string(),

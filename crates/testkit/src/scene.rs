@@ -83,11 +83,22 @@ impl Default for Scene {
 impl Scene {
     /// An empty world.
     pub fn new(strategy: Strategy, instances: u32) -> Self {
+        Self::on(strategy, |crashes| SideBySide::new(crashes, instances))
+    }
+
+    /// An empty world without traffic.
+    pub fn workers(strategy: Strategy, instances: u32) -> Self {
+        Self::on(strategy, |crashes| {
+            SideBySide::new(crashes, instances).without_traffic()
+        })
+    }
+
+    fn on(strategy: Strategy, world: impl FnOnce(Arc<Crashes>) -> SideBySide) -> Self {
         let crashes = Arc::new(Crashes::default());
         let clock = Arc::new(FakeClock::default());
         Self {
             store: Arc::new(MemoryStore::new(crashes.clone())),
-            world: Arc::new(SideBySide::new(crashes.clone(), instances)),
+            world: Arc::new(world(crashes.clone())),
             script: Arc::new(Script::new(clock.clone())),
             crashes,
             clock,
@@ -307,8 +318,12 @@ impl Scene {
             .expect("it exists")
     }
 
-    /// The release that has all the traffic.
+    /// The group that has all the traffic; where there is none, the one that works alone.
     pub fn serving(&self) -> Option<String> {
+        if !self.world.takes_traffic() {
+            let mut groups = self.world.groups();
+            return groups.pop().filter(|_| groups.is_empty());
+        }
         let weights = self.world.weights();
         weights
             .iter()
