@@ -25,7 +25,7 @@ pub struct ProcessTarget {
     /// The address that clients use and the proxy listens on, such as `127.0.0.1:8080`. IPv6: `[::1]:8080`. Default: none;
     /// the processes take no traffic (queue workers), there is no route to them, and they need no port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "String")]
     pub listen: Option<SocketAddr>,
     /// How many copies run, at least 1. Default: 1.
     #[serde(default = "one")]

@@ -1,5 +1,7 @@
 //! The rules of a target and of the strategy on it.
 
+use std::net::SocketAddr;
+
 use belay_model::config::{
     At, Check, CheckKind, Duration, Environment, Percent, ReadyError, Strategy, Target,
 };
@@ -29,10 +31,7 @@ impl Loaded {
                 .suggest("did you mean `1`?".to_owned()),
             );
         }
-        if process.listen.is_some_and(|listen| listen.port() == 0) {
-            let message = "port 0 is any port, and clients could not know which";
-            found.push(self.on_value(Code::WrongValue, &format!("{path}.listen"), message));
-        }
+        self.listen(&format!("{path}.listen"), process.listen, found);
         let Some(ready) = &process.ready else { return };
         let path = format!("{path}.ready");
         if let Err(error) = ready.kind() {
@@ -55,6 +54,21 @@ impl Loaded {
                 &format!("{path}.within"),
                 "nothing is ready within no time",
             ));
+        }
+    }
+
+    fn listen(&self, path: &str, listen: Option<SocketAddr>, found: &mut Vec<Diagnostic>) {
+        if listen.is_some_and(|listen| listen.port() == 0) {
+            let message = "port 0 is any port, and clients could not know which";
+            found.push(self.on_value(Code::WrongValue, path, message));
+        }
+        let (_, is_written) = self.spans.nearest(path);
+        if listen.is_none() && is_written {
+            // Whoever forgot the address would lose the route without a word.
+            let message =
+                "`listen` has no address; processes that take no traffic leave the key out";
+            let complaint = self.on_key(Code::WrongValue, path, message);
+            found.push(complaint.suggest("write `listen: 127.0.0.1:8080`".to_owned()));
         }
     }
 

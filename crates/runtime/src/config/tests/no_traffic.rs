@@ -37,6 +37,21 @@ fn a_worker_is_a_process_without_an_address() {
     }
 }
 
+/// Whoever forgot the address must not lose the route.
+#[test]
+fn an_address_without_a_value_is_none_that_was_left_out() {
+    check(
+        with("").replace("\"127.0.0.1:8080\"", ""),
+        expect![[r#"
+            error[E0103]: `listen` has no address; processes that take no traffic leave the key out
+              --> belay.yaml:5:41
+               |
+             5 |     target: { process: { run: ./server, listen:  } }
+               |                                         ^^^^^^ write `listen: 127.0.0.1:8080`
+        "#]],
+    );
+}
+
 #[test]
 fn two_workers_share_no_address() {
     let two =
