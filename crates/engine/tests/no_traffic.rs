@@ -38,7 +38,7 @@ fn standing(scene: &Scene, release: u32) -> Standing {
 }
 
 #[tokio::test]
-async fn the_old_side_goes_when_the_new_one_is_ready_and_before_the_promotion() {
+async fn i2_without_traffic_the_old_side_goes_when_the_new_one_is_ready_both_ways() {
     for strategy in [Strategy::Basic, Strategy::Rolling] {
         let mut scene = with_one(strategy).await;
         scene.bake_ms = 60 * 60 * 1000;
