@@ -226,6 +226,24 @@ fn an_address_that_is_taken_away_comes_back_and_one_that_is_new_goes() {
     assert_eq!(releases(&project), [3]);
 }
 
+/// The checks that are asked on the way back are those of the release that failed, and it had an address.
+#[test]
+fn a_server_that_fails_its_live_check_gives_way_to_the_worker_before_it() {
+    let project = project();
+    deploy(&project, 0, 1);
+    let process = format!(
+        "run: python3 server.py, listen: \"127.0.0.1:{}\"",
+        project.port
+    );
+    let verify = "    verify: [ { http: /, contains: release 7, at: live } ]\n";
+    configure(&project, 2, &process, verify);
+    let failed = project.json(3, &["deploy"]);
+    assert_eq!(failed["quarantined"], json!([2]), "{failed:#}");
+    assert_eq!(works(&project).0, "1");
+    assert_eq!(releases(&project), [1]);
+    assert_eq!(project.get("/"), None);
+}
+
 #[test]
 fn a_worker_that_a_stranger_killed_is_back_and_said_to_be() {
     let project = project();
