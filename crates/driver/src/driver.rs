@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 pub struct Capabilities {
     /// Traffic can be split by weight.
     pub weights: bool,
-    /// The old release can stand ready after a switch.
+    /// The old release can stand ready after a switch. False: it is at work until it is removed, so every strategy ends
+    /// with its removal.
     pub warm_standby: bool,
     /// Copies that a rolling strategy replaces one by one.
     pub units: u32,
@@ -23,9 +24,9 @@ pub struct Capabilities {
 /// What becomes of the old capacity in one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Old {
-    /// It stays as it is.
+    /// It stays as it is; what cannot stand by goes once the goal has all of the traffic.
     Keep,
-    /// It is reduced to the share of the traffic it still has.
+    /// It is reduced to the share of the traffic, or of the work, that it still has.
     Proportional,
     /// It is removed whole.
     Remove,

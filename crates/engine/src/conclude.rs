@@ -86,18 +86,23 @@ pub(crate) fn on_rollback(
 }
 
 /// A first deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
-/// replaces it, and its rollback knows what it was.
+/// replaces it, and its rollback knows what it was. Where there is no traffic it is what was brought up.
 pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec<Event> {
     let mut events: Vec<_> = blamed(&state.id, inputs, cause).into_iter().collect();
-    let has_traffic = state.plans.first().is_some_and(|run| {
-        let steps = run.plan.steps().zip(&run.steps);
-        steps.into_iter().any(|(step, course)| {
-            let switches =
-                matches!(&step.action, Action::Effect(effect) if effect.wave == Wave::Switch);
-            switches && course.is_over()
-        })
+    let is_at_work = state.plans.first().is_some_and(|run| {
+        let of_wave = |wave: Wave| {
+            let steps = run.plan.steps().zip(&run.steps);
+            steps.filter(move |(step, _)| {
+                matches!(&step.action, Action::Effect(effect) if effect.wave == wave)
+            })
+        };
+        let wave = match of_wave(Wave::Switch).next() {
+            Some(_) => Wave::Switch,
+            None => Wave::Grow,
+        };
+        of_wave(wave).any(|(_, course)| course.is_over())
     });
-    if let Some(record) = inputs.record.as_ref().filter(|_| has_traffic) {
+    if let Some(record) = inputs.record.as_ref().filter(|_| is_at_work) {
         events.push(Event::Serves {
             record: Some(record.hash()),
             deployment: state.id.clone(),

@@ -119,18 +119,20 @@ fn cut(
         hold_ms: 0,
         last: true,
     };
-    if nothing_beside {
-        return Ok(vec![all(Old::Keep)]);
+    if let Some(why) = impossible(strategy, capabilities) {
+        return Err(Error::not_applied(Class::Application, why));
     }
-    let needs_weights = matches!(strategy, Strategy::Rolling | Strategy::Canary(_));
-    if needs_weights && !capabilities.weights {
-        return Err(Error::not_applied(
-            Class::Application,
-            "this target cannot split traffic by weight",
-        ));
+    // What cannot stand by is either at work or gone.
+    let at_the_end = if capabilities.warm_standby {
+        Old::Keep
+    } else {
+        Old::Remove
+    };
+    if nothing_beside {
+        return Ok(vec![all(at_the_end)]);
     }
     Ok(match strategy {
-        Strategy::Basic | Strategy::BlueGreen => vec![all(Old::Keep)],
+        Strategy::Basic | Strategy::BlueGreen => vec![all(at_the_end)],
         Strategy::Rolling => {
             let units = capabilities.units.max(1);
             let part = |unit: u32| {
@@ -167,9 +169,23 @@ fn cut(
                 .iter()
                 .filter(|step| per_mille(step.to) < 1000)
                 .map(part);
-            stages.chain([all(Old::Keep)]).collect()
+            stages.chain([all(at_the_end)]).collect()
         }
     })
+}
+
+/// Why a strategy cannot be carried out. The configuration is refused before, with the line: this is for plans whose
+/// target is not what it was then. Rolling needs no weights: the share follows the instances.
+fn impossible(strategy: &Strategy, capabilities: Capabilities) -> Option<&'static str> {
+    match strategy {
+        Strategy::Canary(_) if !capabilities.weights => {
+            Some("a canary needs a share of the traffic, and this target cannot give one")
+        }
+        Strategy::BlueGreen if !capabilities.warm_standby => {
+            Some("blue/green needs a release that stands by, and on this target none can")
+        }
+        _ => None,
+    }
 }
 
 /// Marks where the release is promoted on a target: it becomes good when it is on all of them.

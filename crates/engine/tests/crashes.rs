@@ -25,8 +25,11 @@ enum Way {
     Return,
 }
 
-async fn scene(strategy: &Strategy, way: Way) -> Scene {
-    let scene = Scene::new(strategy.clone(), 4);
+/// Makes an empty world.
+type Make = fn(Strategy, u32) -> Scene;
+
+async fn scene(make: Make, strategy: &Strategy, way: Way) -> Scene {
+    let scene = make(strategy.clone(), 4);
     scene.deploy(1).await;
     scene.work().await;
     if way == Way::Back {
@@ -84,18 +87,22 @@ async fn run(scene: &Scene, way: Way) -> u32 {
 }
 
 async fn every_point(strategy: Strategy, way: Way) {
-    let untouched = scene(&strategy, way).await;
+    every_point_of(Scene::new, strategy, way).await;
+}
+
+async fn every_point_of(make: Make, strategy: Strategy, way: Way) {
+    let untouched = scene(make, &strategy, way).await;
     untouched.crashes.kill_at(usize::MAX);
     run(&untouched, way).await;
     let points = untouched.crashes.seen();
     assert!(
-        points.len() > 20,
+        points.len() >= 20,
         "only {} points in {strategy:?} {way:?}",
         points.len()
     );
     let mut killed = 0;
     for point in 0..points.len() {
-        let scene = scene(&strategy, way).await;
+        let scene = scene(make, &strategy, way).await;
         scene.crashes.kill_at(point);
         killed += run(&scene, way).await;
     }
@@ -140,4 +147,21 @@ async fn rolling_forward() {
 #[tokio::test(start_paused = true)]
 async fn rolling_back() {
     every_point(Strategy::Rolling, Way::Back).await;
+}
+
+#[tokio::test]
+async fn without_traffic_forward() {
+    every_point_of(Scene::workers, Strategy::Basic, Way::Forward).await;
+    every_point_of(Scene::workers, Strategy::Rolling, Way::Forward).await;
+}
+
+#[tokio::test]
+async fn without_traffic_back() {
+    every_point_of(Scene::workers, Strategy::Basic, Way::Back).await;
+    every_point_of(Scene::workers, Strategy::Rolling, Way::Back).await;
+}
+
+#[tokio::test]
+async fn without_traffic_return() {
+    every_point_of(Scene::workers, Strategy::Basic, Way::Return).await;
 }

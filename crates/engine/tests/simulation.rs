@@ -50,7 +50,14 @@ fn whatever_happens_the_world_is_as_asked_for_or_as_before() {
 
 async fn story(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut scene = Scene::new(strategy(&mut rng), rng.random_range(1..=5));
+    let (strategy, instances) = (strategy(&mut rng), rng.random_range(1..=5));
+    let needs_traffic = matches!(strategy, Strategy::BlueGreen | Strategy::Canary(_));
+    // Half of the others are workers.
+    let mut scene = if !needs_traffic && seed % 2 == 1 {
+        Scene::workers(strategy, instances)
+    } else {
+        Scene::new(strategy, instances)
+    };
     scene.bake_ms = [0, 1000, 30_000][rng.random_range(0..3)];
     scene.checks = [At::Staged, At::Live].map(check).into();
     for release in 1..=RELEASES {

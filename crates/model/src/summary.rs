@@ -345,8 +345,10 @@ impl Summary {
                 timeline.t5 = Some(at_us);
                 timeline.t0 = timeline.t0.or(times.get("t0").copied());
             }
+            // Where there is no traffic nothing is switched, and this is all there is to tell.
+            Some(Wave::Grow) => timeline.t5 = Some(at_us),
             Some(Wave::Shrink) => timeline.t7 = Some(at_us),
-            Some(Wave::Grow) | None => {}
+            None => {}
         }
     }
 

@@ -205,7 +205,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 pub(crate) fn targets(scope: &Scope, environment: &Environment) -> Vec<Target> {
     let Place::Process(process) = &environment.target;
     let mut process = process.clone();
-    process.ready = Some(process.ready());
+    process.ready = process.ready();
     vec![Target {
         driver: "process".to_owned(),
         name: scope.to_string(),

@@ -94,10 +94,21 @@ impl Scene {
 
     /// Several targets, with nothing on them.
     pub fn spread(strategy: Strategy, instances: u32, targets: &[&str]) -> Self {
+        let world = |crashes| SideBySide::new(crashes, instances);
+        Self::on(strategy, targets, world)
+    }
+
+    /// One target without traffic, with nothing on it.
+    pub fn workers(strategy: Strategy, instances: u32) -> Self {
+        let world = |crashes| SideBySide::new(crashes, instances).without_traffic();
+        Self::on(strategy, &["shop/test"], world)
+    }
+
+    fn on(strategy: Strategy, targets: &[&str], make: impl Fn(Arc<Crashes>) -> SideBySide) -> Self {
         let crashes = Arc::new(Crashes::default());
         let clock = Arc::new(FakeClock::default());
         let world = |name: &&str| {
-            let world = SideBySide::new(crashes.clone(), instances);
+            let world = make(crashes.clone());
             ((*name).to_owned(), Arc::new(world))
         };
         let worlds: BTreeMap<_, _> = targets.iter().map(world).collect();
@@ -330,8 +341,12 @@ impl Scene {
             .expect("it exists")
     }
 
-    /// The release that has all the traffic.
+    /// The group that has all the traffic; where there is none, the one that works alone.
     pub fn serving(&self) -> Option<String> {
+        if !self.world.takes_traffic() {
+            let mut groups = self.world.groups();
+            return groups.pop().filter(|_| groups.is_empty());
+        }
         let weights = self.world.weights();
         weights
             .iter()

@@ -57,6 +57,8 @@ pub struct SideBySide {
     crashes: Arc<Crashes>,
     /// Instances per group.
     instances: u32,
+    /// Without it groups work as soon as they are there: nothing is switched, and nothing stands by.
+    takes_traffic: bool,
 }
 
 impl SideBySide {
@@ -71,7 +73,26 @@ impl SideBySide {
             settled: Mutex::default(),
             crashes,
             instances,
+            takes_traffic: true,
         }
+    }
+
+    /// The same without traffic, as queue workers are.
+    pub fn without_traffic(self) -> Self {
+        Self {
+            takes_traffic: false,
+            ..self
+        }
+    }
+
+    /// Whether anything is switched here.
+    pub fn takes_traffic(&self) -> bool {
+        self.takes_traffic
+    }
+
+    /// A group that is only kept warm at this goal.
+    fn is_warm(&self, want: &Groups, name: &str) -> bool {
+        self.takes_traffic && !want.weights.contains_key(name)
     }
 
     /// What the next applies meet, in order; `None` is no fault. Those that nobody met are forgotten.
@@ -236,8 +257,8 @@ fn effect(
 impl Driver for SideBySide {
     fn capabilities(&self, _: &Target) -> Capabilities {
         Capabilities {
-            weights: true,
-            warm_standby: true,
+            weights: self.takes_traffic,
+            warm_standby: self.takes_traffic,
             units: self.instances,
         }
     }
@@ -245,13 +266,9 @@ impl Driver for SideBySide {
     fn desired(&self, record: &Record, _: &Target) -> State {
         let name = record.group();
         let groups = BTreeMap::from([(name.clone(), (record.hash(), self.instances))]);
-        state(
-            &Groups {
-                groups,
-                weights: BTreeMap::from([(name, 1000)]),
-            },
-            &[],
-        )
+        let weight = self.takes_traffic.then_some((name, 1000));
+        let weights = weight.into_iter().collect();
+        state(&Groups { groups, weights }, &[])
     }
 
     fn plan(
@@ -266,7 +283,7 @@ impl Driver for SideBySide {
         for (name, (record, count)) in want
             .groups
             .iter()
-            .filter(|(name, _)| want.weights.contains_key(*name))
+            .filter(|(name, _)| !self.is_warm(&want, name))
         {
             let needed = (count * stage.capacity).div_ceil(1000);
             if now
@@ -356,10 +373,10 @@ impl Driver for SideBySide {
             .into_iter()
             .filter(|key| spec(want, key) != spec(have, key));
         // As on real platforms, a group without traffic may be gone: it was only kept warm.
-        let wanted = parse(want).weights;
+        let wanted = parse(want);
         let weight = |key: &str| {
             let name = key.strip_prefix("group/");
-            let is_warm = name.is_some_and(|name| !wanted.contains_key(name));
+            let is_warm = name.is_some_and(|name| self.is_warm(&wanted, name));
             if is_warm && spec(have, key).is_null() {
                 Weight::Informational
             } else {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use belay_driver::Driver;
 use belay_driver::conformance::Platform;
+use belay_model::config::Strategy;
 use belay_model::error::Class;
 use belay_model::release::Record;
 use belay_testkit::{Fault, Scene};
@@ -23,6 +24,10 @@ impl Platform for World {
 
     fn broken(&self) -> Option<Record> {
         None
+    }
+
+    fn takes_traffic(&self) -> bool {
+        self.0.world.takes_traffic()
     }
 
     async fn meddle(&self) {
@@ -47,4 +52,14 @@ async fn world() -> World {
     World(Scene::default())
 }
 
-belay_driver::conformance!(world);
+async fn workers() -> World {
+    World(Scene::workers(Strategy::Basic, 2))
+}
+
+mod traffic {
+    belay_driver::conformance!(super::world);
+}
+
+mod no_traffic {
+    belay_driver::conformance!(super::workers);
+}
