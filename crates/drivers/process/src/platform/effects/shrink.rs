@@ -6,6 +6,7 @@ use crate::platform::process::Process;
 use belay_driver::{Context, Error, Route};
 use belay_model::error::Class;
 use belay_model::release::Target;
+use tokio::task::JoinSet;
 
 /// How long requests in flight may take before instances are told to stop, milliseconds. Longer ones are cut by the
 /// instance itself, which gets SIGTERM and its stop time.
@@ -79,21 +80,23 @@ async fn stop(
 ) -> Result<(), Error> {
     cx.progress
         .line(&format!("stopping {} instances of {group}", leaving.len()));
-    let stops = leaving.into_iter().map(|instance| {
+    // Whoever drops this call stops these, too: a later call must not meet them.
+    let mut stops = JoinSet::new();
+    for instance in leaving {
         let exe = driver.options.exe.clone();
-        tokio::spawn(async move {
+        stops.spawn(async move {
             let stopped = instance.supervised.stop(None).await;
             if stopped.is_err() {
                 let _ = instance.supervised.ensure(&exe).await;
             }
             stopped.map_err(|error| failed(&instance.supervised, error))
-        })
-    });
-    for stop in stops.collect::<Vec<_>>() {
-        stop.await
-            .map_err(|error| Error::maybe_applied(Class::Unknown, error.to_string()))??;
+        });
     }
-    Ok(())
+    stops
+        .join_all()
+        .await
+        .into_iter()
+        .try_for_each(|stopped| stopped.map(drop))
 }
 
 /// Takes the upstreams that are to go out of a group that keeps its traffic.
