@@ -157,19 +157,13 @@ fn on_promoted(
     now_us: i64,
 ) -> Vec<Event> {
     let (id, hash) = (&state.id, record.hash());
-    let mut events = vec![
-        Event::Stands {
-            record: hash.clone(),
-            standing: Standing::Good,
-            deployment: Some(id.clone()),
-            actor: None,
-            reason: None,
-        },
-        Event::Serves {
-            record: Some(hash.clone()),
-            deployment: id.clone(),
-        },
-    ];
+    let mut events = vec![Event::Serves {
+        record: Some(hash.clone()),
+        deployment: id.clone(),
+    }];
+    if state.is_proved() {
+        events.insert(0, stands(id, hash.clone(), Standing::Good));
+    }
     // What served, and what else was found: a release that an earlier deployment left behind goes with it.
     let serving = view.serving().map(|known| known.record.hash());
     let found = state
@@ -198,18 +192,28 @@ fn keep_ms(inputs: &Inputs) -> u64 {
 }
 
 /// It is over.
-pub(crate) fn on_end(state: &Deployment, outcome: &Outcome, view: &View) -> Vec<Event> {
+pub(crate) fn on_end(
+    state: &Deployment,
+    outcome: &Outcome,
+    view: &View,
+    now_us: i64,
+) -> Vec<Event> {
     let Some(inputs) = &state.inputs else {
         return Vec::new();
     };
     let rolled_back = state.plans.len() > 1;
     match (&inputs.kind, outcome) {
         (Kind::Deploy, Outcome::Succeeded) => {
-            let baked = inputs.record.as_ref().filter(|_| inputs.bake_ms > 0);
-            baked
-                .map(|record| stands(&state.id, record.hash(), Standing::Baked))
-                .into_iter()
-                .collect()
+            let Some(record) = &inputs.record else {
+                return Vec::new();
+            };
+            let is_concluded = view.served.iter().any(|(_, by)| *by == state.id);
+            // A person skipped the step that would have promoted it.
+            let promoted =
+                (!is_concluded).then(|| on_promoted(state, inputs, record, view, now_us));
+            let is_baked = inputs.bake_ms > 0 && state.is_proved();
+            let baked = is_baked.then(|| stands(&state.id, record.hash(), Standing::Baked));
+            promoted.into_iter().flatten().chain(baked).collect()
         }
         (Kind::Return { .. } | Kind::Undo { .. }, Outcome::Succeeded) => serves(
             state,

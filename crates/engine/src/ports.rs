@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use belay_driver::{Driver, Material, Progress};
 use belay_model::config::Check;
 use belay_model::environment;
+use belay_model::error::Failure;
 use belay_model::event::{self, Event};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, ServiceName, StepId};
-use belay_model::plan::Look;
+use belay_model::plan::{Call, Look};
 use belay_model::release::{Record, Release, Target};
 use belay_model::state::State;
 use belay_model::summary::Summary;
@@ -231,6 +232,33 @@ pub trait Verifier: Send + Sync {
     ) -> Verdict;
 }
 
+/// Something of the user's own, and for what it is run.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// For which deployment.
+    pub deployment: DeploymentId,
+    /// Which step.
+    pub step: StepId,
+    /// From 1.
+    pub attempt: u32,
+    /// The record that goes out; absent: a rollback to nothing.
+    pub record: Option<Record>,
+    /// How long it may take, milliseconds.
+    pub timeout_ms: u64,
+    /// What is run.
+    pub call: Call,
+}
+
+/// Runs what users bring: commands and calls over HTTP.
+#[async_trait]
+pub trait Runner: Send + Sync {
+    /// Runs it to its end. Dropping it stops it where that is possible.
+    ///
+    /// # Errors
+    /// It failed, or took too long; whether it may have had an effect is said.
+    async fn run(&self, running: &Running, progress: Arc<dyn Progress>) -> Result<(), Failure>;
+}
+
 /// What is kept, and what is not needed any more.
 #[async_trait]
 pub trait Retention: Send + Sync {
@@ -254,6 +282,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Verification.
     pub verifier: Arc<dyn Verifier>,
+    /// What users bring.
+    pub runner: Arc<dyn Runner>,
     /// Secrets.
     pub secrets: Arc<dyn Secrets>,
     /// What is kept.

@@ -169,7 +169,7 @@ impl Worker {
                         epoch,
                     },
                 ),
-                (now_us, Event::Parked { step: None, why }),
+                (now_us, Event::parked(None, why)),
             ],
             environment: Vec::new(),
         };

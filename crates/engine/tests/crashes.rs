@@ -149,19 +149,19 @@ async fn rolling_back() {
     every_point(Strategy::Rolling, Way::Back).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_traffic_forward() {
     every_point_of(Scene::workers, Strategy::Basic, Way::Forward).await;
     every_point_of(Scene::workers, Strategy::Rolling, Way::Forward).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_traffic_back() {
     every_point_of(Scene::workers, Strategy::Basic, Way::Back).await;
     every_point_of(Scene::workers, Strategy::Rolling, Way::Back).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_traffic_return() {
     every_point_of(Scene::workers, Strategy::Basic, Way::Return).await;
 }

@@ -229,13 +229,7 @@ async fn i6_an_old_epoch_cannot_append() {
     let late = Batch {
         deployment: id.clone(),
         writer: Writer::Worker { epoch: 1, after: 3 },
-        events: vec![(
-            0,
-            Event::Parked {
-                step: None,
-                why: "late".to_owned(),
-            },
-        )],
+        events: vec![(0, Event::parked(None, "late".to_owned()))],
         environment: Vec::new(),
     };
     assert!(matches!(

@@ -37,7 +37,7 @@ fn standing(scene: &Scene, release: u32) -> Standing {
     scene.view().records[&scene.record(release).hash()].standing
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn i2_without_traffic_the_old_side_goes_when_the_new_one_is_ready_both_ways() {
     for strategy in [Strategy::Basic, Strategy::Rolling] {
         let mut scene = with_one(strategy).await;
@@ -77,7 +77,7 @@ async fn i2_without_traffic_the_old_side_goes_when_the_new_one_is_ready_both_way
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_does_not_get_ready_never_costs_the_old_side() {
     let scene = with_one(Strategy::Basic).await;
     let before = scene.world.log().len();
@@ -93,7 +93,7 @@ async fn what_does_not_get_ready_never_costs_the_old_side() {
     assert_eq!(standing(&scene, 2), Standing::Quarantined);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rollback_on_request_starts_the_old_side_anew() {
     let scene = with_one(Strategy::Rolling).await;
     scene.deploy(2).await;
@@ -118,7 +118,7 @@ async fn a_rollback_on_request_starts_the_old_side_anew() {
     assert_eq!(scene.serving(), Some(scene.record(2).group()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn strategies_that_need_traffic_are_refused_with_nothing_changed() {
     for (strategy, why) in [
         (canary(), "a canary needs a share of the traffic"),
@@ -143,7 +143,7 @@ async fn strategies_that_need_traffic_are_refused_with_nothing_changed() {
 }
 
 /// What works serves, whatever it is worth: the next deployment replaces it, and knows what it was.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_first_deployment_that_is_left_is_what_works() {
     for look in [Look::Staged, Look::Bake] {
         let mut scene = Scene::workers(Strategy::Basic, 2);
@@ -162,7 +162,7 @@ async fn a_first_deployment_that_is_left_is_what_works() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_a_stranger_took_away_waits_for_a_person() {
     let scene = with_one(Strategy::Basic).await;
     scene.world.remove_group(&scene.record(1).group());

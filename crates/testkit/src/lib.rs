@@ -6,6 +6,7 @@
 mod clock;
 mod crash;
 mod oracle;
+mod runs;
 mod scene;
 mod store;
 mod verifier;
@@ -14,6 +15,7 @@ mod world;
 pub use clock::FakeClock;
 pub use crash::{Crashes, Point};
 pub use oracle::{breaches, check_journal};
+pub use runs::Runs;
 pub use scene::Scene;
 pub use store::MemoryStore;
 pub use verifier::Script;

@@ -1,8 +1,9 @@
 //! A scene: one world, one store, one worker at a time; what tests of the engine are written with.
 
-use crate::{Crashes, FakeClock, MemoryStore, Script, SideBySide};
+use crate::{Crashes, FakeClock, MemoryStore, Runs, Script, SideBySide};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material};
+use belay_engine::fold::Deployment;
 use belay_engine::goal;
 use belay_engine::ports::{
     Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
@@ -10,10 +11,12 @@ use belay_engine::ports::{
 use belay_engine::worker::Worker;
 use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
 use belay_model::environment::{self, View};
-use belay_model::event::{Ask, Event, Inputs, Kind};
+use belay_model::event::{Ask, Event, Inputs, Kind, PhaseInput};
 use belay_model::id::{
     ArtifactDigest, BlobId, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
 };
+use belay_model::plan::Approval;
+use belay_model::policy::Rule;
 use belay_model::release::{Record, Target};
 use belay_model::summary::{Phase, Summary};
 use serde_json::Value;
@@ -33,6 +36,8 @@ pub struct Scene {
     pub worlds: BTreeMap<String, Arc<SideBySide>>,
     /// What verification says.
     pub script: Arc<Script>,
+    /// What users bring.
+    pub runner: Arc<Runs>,
     clock: Arc<FakeClock>,
     next: AtomicU32,
     /// What new deployments start with.
@@ -47,6 +52,12 @@ pub struct Scene {
     pub on_first_failure: FirstFailure,
     /// How many targets are served side by side.
     pub parallel: u16,
+    /// Phases that someone wrote.
+    pub phases: Vec<PhaseInput>,
+    /// Who has to say yes.
+    pub approve: Option<Approval>,
+    /// What is done when a step fails.
+    pub on_failure: Vec<Rule>,
 }
 
 /// A driver for each target, so that each has a world of its own.
@@ -117,6 +128,7 @@ impl Scene {
             worlds,
             store: Arc::new(MemoryStore::new(crashes.clone())),
             script: Arc::new(Script::new(clock.clone())),
+            runner: Arc::new(Runs::new(crashes.clone())),
             crashes,
             clock,
             next: AtomicU32::new(1),
@@ -126,6 +138,9 @@ impl Scene {
             inconclusive: Inconclusive::RollBack,
             on_first_failure: FirstFailure::Remove,
             parallel: 1,
+            phases: Vec::new(),
+            approve: None,
+            on_failure: Vec::new(),
         }
     }
 
@@ -171,6 +186,7 @@ impl Scene {
             store: self.store.clone(),
             clock: self.clock.clone(),
             verifier: self.script.clone(),
+            runner: self.runner.clone(),
             secrets: Arc::new(NoSecrets),
             retention: Arc::new(KeepAll),
             drivers: Arc::new(Worlds(self.worlds.clone())),
@@ -236,6 +252,9 @@ impl Scene {
             goal,
             strategy: self.strategy.clone(),
             parallel: self.parallel,
+            phases: self.phases.clone(),
+            approve: self.approve.clone(),
+            on_failure: self.on_failure.clone(),
             checks: self.checks.clone(),
             bake_ms: self.bake_ms,
             warm_ms: 10_000,
@@ -269,8 +288,13 @@ impl Scene {
 
     /// Sends a signal.
     pub async fn signal(&self, id: &DeploymentId, ask: Ask) {
+        self.signal_of("test", id, ask).await;
+    }
+
+    /// Somebody sends a signal.
+    pub async fn signal_of(&self, actor: &str, id: &DeploymentId, ask: Ask) {
         let event = Event::Signal {
-            actor: "test".to_owned(),
+            actor: actor.to_owned(),
             ask,
             reason: Some("because".to_owned()),
         };
@@ -288,7 +312,7 @@ impl Scene {
         let mut killed = 0;
         loop {
             let worker = Worker::new(self.ports(), format!("worker-{killed}"));
-            let running = tokio::spawn(async move { worker.run().await });
+            let mut running = tokio::spawn(async move { worker.run().await });
             let resting = self.at_rest();
             tokio::select! {
                 biased;
@@ -304,18 +328,50 @@ impl Scene {
                     let _ = running.await;
                     return killed;
                 }
+                done = &mut running => {
+                    let done = done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                    done.expect("a worker goes on as long as there is something to do");
+                }
             }
         }
     }
 
     /// Resolves when a deployment waits for a person.
     pub async fn until_parked(&self, id: &DeploymentId) {
+        self.until(id, Phase::NeedsOperator).await;
+    }
+
+    /// Resolves when a deployment stands there.
+    pub async fn until(&self, id: &DeploymentId, phase: Phase) {
         loop {
             let generation = self.store.generation();
-            if self.summary(id).await.phase == Phase::NeedsOperator {
+            if self.summary(id).await.phase == phase {
                 return;
             }
             self.store.changed(generation).await;
+        }
+    }
+
+    /// Resolves when a deployment waits on a target for people to say yes.
+    pub async fn until_asked(&self, id: &DeploymentId, target: &str) {
+        loop {
+            let generation = self.store.generation();
+            let deployment = Deployment::of(id.clone(), &self.store.journal(id));
+            let step = self.summary(id).await.step;
+            let here = step.and_then(|step| deployment.target_of(step)) == Some(target);
+            if here && self.summary(id).await.phase == Phase::Waiting {
+                return;
+            }
+            self.store.changed(generation).await;
+        }
+    }
+
+    /// Works for that long, and stops.
+    pub async fn work_for(&self, ms: u64) {
+        let worker = Worker::new(self.ports(), "worker");
+        tokio::select! {
+            _ = worker.run() => {}
+            () = self.clock.sleep_ms(ms) => {}
         }
     }
 

@@ -56,7 +56,7 @@ impl Course {
                 "someone else changed the target since the last deployment: {}; `retry` goes on with it as it is",
                 foreign.join("; ")
             );
-            self.journal.push(Event::Parked { step: None, why });
+            self.journal.push(Event::parked(None, why));
         }
         Ok(())
     }
