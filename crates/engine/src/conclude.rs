@@ -2,6 +2,7 @@
 //! that answer events are pure; their answers go into the same transaction as the events they belong to.
 
 use crate::fold::Deployment;
+use crate::freeze;
 use crate::journal::Journal;
 use crate::ports::{Ports, StoreError};
 use belay_model::environment::{Event, Standing, View};
@@ -78,10 +79,17 @@ pub(crate) fn on_rollback(
     cause: &Cause,
     goal: Option<&Goal>,
     view: &View,
+    now_us: i64,
 ) -> Vec<Event> {
     let mut events: Vec<_> = blamed(id, inputs, cause).into_iter().collect();
     let needed = goal.and_then(|goal| goal.record.clone());
     events.extend(keep(needed, view, "the rollback needs it"));
+    if inputs.kind == Kind::Deploy && cause.is_automatic() {
+        events.push(Event::WentBack {
+            deployment: id.clone(),
+        });
+        events.extend(freeze::breaker(view, now_us));
+    }
     events
 }
 

@@ -7,6 +7,7 @@
 pub mod course;
 pub mod decide;
 pub mod fold;
+pub mod freeze;
 pub mod goal;
 pub mod planning;
 pub mod ports;

@@ -196,6 +196,15 @@ impl Cause {
         }
     }
 
+    /// Whether nobody asked for it.
+    pub fn is_automatic(&self) -> bool {
+        match self {
+            Cause::Verification(_) | Cause::Step { .. } => true,
+            Cause::Phase { cause, .. } => cause.is_automatic(),
+            Cause::Request { .. } => false,
+        }
+    }
+
     /// One sentence.
     pub fn sentence(&self) -> String {
         match self {

@@ -272,6 +272,23 @@ impl Scene {
         id
     }
 
+    /// Something is said of an environment.
+    pub async fn say(&self, scope: &Scope, event: environment::Event) {
+        let events = vec![(self.clock.now_us(), event)];
+        let kept = self.store.append_environment(scope, events).await;
+        kept.expect("memory");
+    }
+
+    /// What time it is, Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_us() / 1000
+    }
+
+    /// Time passes.
+    pub async fn pass(&self, ms: u64) {
+        self.clock.sleep_ms(ms).await;
+    }
+
     /// Newer values of a release's secrets are sealed under that name.
     pub async fn reseal(&self, release: u32, blob: &str) -> BlobId {
         let blob = BlobId::new(blob);

@@ -27,7 +27,16 @@ impl Course {
                 failure.message
             ));
         }
-        for event in conclude::on_rollback(&self.id, self.inputs(), &cause, goal.as_ref(), &view) {
+        let now_us = self.journal.now_us();
+        let events = conclude::on_rollback(
+            &self.id,
+            self.inputs(),
+            &cause,
+            goal.as_ref(),
+            &view,
+            now_us,
+        );
+        for event in events {
             self.journal.push_environment(event);
         }
         let why = remarks.last().cloned();
