@@ -4,13 +4,13 @@
 use crate::chain;
 use crate::change::MAX_BODY;
 use crate::error::{Refusal, unreadable};
+use crate::sql::{Sql, locking, one, optional, values};
 use belay_engine::ports::{Batch, StoreError, Writer};
 use belay_model::environment;
 use belay_model::event::{self, Entry, Event};
 use belay_model::id::{DeploymentId, EnvironmentName, Scope, ServiceName};
 use belay_model::summary::{Phase, Summary};
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 /// Events per deployment at most (I11).
 const MAX_EVENTS: i64 = 10_000;
@@ -28,7 +28,7 @@ struct Head {
 }
 
 pub(crate) async fn create(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     id: &DeploymentId,
     at_us: i64,
     created: &Event,
@@ -48,10 +48,12 @@ pub(crate) async fn create(
     };
     let scope = summary.scope.clone();
     refuse_too_many(tx, &scope, limit).await?;
-    let known: Option<(i64,)> = sqlx::query_as("SELECT head_seq FROM deployments WHERE id = $1")
-        .bind(id.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
+    let known: Option<(i64,)> = optional(
+        tx,
+        "SELECT head_seq FROM deployments WHERE id = $1",
+        values![id.as_str()],
+    )
+    .await?;
     if known.is_some() {
         return Err(StoreError::Moved(id.clone()).into());
     }
@@ -60,34 +62,30 @@ pub(crate) async fn create(
         hash: chain::root_of_deployment(id),
     };
     insert_event(tx, id, &mut head, &entry).await?;
-    sqlx::query(
+    tx.execute(
         "INSERT INTO deployments
            (id, service, environment, phase, ended, epoch, summary, head_seq, head_hash)
          VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7)",
+        values![
+            id.as_str(),
+            scope.service.as_str(),
+            scope.environment.as_str(),
+            &word(&summary.phase)?,
+            &json("a summary", &summary)?,
+            head.seq,
+            &head.hash
+        ],
     )
-    .bind(id.as_str())
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .bind(word(&summary.phase)?)
-    .bind(json("a summary", &summary)?)
-    .bind(head.seq)
-    .bind(head.hash)
-    .execute(&mut *tx)
     .await?;
     append_environment(tx, &scope, environment).await
 }
 
-async fn refuse_too_many(
-    tx: &mut SqliteConnection,
-    scope: &Scope,
-    limit: usize,
-) -> Result<(), Refusal> {
-    let (open,): (i64,) = sqlx::query_as(
+async fn refuse_too_many(tx: &mut dyn Sql, scope: &Scope, limit: usize) -> Result<(), Refusal> {
+    let (open,): (i64,) = one(
+        tx,
         "SELECT COUNT(*) FROM deployments WHERE service = $1 AND environment = $2 AND ended = 0",
+        values![scope.service.as_str(), scope.environment.as_str()],
     )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .fetch_one(&mut *tx)
     .await?;
     if usize::try_from(open).unwrap_or(usize::MAX) < limit {
         return Ok(());
@@ -110,18 +108,14 @@ type Row = (
     String,
 );
 
-pub(crate) async fn append(
-    tx: &mut SqliteConnection,
-    batch: &Batch,
-) -> Result<Vec<Entry>, Refusal> {
+pub(crate) async fn append(tx: &mut dyn Sql, batch: &Batch) -> Result<Vec<Entry>, Refusal> {
     let id = &batch.deployment;
-    let row: Option<Row> = sqlx::query_as(
+    let sql = locking!(
+        tx,
         "SELECT service, environment, ended, owner, epoch, head_seq, head_hash, summary
-         FROM deployments WHERE id = $1",
-    )
-    .bind(id.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
+         FROM deployments WHERE id = $1"
+    );
+    let row: Option<Row> = optional(tx, sql, values![id.as_str()]).await?;
     let Some((service, environment, ended, owner, epoch, seq, hash, summary)) = row else {
         return Err(StoreError::Missing(format!("deployment {id}")).into());
     };
@@ -144,20 +138,21 @@ pub(crate) async fn append(
         summary.apply(&entry);
         entries.push(entry);
     }
-    sqlx::query(
+    tx.execute(
         "UPDATE deployments SET phase = $2, ended = $3, owner = $4, epoch = $5, summary = $6,
            head_seq = $7, head_hash = $8
          WHERE id = $1",
+        values![
+            id.as_str(),
+            &word(&summary.phase)?,
+            i64::from(summary.phase == Phase::Ended),
+            owner.as_deref(),
+            epoch,
+            &json("a summary", &summary)?,
+            head.seq,
+            &head.hash
+        ],
     )
-    .bind(id.as_str())
-    .bind(word(&summary.phase)?)
-    .bind(i64::from(summary.phase == Phase::Ended))
-    .bind(owner)
-    .bind(epoch)
-    .bind(json("a summary", &summary)?)
-    .bind(head.seq)
-    .bind(head.hash)
-    .execute(&mut *tx)
     .await?;
     let scope = Scope {
         service: ServiceName::new(service),
@@ -216,7 +211,7 @@ fn admit(
 }
 
 async fn insert_event(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     id: &DeploymentId,
     head: &mut Head,
     entry: &Entry,
@@ -234,38 +229,39 @@ async fn insert_event(
     let seq = head.seq + 1;
     let format = i64::from(entry.format);
     let hash = chain::link(&head.hash, seq, entry.at_us, format, &body);
-    sqlx::query(
+    tx.execute(
         "INSERT INTO events (deployment, seq, at_us, format, body, hash)
          VALUES ($1, $2, $3, $4, $5, $6)",
+        values![id.as_str(), seq, entry.at_us, format, &body, &hash],
     )
-    .bind(id.as_str())
-    .bind(seq)
-    .bind(entry.at_us)
-    .bind(format)
-    .bind(body)
-    .bind(hash.as_str())
-    .execute(&mut *tx)
     .await?;
     *head = Head { seq, hash };
     Ok(())
 }
 
 pub(crate) async fn append_environment(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     scope: &Scope,
     events: &[(i64, environment::Event)],
 ) -> Result<(), Refusal> {
     if events.is_empty() {
         return Ok(());
     }
-    let row: Option<(i64, String)> = sqlx::query_as(
-        "SELECT head_seq, head_hash FROM environments WHERE service = $1 AND environment = $2",
+    let sql = locking!(
+        tx,
+        "SELECT head_seq, head_hash FROM environments WHERE service = $1 AND environment = $2"
+    );
+    let row: Option<(i64, String)> = optional(
+        tx,
+        sql,
+        values![scope.service.as_str(), scope.environment.as_str()],
     )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .fetch_optional(&mut *tx)
     .await?;
-    let (mut seq, mut hash) = row.unwrap_or_else(|| (0, chain::root_of_scope(scope)));
+    let (mut seq, mut hash) = row.unwrap_or_default();
+    if seq == 0 {
+        // A row may be there before its stream is.
+        hash = chain::root_of_scope(scope);
+    }
     for (at_us, event) in events {
         let body = json("an environment event", event)?;
         if body.len() > MAX_BODY {
@@ -273,31 +269,33 @@ pub(crate) async fn append_environment(
         }
         seq += 1;
         hash = chain::link(&hash, seq, *at_us, ENVIRONMENT_FORMAT, &body);
-        sqlx::query(
+        tx.execute(
             "INSERT INTO environment_events (service, environment, seq, at_us, format, body, hash)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            values![
+                scope.service.as_str(),
+                scope.environment.as_str(),
+                seq,
+                *at_us,
+                ENVIRONMENT_FORMAT,
+                &body,
+                &hash
+            ],
         )
-        .bind(scope.service.as_str())
-        .bind(scope.environment.as_str())
-        .bind(seq)
-        .bind(*at_us)
-        .bind(ENVIRONMENT_FORMAT)
-        .bind(body)
-        .bind(hash.as_str())
-        .execute(&mut *tx)
         .await?;
     }
-    sqlx::query(
+    tx.execute(
         "INSERT INTO environments (service, environment, head_seq, head_hash)
          VALUES ($1, $2, $3, $4)
          ON CONFLICT (service, environment)
          DO UPDATE SET head_seq = excluded.head_seq, head_hash = excluded.head_hash",
+        values![
+            scope.service.as_str(),
+            scope.environment.as_str(),
+            seq,
+            &hash
+        ],
     )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .bind(seq)
-    .bind(hash)
-    .execute(&mut *tx)
     .await?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! What the tests of the store write: small deployments, records and releases.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod postgres;
+
 use belay_engine::ports::{Batch, Writer};
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
 use belay_model::environment;
@@ -12,6 +14,10 @@ use belay_model::release::{Record, Release, Target};
 use belay_store::{Options, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+/// Longer than anything here takes, so that a test that hangs says where.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn scope(service: &str) -> Scope {
     Scope {
