@@ -1,6 +1,5 @@
 //! Where the server is, and how its connections are set up.
 
-use super::error::store_error;
 use belay_engine::ports::StoreError;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -78,7 +77,11 @@ impl Server {
     /// `Unwritable` when the URL is none; the error does not contain it.
     pub(super) fn new(url: &str) -> Result<Self, StoreError> {
         refuse_unknown(url)?;
-        let options = PgConnectOptions::from_str(url).map_err(|e| store_error(&e))?;
+        // What sqlx says may quote a part of it.
+        let options = PgConnectOptions::from_str(url).map_err(|_| {
+            let form = "postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+            StoreError::Unwritable(format!("its URL is not of the form {form}?sslmode=MODE"))
+        })?;
         Ok(Self(
             options
                 .application_name("belay")
