@@ -8,6 +8,7 @@ pub mod course;
 pub mod decide;
 pub mod fold;
 pub mod goal;
+pub mod lease;
 pub mod planning;
 pub mod ports;
 pub mod worker;

@@ -1,8 +1,10 @@
 //! Everything that may be written, as data for a writer, and what it answers.
 
 use crate::error::{Refusal, unreadable};
-use crate::journal;
+use crate::leases::{self, Claim};
 use crate::sql::{Dialect, Sql, one, optional, query, values};
+use crate::{journal, postgres, stream};
+use belay_engine::lease::{Lease, Owner};
 use belay_engine::ports::{Batch, Evidence, StoreError};
 use belay_model::id::{BlobId, DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::Release;
@@ -26,7 +28,12 @@ pub(crate) enum Change {
         limit: usize,
     },
     Append(Batch),
-    Environment(Scope, Vec<(i64, environment::Event)>),
+    /// Appends to a stream; a worker with its epoch.
+    Environment(Scope, Option<u64>, Vec<(i64, environment::Event)>),
+    Claim(Box<Claim>),
+    /// Lets an owner live for so many microseconds from now; answers what it has.
+    Renew(Owner, i64),
+    Resign(Owner),
     Evidence(DeploymentId, Vec<Evidence>),
     Release(Box<Release>),
     /// Keeps a sealed blob unless one with that digest is there; answers the id of the one that is.
@@ -53,6 +60,7 @@ pub(crate) enum Answer {
     Release(Box<Release>),
     Text(String),
     Blobs(Vec<BlobId>),
+    Leases(Vec<Lease>),
 }
 
 impl Change {
@@ -70,8 +78,19 @@ impl Change {
                 Ok(Answer::Done)
             }
             Change::Append(batch) => Ok(Answer::Entries(journal::append(tx, batch).await?)),
-            Change::Environment(scope, events) => {
-                journal::append_environment(tx, scope, events).await?;
+            Change::Environment(scope, epoch, events) => {
+                stream::append_as(tx, scope, *epoch, events).await?;
+                Ok(Answer::Done)
+            }
+            Change::Claim(claim) => Ok(Answer::Leases(claim.make(tx).await?)),
+            Change::Renew(owner, lives_us) => Ok(Answer::Leases(match tx.dialect() {
+                Dialect::Sqlite => leases::of_owner(tx, &owner.name).await?,
+                Dialect::Postgres => postgres::leases::renew(tx, owner, *lives_us).await?,
+            })),
+            Change::Resign(owner) => {
+                if tx.dialect() == Dialect::Postgres {
+                    postgres::leases::resign(tx, owner).await?;
+                }
                 Ok(Answer::Done)
             }
             Change::Evidence(id, evidence) => add_evidence(tx, id, evidence).await,

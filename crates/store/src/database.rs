@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use belay_engine::ports::StoreError;
 use belay_model::id::DeploymentId;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// See the module.
 #[async_trait]
@@ -34,10 +35,23 @@ pub(crate) trait Database: Send + Sync + 'static {
     fn generation(&self) -> u64;
     /// See the port.
     async fn changed(&self, since: u64);
+    /// How leases live; absent: there is one worker at a time.
+    fn leases(&self) -> Option<Leases> {
+        None
+    }
     /// What was written so far.
     fn stats(&self) -> Stats;
     /// Closes all connections; requests that come later are refused.
     async fn close(&self);
+}
+
+/// How leases live where there are many workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leases {
+    /// How long without being renewed.
+    pub(crate) each: Duration,
+    /// Of one environment name at most.
+    pub(crate) per_environment: usize,
 }
 
 /// What was written since the store was opened.

@@ -1,10 +1,10 @@
-//! The writing half of the journal and of the environment streams: who may append, where, and the projection that
-//! goes with it. Runs inside the writer's transaction; it never commits, and never changes a stored entry.
+//! The writing half of the journal: who may append, where, and the projection that goes with it. Runs inside the writer's transaction; it never commits, and never changes a stored entry.
 
 use crate::chain;
 use crate::change::MAX_BODY;
 use crate::error::{Refusal, unreadable};
 use crate::sql::{Sql, locking, one, optional, values};
+use crate::stream;
 use belay_engine::ports::{Batch, StoreError, Writer};
 use belay_model::environment;
 use belay_model::event::{self, Entry, Event};
@@ -17,9 +17,6 @@ const MAX_EVENTS: i64 = 10_000;
 
 /// Where signals stop being taken, so that a flood of them leaves a deployment the room to end.
 const MAX_EVENTS_OF_SIGNALS: i64 = 9_000;
-
-/// Format of environment events that is written now.
-const ENVIRONMENT_FORMAT: i64 = 1;
 
 /// Where a stream ends: its last position and hash.
 struct Head {
@@ -47,6 +44,7 @@ pub(crate) async fn create(
         );
     };
     let scope = summary.scope.clone();
+    stream::make(tx, &scope).await?;
     refuse_too_many(tx, &scope, limit).await?;
     let known: Option<(i64,)> = optional(
         tx,
@@ -64,8 +62,8 @@ pub(crate) async fn create(
     insert_event(tx, id, &mut head, &entry).await?;
     tx.execute(
         "INSERT INTO deployments
-           (id, service, environment, phase, ended, epoch, summary, head_seq, head_hash)
-         VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7)",
+           (id, service, environment, phase, ended, epoch, summary, head_seq, head_hash, host)
+         VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7, $8)",
         values![
             id.as_str(),
             scope.service.as_str(),
@@ -73,11 +71,12 @@ pub(crate) async fn create(
             &word(&summary.phase)?,
             &json("a summary", &summary)?,
             head.seq,
-            &head.hash
+            &head.hash,
+            host_of(created),
         ],
     )
     .await?;
-    append_environment(tx, &scope, environment).await
+    stream::append(tx, &scope, environment).await
 }
 
 async fn refuse_too_many(tx: &mut dyn Sql, scope: &Scope, limit: usize) -> Result<(), Refusal> {
@@ -96,7 +95,8 @@ async fn refuse_too_many(tx: &mut dyn Sql, scope: &Scope, limit: usize) -> Resul
     .into())
 }
 
-/// A deployment's row: service, environment, ended, owner, epoch, last position, last hash, summary.
+/// A deployment's row: service, environment, ended, owner, epoch, last position, last hash, summary; and the epoch of its
+/// scope.
 type Row = (
     String,
     String,
@@ -106,24 +106,28 @@ type Row = (
     i64,
     String,
     String,
+    i64,
 );
 
 pub(crate) async fn append(tx: &mut dyn Sql, batch: &Batch) -> Result<Vec<Entry>, Refusal> {
     let id = &batch.deployment;
     let sql = locking!(
         tx,
-        "SELECT service, environment, ended, owner, epoch, head_seq, head_hash, summary
-         FROM deployments WHERE id = $1"
+        "SELECT d.service, d.environment, d.ended, d.owner, d.epoch, d.head_seq, d.head_hash,
+           d.summary, e.epoch
+         FROM deployments d
+         JOIN environments e ON e.service = d.service AND e.environment = d.environment
+         WHERE d.id = $1"
     );
     let row: Option<Row> = optional(tx, sql, values![id.as_str()]).await?;
-    let Some((service, environment, ended, owner, epoch, seq, hash, summary)) = row else {
+    let Some((service, environment, ended, owner, epoch, seq, hash, summary, leased)) = row else {
         return Err(StoreError::Missing(format!("deployment {id}")).into());
     };
     if ended != 0 && !batch.events.is_empty() {
         return Err(StoreError::Missing(format!("open deployment {id}: it has ended")).into());
     }
     let mut head = Head { seq, hash };
-    let (owner, epoch) = admit(batch, owner, epoch, head.seq)?;
+    let (owner, epoch) = admit(batch, owner, epoch, leased, head.seq)?;
     let mut summary: Summary = serde_json::from_str(&summary)
         .map_err(|e| unreadable(format!("the summary of {id}"), &e))?;
     let mut entries = Vec::with_capacity(batch.events.len());
@@ -158,15 +162,17 @@ pub(crate) async fn append(tx: &mut dyn Sql, batch: &Batch) -> Result<Vec<Entry>
         service: ServiceName::new(service),
         environment: EnvironmentName::new(environment),
     };
-    append_environment(tx, &scope, &batch.environment).await?;
+    stream::append(tx, &scope, &batch.environment).await?;
     Ok(entries)
 }
 
-/// Whether this writer may append now; answers owner and epoch as they are afterwards.
+/// Whether this writer may append now; answers owner and epoch as they are afterwards. `stored`: the deployment's epoch,
+/// `leased`: its scope's.
 fn admit(
     batch: &Batch,
     owner: Option<String>,
     stored: i64,
+    leased: i64,
     head: i64,
 ) -> Result<(Option<String>, i64), StoreError> {
     let id = &batch.deployment;
@@ -177,17 +183,19 @@ fn admit(
             Err(StoreError::Moved(id.clone()))
         }
     };
+    let fenced = || Err(StoreError::Fenced(format!("deployment {id}")));
     match &batch.writer {
         Writer::Worker { epoch, after } => {
-            if i64::try_from(*epoch) != Ok(stored) {
-                return Err(StoreError::Fenced(id.clone()));
+            let epoch = i64::try_from(*epoch).unwrap_or(-1);
+            if epoch != leased || epoch != stored {
+                return fenced();
             }
             at_end(*after)?;
             Ok((owner, stored))
         }
         Writer::Claim { epoch, after } => {
-            if i64::try_from(*epoch) != Ok(stored + 1) {
-                return Err(StoreError::Fenced(id.clone()));
+            if i64::try_from(*epoch) != Ok(leased) || leased <= stored {
+                return fenced();
             }
             at_end(*after)?;
             let claimed = batch.events.iter().find_map(|(_, event)| match event {
@@ -195,7 +203,7 @@ fn admit(
                 _ => None,
             });
             match claimed {
-                Some(owner) => Ok((Some(owner), stored + 1)),
+                Some(owner) => Ok((Some(owner), leased)),
                 None => Err(StoreError::Damaged(format!(
                     "a claim of {id} comes without its `claimed`"
                 ))),
@@ -239,69 +247,19 @@ async fn insert_event(
     Ok(())
 }
 
-pub(crate) async fn append_environment(
-    tx: &mut dyn Sql,
-    scope: &Scope,
-    events: &[(i64, environment::Event)],
-) -> Result<(), Refusal> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let sql = locking!(
-        tx,
-        "SELECT head_seq, head_hash FROM environments WHERE service = $1 AND environment = $2"
-    );
-    let row: Option<(i64, String)> = optional(
-        tx,
-        sql,
-        values![scope.service.as_str(), scope.environment.as_str()],
-    )
-    .await?;
-    let (mut seq, mut hash) = row.unwrap_or_default();
-    if seq == 0 {
-        // A row may be there before its stream is.
-        hash = chain::root_of_scope(scope);
-    }
-    for (at_us, event) in events {
-        let body = json("an environment event", event)?;
-        if body.len() > MAX_BODY {
-            return Err(StoreError::TooLarge(format!("an environment event of {scope}")).into());
-        }
-        seq += 1;
-        hash = chain::link(&hash, seq, *at_us, ENVIRONMENT_FORMAT, &body);
-        tx.execute(
-            "INSERT INTO environment_events (service, environment, seq, at_us, format, body, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            values![
-                scope.service.as_str(),
-                scope.environment.as_str(),
-                seq,
-                *at_us,
-                ENVIRONMENT_FORMAT,
-                &body,
-                &hash
-            ],
-        )
-        .await?;
-    }
-    tx.execute(
-        "INSERT INTO environments (service, environment, head_seq, head_hash)
-         VALUES ($1, $2, $3, $4)
-         ON CONFLICT (service, environment)
-         DO UPDATE SET head_seq = excluded.head_seq, head_hash = excluded.head_hash",
-        values![
-            scope.service.as_str(),
-            scope.environment.as_str(),
-            seq,
-            &hash
-        ],
-    )
-    .await?;
-    Ok(())
+pub(crate) fn json(what: &str, value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| unreadable(what, &e))
 }
 
-fn json(what: &str, value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| unreadable(what, &e))
+/// Whose workers may touch the target of a deployment: that of its record, or of what the goal of an undo runs.
+fn host_of(created: &Event) -> Option<&str> {
+    let Event::Created(inputs) = created else {
+        return None;
+    };
+    let goal = inputs.goal.as_ref();
+    let of_goal = || goal.and_then(|goal| goal.records.values().next());
+    let record = inputs.record.as_ref().or_else(of_goal);
+    record.and_then(|record| record.target.host.as_deref())
 }
 
 /// The stored word of a phase.

@@ -20,6 +20,7 @@ mod database;
 mod error;
 mod journal;
 mod key;
+mod leases;
 mod postgres;
 mod progress;
 mod reader;
@@ -27,6 +28,7 @@ mod retention;
 mod sql;
 mod sqlite;
 mod store;
+mod stream;
 
 pub use artifacts::{ArtifactError, ArtifactOptions, Artifacts};
 pub use belay_engine::ports::StoreError as Error;

@@ -116,6 +116,20 @@ pub(crate) async fn summary(
     Ok(summaries(rows)?.pop())
 }
 
+pub(crate) async fn oldest_open(
+    tx: &mut dyn Sql,
+    scope: &Scope,
+) -> Result<Option<Summary>, StoreError> {
+    let rows = query(
+        tx,
+        "SELECT summary FROM deployments
+         WHERE service = $1 AND environment = $2 AND ended = 0 ORDER BY created_seq LIMIT 1",
+        values![scope.service.as_str(), scope.environment.as_str()],
+    )
+    .await?;
+    Ok(summaries(rows)?.pop())
+}
+
 pub(crate) async fn history(
     tx: &mut dyn Sql,
     scope: &Scope,
@@ -138,7 +152,9 @@ pub(crate) async fn history(
 pub(crate) async fn epoch(tx: &mut dyn Sql, id: &DeploymentId) -> Result<u64, StoreError> {
     let row: Option<(i64,)> = optional(
         tx,
-        "SELECT epoch FROM deployments WHERE id = $1",
+        "SELECT e.epoch FROM deployments d
+         JOIN environments e ON e.service = d.service AND e.environment = d.environment
+         WHERE d.id = $1",
         values![id.as_str()],
     )
     .await?;

@@ -2,10 +2,12 @@
 
 use crate::chain::{self, BrokenLink};
 use crate::change::{Answer, Change};
-use crate::database::{Database, Stats};
+use crate::database::{Database, Leases, Stats};
+use crate::leases::{self, Claim};
 use crate::reader;
 use crate::sql::Sql;
 use async_trait::async_trait;
+use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Evidence, Store, StoreError};
 use belay_model::environment;
 use belay_model::event::{Entry, Event};
@@ -95,6 +97,12 @@ impl<D: Database> SqlStore<D> {
     }
 }
 
+fn micros(leases: Option<Leases>) -> i64 {
+    leases.map_or(0, |leases| {
+        i64::try_from(leases.each.as_micros()).unwrap_or(i64::MAX)
+    })
+}
+
 fn unexpected(answer: &Answer) -> StoreError {
     StoreError::Damaged(format!("the writer answered {answer:?}"))
 }
@@ -133,9 +141,10 @@ impl<D: Database> Store for SqlStore<D> {
     async fn append_environment(
         &self,
         scope: &Scope,
+        epoch: Option<u64>,
         events: Vec<(i64, environment::Event)>,
     ) -> Result<(), StoreError> {
-        let change = Change::Environment(scope.clone(), events);
+        let change = Change::Environment(scope.clone(), epoch, events);
         self.database.change(change).await.map(drop)
     }
 
@@ -161,6 +170,60 @@ impl<D: Database> Store for SqlStore<D> {
 
     async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError> {
         reader::history(self.read().await?.as_mut(), scope, limit).await
+    }
+
+    async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError> {
+        reader::oldest_open(self.read().await?.as_mut(), scope).await
+    }
+
+    async fn work(&self) -> Result<Work, StoreError> {
+        Ok(leases::work(self.read().await?.as_mut()).await?)
+    }
+
+    async fn claim(
+        &self,
+        owner: &Owner,
+        held: &[Lease],
+        now_us: i64,
+        at_most: usize,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let lives = self.database.leases();
+        let claim = Claim {
+            owner: owner.clone(),
+            held: held.to_owned(),
+            now_us,
+            at_most,
+            lives_us: micros(lives),
+            per_environment: lives.map_or(usize::MAX, |lives| lives.per_environment),
+        };
+        if !claim.is_worth_it(self.read().await?.as_mut()).await? {
+            return Ok(Vec::new());
+        }
+        match self.database.change(Change::Claim(Box::new(claim))).await? {
+            Answer::Leases(leases) => Ok(leases),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn renew(&self, owner: &Owner, held: &[Lease]) -> Result<Vec<Lease>, StoreError> {
+        let lives_us = micros(self.database.leases());
+        let change = Change::Renew(owner.clone(), lives_us);
+        let has = match self.database.change(change).await? {
+            Answer::Leases(leases) => leases,
+            other => return Err(unexpected(&other)),
+        };
+        let lost = held.iter().filter(|lease| !has.contains(lease));
+        Ok(lost.cloned().collect())
+    }
+
+    async fn resign(&self, owner: &Owner) -> Result<(), StoreError> {
+        let change = Change::Resign(owner.clone());
+        self.database.change(change).await.map(drop)
+    }
+
+    fn lease_ms(&self) -> Option<u64> {
+        let lives = self.database.leases()?;
+        Some(u64::try_from(lives.each.as_millis()).unwrap_or(u64::MAX))
     }
 
     async fn epoch(&self, id: &DeploymentId) -> Result<u64, StoreError> {

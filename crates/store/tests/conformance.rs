@@ -1,10 +1,11 @@
-//! The conformance suite on SQLite and PostgreSQL.
+//! The conformance suite on every store: SQLite, PostgreSQL, and the one in memory that the engine is proved on.
 
 mod suite;
 mod support;
 
 use belay_engine::ports::Store;
 use belay_testbed::Version;
+use belay_testkit::{Crashes, MemoryStore};
 use std::sync::Arc;
 use suite::Factory;
 use support::postgres::Database;
@@ -40,6 +41,25 @@ impl Factory for Database {
     }
 }
 
+struct Memory(Arc<MemoryStore>);
+
+impl Memory {
+    async fn new() -> Self {
+        Self(Arc::new(MemoryStore::new(Arc::new(Crashes::default()))))
+    }
+}
+
+#[async_trait::async_trait]
+impl Factory for Memory {
+    async fn open(&self) -> Arc<dyn Store> {
+        self.0.clone()
+    }
+
+    async fn check(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 macro_rules! conforms {
     ($store:ident, $factory:expr, $($test:ident)*) => {
         mod $store {
@@ -67,6 +87,10 @@ macro_rules! all_conform {
             environment_streams_are_kept
             releases_are_numbered_by_content
             evidence_is_kept
+            what_has_work_is_claimed_once
+            what_waits_for_a_person_is_not_claimed
+            clean_ups_are_claimed_when_they_are_due
+            services_take_turns
         })*
     };
 }
@@ -75,6 +99,22 @@ all_conform! {
     sqlite: Sqlite::new();
     postgres_15: Database::new(Version::V15);
     postgres_18: Database::new(Version::V18);
+    memory: Memory::new();
+}
+
+/// Where there is one worker at a time.
+macro_rules! one_worker {
+    ($($name:ident: $factory:expr;)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            suite::the_next_one_takes_over_at_once($factory.await).await;
+        })*
+    };
+}
+
+one_worker! {
+    on_sqlite_the_next_worker_takes_over: Sqlite::new();
+    in_memory_the_next_worker_takes_over: Memory::new();
 }
 
 /// What the store in memory throws away.

@@ -11,7 +11,7 @@ mod store;
 mod verifier;
 mod world;
 
-pub use clock::FakeClock;
+pub use clock::{FakeClock, TimerClock};
 pub use crash::{Crashes, Point};
 pub use oracle::{breaches, check_journal};
 pub use scene::Scene;

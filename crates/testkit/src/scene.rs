@@ -33,6 +33,7 @@ pub struct Scene {
     pub script: Arc<Script>,
     clock: Arc<FakeClock>,
     next: AtomicU32,
+    owners: AtomicU32,
     /// What new deployments start with.
     pub strategy: Strategy,
     /// Bake, milliseconds.
@@ -92,6 +93,7 @@ impl Scene {
             crashes,
             clock,
             next: AtomicU32::new(1),
+            owners: AtomicU32::new(0),
             strategy,
             bake_ms: 1000,
             checks: Vec::new(),
@@ -142,6 +144,11 @@ impl Scene {
             retention: Arc::new(KeepAll),
             drivers: Arc::new(One(self.world.clone())),
         }
+    }
+
+    /// The name of a worker that never was before: who comes new takes over.
+    pub fn owner(&self) -> String {
+        format!("worker-{}", self.owners.fetch_add(1, Ordering::SeqCst))
     }
 
     /// Asks for a release.
@@ -228,7 +235,10 @@ impl Scene {
         });
         let event = environment::Event::Recorded { record };
         let events = vec![(self.clock.now_us(), event)];
-        let kept = self.store.append_environment(&self.scope(), events).await;
+        let kept = self
+            .store
+            .append_environment(&self.scope(), None, events)
+            .await;
         kept.expect("memory");
         blob
     }
@@ -253,7 +263,7 @@ impl Scene {
     pub async fn work(&self) -> u32 {
         let mut killed = 0;
         loop {
-            let worker = Worker::new(self.ports(), format!("worker-{killed}"));
+            let worker = Worker::new(self.ports(), self.owner());
             let running = tokio::spawn(async move { worker.run().await });
             let resting = self.at_rest();
             tokio::select! {

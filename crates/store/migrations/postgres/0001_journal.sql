@@ -16,6 +16,7 @@ CREATE TABLE deployments (
     ended       BIGINT NOT NULL,                   -- 0 or 1
     owner       TEXT,
     epoch       BIGINT NOT NULL,
+    host        TEXT,                              -- whose workers may touch its target; absent: anyone's
     summary     TEXT   NOT NULL,
     head_seq    BIGINT NOT NULL,
     head_hash   TEXT   NOT NULL
@@ -39,7 +40,28 @@ CREATE TABLE environments (
     environment TEXT   NOT NULL,
     head_seq    BIGINT NOT NULL,
     head_hash   TEXT   NOT NULL,
+    epoch       BIGINT NOT NULL DEFAULT 0,         -- of the last lease
+    owner       TEXT,                              -- whose it is while that worker lives
+    served_us   BIGINT NOT NULL DEFAULT 0,         -- when it was claimed last
     PRIMARY KEY (service, environment)
+);
+CREATE INDEX environments_held ON environments (owner) WHERE owner IS NOT NULL;
+
+-- Who works, and until when unless it says so again. All leases of a worker live and end with its row.
+CREATE TABLE workers (
+    name  TEXT        NOT NULL PRIMARY KEY,
+    host  TEXT        NOT NULL,
+    until TIMESTAMPTZ NOT NULL
+);
+
+-- Clean-ups that are owed, projected from the streams.
+CREATE TABLE cleanups (
+    service     TEXT   NOT NULL,
+    environment TEXT   NOT NULL,
+    record      TEXT   NOT NULL,
+    deployment  TEXT   NOT NULL,
+    due_ms      BIGINT NOT NULL,
+    PRIMARY KEY (service, environment, record)
 );
 
 CREATE TABLE environment_events (
@@ -83,6 +105,7 @@ CREATE TABLE blobs (
 -- whether it happened, and who polls whether anyone committed.
 CREATE TABLE writers (
     id      TEXT        NOT NULL PRIMARY KEY,
+    journal BOOLEAN     NOT NULL,                  -- whether it appends; the others change nothing that is waited for
     commits BIGINT      NOT NULL,
     at      TIMESTAMPTZ NOT NULL
 );

@@ -41,7 +41,7 @@ pub(super) enum Message {
 pub(super) struct Handle(mpsc::Sender<Message>);
 
 impl Handle {
-    /// Starts a lane. `group`: whether requests may share a transaction.
+    /// Starts a lane. `group`: for journals; requests may share a transaction, and others wait for what comes of them.
     pub(super) fn start(
         server: Server,
         group: bool,
@@ -50,10 +50,10 @@ impl Handle {
     ) -> Self {
         let (sender, inbox) = mpsc::channel(1024);
         let lane = Lane {
-            link: Link::new(server),
+            link: Link::new(server, group),
             known: Known::default(),
             inbox,
-            group: if group { GROUP } else { 1 },
+            journal: group,
             pulse,
             counters,
             committing: false,
@@ -88,7 +88,7 @@ struct Lane {
     link: Link,
     known: Known,
     inbox: mpsc::Receiver<Message>,
-    group: usize,
+    journal: bool,
     pulse: Pulse,
     counters: Arc<Counters>,
     /// Whether the server was told to commit: from then on a lost connection does not say what became of it.
@@ -98,6 +98,7 @@ struct Lane {
 impl Lane {
     /// Runs until it is told to close or nobody can tell it anything any more.
     async fn run(mut self) {
+        let most = if self.journal { GROUP } else { 1 };
         let mut done = None;
         while done.is_none() {
             let Some(first) = self.inbox.recv().await else {
@@ -113,7 +114,7 @@ impl Lane {
                     }
                     Message::Close(reply) => done = Some(reply),
                 }
-                let more = group.len() < self.group && done.is_none();
+                let more = group.len() < most && done.is_none();
                 next = more.then(|| self.inbox.try_recv().ok()).flatten();
             }
             if !group.is_empty() {
@@ -139,7 +140,7 @@ impl Lane {
             Err(error) => changes.iter().map(|_| Err(again(&error))).collect(),
         };
         self.counters.answered(changes.len());
-        let changed = results.iter().any(Result::is_ok);
+        let changed = self.journal && results.iter().any(Result::is_ok);
         if changed {
             self.pulse.beat();
         }

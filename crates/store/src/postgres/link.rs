@@ -26,6 +26,8 @@ pub(super) struct Link {
     server: Server,
     /// Its row in `writers`.
     id: String,
+    /// Whether it appends.
+    journal: bool,
     /// The number of the last commit that was tried.
     commits: i64,
     connection: Option<PgConnection>,
@@ -35,10 +37,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(server: Server) -> Self {
+    pub(super) fn new(server: Server, journal: bool) -> Self {
         Self {
             server,
             id: format!("{:032x}", rand::random::<u128>()),
+            journal,
             commits: 0,
             connection: None,
             pause: FIRST_PAUSE,
@@ -147,10 +150,11 @@ impl Link {
         let mut connection = connect(&self.server, Purpose::Write).await?;
         // Committed before it is needed: a row that only the lost transaction made could not be waited for.
         sqlx::query(
-            "INSERT INTO writers (id, commits, at) VALUES ($1, 0, clock_timestamp())
+            "INSERT INTO writers (id, journal, commits, at) VALUES ($1, $2, 0, clock_timestamp())
              ON CONFLICT (id) DO NOTHING",
         )
         .bind(&self.id)
+        .bind(self.journal)
         .execute(&mut connection)
         .await
         .map_err(|e| fault(&e).error)?;

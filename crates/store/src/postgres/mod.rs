@@ -4,6 +4,7 @@
 mod connection;
 mod error;
 mod lane;
+pub(crate) mod leases;
 mod link;
 mod options;
 mod scopes;
@@ -12,7 +13,7 @@ mod watch;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::change::{Answer, Change};
-use crate::database::{Counters, Database, Stats};
+use crate::database::{Counters, Database, Leases, Stats};
 use crate::progress;
 use crate::sql::Sql;
 use crate::store::SqlStore;
@@ -47,6 +48,11 @@ pub struct Postgres {
     lanes: Vec<Handle>,
     /// What may wait for others, and so shares a transaction with nobody.
     alone: Handle,
+    /// Claims wait for each other, also those of other workers.
+    claims: Handle,
+    /// Renewals wait for nobody: they are late soon.
+    renewals: Handle,
+    leases: Leases,
     readers: PgPool,
     progress: PgPool,
     pulse: Pulse,
@@ -86,6 +92,12 @@ impl Postgres {
         Self {
             lanes: (0..options.writers.max(1)).map(|_| lane(true)).collect(),
             alone: lane(false),
+            claims: lane(false),
+            renewals: lane(false),
+            leases: Leases {
+                each: options.lease,
+                per_environment: options.leases_per_environment,
+            },
             readers: connection::pool(&server, Purpose::Read, options.readers),
             progress: connection::pool(&server, Purpose::Progress, 1),
             server,
@@ -103,9 +115,11 @@ impl Postgres {
                 Event::Created(inputs) => inputs.scope.hash(&mut hash),
                 _ => id.hash(&mut hash),
             },
-            Change::Environment(scope, _) => scope.hash(&mut hash),
+            Change::Environment(scope, ..) => scope.hash(&mut hash),
             Change::Append(batch) => batch.deployment.hash(&mut hash),
             Change::Evidence(id, _) => id.hash(&mut hash),
+            Change::Claim(_) | Change::Resign(_) => return &self.claims,
+            Change::Renew(..) => return &self.renewals,
             Change::Release(_)
             | Change::Blob { .. }
             | Change::CollectBlobs { .. }
@@ -204,6 +218,10 @@ impl Database for Postgres {
         let _ = tokio::time::timeout(PATIENCE, self.pulse.wait(since)).await;
     }
 
+    fn leases(&self) -> Option<Leases> {
+        Some(self.leases)
+    }
+
     fn stats(&self) -> Stats {
         self.counters.stats()
     }
@@ -212,7 +230,8 @@ impl Database for Postgres {
         if let Some(watching) = self.watching.get() {
             watching.abort();
         }
-        for lane in self.lanes.iter().chain([&self.alone]) {
+        let others = [&self.alone, &self.claims, &self.renewals];
+        for lane in self.lanes.iter().chain(others) {
             lane.close().await;
         }
         self.readers.close().await;

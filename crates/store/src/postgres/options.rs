@@ -5,6 +5,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What a connection may be asked for in the URL. Others are refused: sqlx would print them to the log, value and all.
 const PARAMETERS: &[&str] = &[
@@ -35,6 +36,10 @@ pub struct PostgresOptions {
     pub writers: usize,
     /// Connections that read, at least 1.
     pub readers: u32,
+    /// How long a worker's leases live without being renewed.
+    pub lease: Duration,
+    /// Living leases of one environment name at most, over all workers: what an environment may be busy with at once.
+    pub leases_per_environment: usize,
 }
 
 impl PostgresOptions {
@@ -44,6 +49,8 @@ impl PostgresOptions {
             url: url.into(),
             writers: 4,
             readers: 8,
+            lease: Duration::from_secs(5),
+            leases_per_environment: 64,
         }
     }
 }
@@ -54,6 +61,8 @@ impl fmt::Debug for PostgresOptions {
             .field("url", &"(not shown)")
             .field("writers", &self.writers)
             .field("readers", &self.readers)
+            .field("lease", &self.lease)
+            .field("leases_per_environment", &self.leases_per_environment)
             .finish()
     }
 }

@@ -39,7 +39,7 @@ impl<'a> Scopes<'a> {
                         scopes.named.insert(inputs.scope.clone());
                     }
                 }
-                Change::Environment(scope, _) => {
+                Change::Environment(scope, ..) => {
                     scopes.named.insert(scope.clone());
                 }
                 Change::Append(batch) => {

@@ -51,10 +51,11 @@ pub(super) async fn watch(server: Server, readers: PgPool, pulse: Pulse) {
 async fn poll(readers: PgPool, pulse: Pulse) {
     let mut last = None;
     loop {
-        let version: Result<(i64, i64), _> =
-            sqlx::query_as("SELECT COALESCE(SUM(commits), 0)::BIGINT, COUNT(*) FROM writers")
-                .fetch_one(&readers)
-                .await;
+        let version: Result<(i64, i64), _> = sqlx::query_as(
+            "SELECT COALESCE(SUM(commits), 0)::BIGINT, COUNT(*) FROM writers WHERE journal",
+        )
+        .fetch_one(&readers)
+        .await;
         match version {
             Ok(version) if last != Some(version) => {
                 last = Some(version);

@@ -3,6 +3,7 @@
 mod connection;
 mod error;
 mod hints;
+pub(crate) mod leases;
 mod progress;
 mod sql;
 mod writer;

@@ -9,6 +9,11 @@ use std::sync::Arc;
 #[tokio::test]
 async fn a_deadlock_is_tried_again() {
     let database = Database::new(Version::V15).await;
+    // Who waits for this long looks whether it waits in a circle: the store does, while the other one has only begun to.
+    database
+        .sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 3000', current_database()); END $$")
+        .await
+        .unwrap();
     let store = Arc::new(database.open().await);
     with_deployments(&store, 1).await;
     let id = deployment("0");
@@ -36,7 +41,6 @@ async fn a_deadlock_is_tried_again() {
             break;
         }
     }
-    // Who waited first is the one that is ended: the store.
     sqlx::raw_sql("SELECT 1 FROM environments FOR UPDATE")
         .execute(&mut other)
         .await

@@ -55,7 +55,7 @@ async fn stored_events_cannot_be_changed() {
     let store = database.open().await;
     with_deployments(&store, 1).await;
     store
-        .append_environment(&scope("0"), vec![crate::support::recorded("0", 1)])
+        .append_environment(&scope("0"), None, vec![crate::support::recorded("0", 1)])
         .await
         .unwrap();
     for forbidden in [

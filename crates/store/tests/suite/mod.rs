@@ -1,7 +1,11 @@
 //! What every store must do, whatever it is made of. A store joins with a [`Factory`] and the list in its test file.
 
+mod leases;
+
+pub(crate) use leases::*;
+
 use crate::support::{
-    LONG, batch, claim, created, deployment, ended, record, recorded, release, scope, signal,
+    LONG, batch, claim, created, deployment, ended, lease, record, recorded, release, scope, signal,
 };
 use belay_engine::ports::{Evidence, Store, StoreError, Writer};
 use belay_model::environment;
@@ -27,6 +31,7 @@ pub(crate) async fn journal_keeps_order(factory: impl Factory) {
         .await
         .unwrap();
     assert_eq!(store.epoch(&id).await.unwrap(), 0);
+    lease(&*store, "worker 1").await;
     let entries = store.append(claim(&id, 1, 1)).await.unwrap();
     assert_eq!(entries[0].seq, 2);
     let writer = Writer::Worker { epoch: 1, after: 2 };
@@ -189,14 +194,45 @@ pub(crate) async fn only_the_newest_worker_appends(factory: impl Factory) {
         .create(&id, 1, created("shop"), vec![], 1)
         .await
         .unwrap();
+    // Without a lease there is no claim.
+    let early = store.append(claim(&id, 1, 1)).await;
+    assert!(matches!(early, Err(StoreError::Fenced(_))), "{early:?}");
+    lease(&*store, "worker 1").await;
+    let leap = store.append(claim(&id, 2, 1)).await;
+    assert!(matches!(leap, Err(StoreError::Fenced(_))), "{leap:?}");
+    let unclaimed = batch(
+        &id,
+        Writer::Worker { epoch: 1, after: 1 },
+        vec![signal("x")],
+    );
+    let unclaimed = store.append(unclaimed).await;
+    assert!(
+        matches!(unclaimed, Err(StoreError::Fenced(_))),
+        "{unclaimed:?}"
+    );
     store.append(claim(&id, 1, 1)).await.unwrap();
     let again = store.append(claim(&id, 1, 2)).await;
     assert!(matches!(again, Err(StoreError::Fenced(_))), "{again:?}");
-    let leap = store.append(claim(&id, 3, 2)).await;
-    assert!(matches!(leap, Err(StoreError::Fenced(_))), "{leap:?}");
+    // The next one takes the scope: from that moment the first appends nothing, not even before the next one does.
+    store.resign(&"worker 1".into()).await.unwrap();
+    lease(&*store, "worker 2").await;
+    let late = batch(
+        &id,
+        Writer::Worker { epoch: 1, after: 2 },
+        vec![signal("x")],
+    );
+    let late = store.append(late).await;
+    assert!(matches!(late, Err(StoreError::Fenced(_))), "{late:?}");
+    let shop = scope("shop");
+    let late = store.append_environment(&shop, Some(1), vec![recorded("shop", 1)]);
+    assert!(matches!(late.await, Err(StoreError::Fenced(_))));
     let behind = store.append(claim(&id, 2, 1)).await;
     assert!(matches!(behind, Err(StoreError::Moved(_))), "{behind:?}");
     store.append(claim(&id, 2, 2)).await.unwrap();
+    store
+        .append_environment(&shop, Some(2), vec![])
+        .await
+        .unwrap();
 
     let mut stale = batch(
         &id,
@@ -233,6 +269,7 @@ pub(crate) async fn anyone_appends_at_the_end(factory: impl Factory) {
         .create(&id, 1, created("shop"), vec![], 1)
         .await
         .unwrap();
+    lease(&*store, "worker 1").await;
     store.append(claim(&id, 1, 1)).await.unwrap();
     let entries = store
         .append(batch(&id, Writer::Anyone, vec![signal("x")]))
@@ -283,6 +320,7 @@ pub(crate) async fn events_are_bounded(factory: impl Factory) {
         matches!(signals, Err(StoreError::TooLarge(_))),
         "{signals:?}"
     );
+    lease(&*store, "worker 1").await;
     store.append(claim(&id, 1, 9_000)).await.unwrap();
     let writer = Writer::Worker {
         epoch: 1,
@@ -403,11 +441,11 @@ pub(crate) async fn environment_streams_are_kept(factory: impl Factory) {
     let store = factory.open().await;
     let shop = scope("shop");
     store
-        .append_environment(&shop, vec![recorded("shop", 1), recorded("shop", 2)])
+        .append_environment(&shop, None, vec![recorded("shop", 1), recorded("shop", 2)])
         .await
         .unwrap();
     store
-        .append_environment(&scope("bank"), vec![recorded("bank", 1)])
+        .append_environment(&scope("bank"), None, vec![recorded("bank", 1)])
         .await
         .unwrap();
     let cleanup = environment::Event::CleanupDue {
@@ -416,7 +454,7 @@ pub(crate) async fn environment_streams_are_kept(factory: impl Factory) {
         due_ms: 7,
     };
     store
-        .append_environment(&shop, vec![(30, cleanup)])
+        .append_environment(&shop, None, vec![(30, cleanup)])
         .await
         .unwrap();
     let stream = store.environment(&shop, 0).await.unwrap();
