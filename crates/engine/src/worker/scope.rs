@@ -2,6 +2,7 @@
 //! nothing is open. The oldest open deployment of a scope holds its lock: there is no lock apart from the journal that
 //! could be left behind.
 
+use super::guarded::GuardedDrivers;
 use super::leased::Leased;
 use super::term::Hold;
 use crate::cleanup;
@@ -30,9 +31,14 @@ impl Serving {
             inner: ports.store.clone(),
             hold: hold.clone(),
         };
+        let guarded = GuardedDrivers {
+            inner: ports.drivers.clone(),
+            hold: hold.clone(),
+        };
         Self {
             ports: Ports {
                 store: Arc::new(leased),
+                drivers: Arc::new(guarded),
                 ..ports.clone()
             },
             owner: owner.to_owned(),
@@ -46,6 +52,7 @@ impl Serving {
     /// `Fenced`: another worker has the scope.
     pub(super) async fn run(self) -> Result<(), StoreError> {
         let done = self.hold.during(self.serve()).await;
+        self.hold.end();
         done.unwrap_or_else(|| Err(StoreError::Fenced(self.hold.lease.scope.to_string())))
     }
 

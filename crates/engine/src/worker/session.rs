@@ -32,6 +32,13 @@ pub(super) struct Session<'a> {
     held: Mutex<BTreeMap<Scope, Held>>,
 }
 
+impl Drop for Session<'_> {
+    /// What was begun in tasks of their own stops, too.
+    fn drop(&mut self) {
+        self.held().values().for_each(|held| held.hold.end());
+    }
+}
+
 impl<'a> Session<'a> {
     pub(super) fn new(worker: &'a Worker) -> Self {
         let lease_ms = worker.ports.store.lease_ms();
@@ -198,7 +205,7 @@ impl<'a> Session<'a> {
         let same = |held: &&Held| held.hold.lease == *lease;
         if let Some(held) = held.get(&lease.scope).filter(same) {
             tracing::warn!(scope = %lease.scope, "another worker took over");
-            held.hold.lose();
+            held.hold.end();
             held.task.abort();
         }
     }

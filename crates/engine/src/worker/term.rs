@@ -5,8 +5,9 @@ use crate::lease::Lease;
 use crate::ports::Clock;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use tokio::sync::watch;
 
 /// Nothing is held, or leases do not end by themselves.
 const FOR_EVER: u64 = u64::MAX;
@@ -77,33 +78,37 @@ impl Term {
     }
 }
 
-/// One lease, as the task that works under it sees it.
+/// One lease, as those see it who work under it.
 pub(super) struct Hold {
     pub(super) lease: Lease,
     term: Arc<Term>,
-    lost: AtomicBool,
+    ended: watch::Sender<bool>,
 }
 
 impl Hold {
     pub(super) fn new(lease: Lease, term: Arc<Term>) -> Self {
-        let lost = AtomicBool::new(false);
-        Self { lease, term, lost }
+        let ended = watch::Sender::new(false);
+        Self { lease, term, ended }
     }
 
-    /// Another worker has it.
-    pub(super) fn lose(&self) {
-        self.lost.store(true, Ordering::SeqCst);
+    /// It was handed back, or another worker has it, or its term is over: all that goes on under it stops.
+    pub(super) fn end(&self) {
+        self.ended.send_replace(true);
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.lost.load(Ordering::SeqCst) || self.term.is_over()
+        *self.ended.borrow() || self.term.is_over()
     }
 
     /// Does the work while the lease lives. It is asked before every turn: a process that was stopped for a while must not
     /// go on where it was. None: it is over.
     pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut ended = self.ended.subscribe();
+        let mut ended = pin!(async move { ended.wait_for(|ended| *ended).await.is_ok() });
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
+            // Polled to be woken; what it says is asked of the hold.
+            let _ = ended.as_mut().poll(cx);
             if self.is_over() {
                 return Poll::Ready(None);
             }

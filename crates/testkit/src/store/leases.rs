@@ -156,6 +156,16 @@ impl Data {
         }
     }
 
+    pub(super) fn usurp(&mut self, scope: &Scope, name: &str, lives: Option<&Lives>) {
+        if let Some(lives) = lives {
+            let until_ms = lives.clock.monotonic_ms() + lives.lease_ms;
+            self.alive.insert(name.to_owned(), until_ms);
+        }
+        let hold = self.holds.entry(scope.clone()).or_default();
+        hold.epoch += 1;
+        hold.owner = Some(name.to_owned());
+    }
+
     pub(super) fn holders(&self, lives: Option<&Lives>) -> BTreeMap<Scope, String> {
         let is_alive = |owner: &String| match lives {
             None => true,

@@ -59,6 +59,11 @@ impl MemoryStore {
         self.data().holders(self.lives.as_ref())
     }
 
+    /// Gives a scope to somebody else, whoever has it.
+    pub fn usurp(&self, scope: &Scope, name: &str) {
+        self.data().usurp(scope, name, self.lives.as_ref());
+    }
+
     fn within_reach(&self) -> Result<(), StoreError> {
         match self.cut_off.load(Ordering::SeqCst) {
             true => Err(StoreError::Unwritable("it cannot be reached".to_owned())),
