@@ -5,7 +5,7 @@
 //! worker does it; they meet here. [`Blobs`] keeps the values of secrets sealed, [`Artifacts`] keeps what releases run,
 //! content addressed.
 //!
-//! What is written once: the port (`store`), what may be written (`change`, `journal`), what is read (`reader`), the
+//! What is written once: the port (`store`), what may be written (`change`, `journal`, `stream`), what is read (`reader`), the
 //! hash chain, blobs, retention; all of it on the seam `sql`. What a database brings of its own is in its directory and
 //! behind `database`: connections, grouped commits, hints, errors, migrations.
 //!
