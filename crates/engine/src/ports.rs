@@ -140,7 +140,8 @@ pub trait Store: Send + Sync {
     async fn work(&self) -> Result<Work, StoreError>;
     /// Takes at most `at_most` scopes that have work and that no living worker holds, of services that were not served for
     /// longest first. Work is an open deployment that does not wait for a person, or a clean-up that is due by `now_us`
-    /// (Unix microseconds) where nothing is open. What the owner has and does not name in `held` is handed back.
+    /// (Unix microseconds) where nothing is open. What the owner has and does not name in `held` is handed back. New leases
+    /// live no longer than those in `held`; where there are none, for [`Store::lease_ms`].
     ///
     /// # Errors
     /// `Fenced` where there is one worker at a time, and another one has come.

@@ -117,6 +117,9 @@ impl<'a> Session<'a> {
             options,
         } = self.worker;
         let held = self.leases();
+        if held.is_empty() {
+            self.term.clear();
+        }
         let room = options.courses.saturating_sub(held.len());
         let sent_ms = ports.clock.monotonic_ms();
         let leases = ports.store.claim(owner, &held, ports.clock.now_us(), room);
@@ -181,10 +184,10 @@ impl<'a> Session<'a> {
         loop {
             ports.clock.sleep_ms(pause_ms).await;
             pause_ms = lease_ms / 3;
-            if !self.term.has_begun() {
+            let held = self.leases();
+            if held.is_empty() {
                 continue;
             }
-            let held = self.leases();
             let sent_ms = ports.clock.monotonic_ms();
             match ports.store.renew(owner, &held).await {
                 Ok(lost) => {

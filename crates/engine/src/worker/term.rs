@@ -35,9 +35,14 @@ impl Term {
         }
     }
 
+    /// Nothing is held: the next claim begins anew.
+    pub(super) fn clear(&self) {
+        self.until_ms.store(FOR_EVER, Ordering::SeqCst);
+    }
+
     /// They were renewed by a request sent at `sent_ms`. What is over stays over.
     pub(super) fn extend(&self, sent_ms: u64) {
-        if !self.is_over() {
+        if self.has_begun() && !self.is_over() {
             self.until_ms.store(self.end(sent_ms), Ordering::SeqCst);
         }
     }
@@ -48,7 +53,7 @@ impl Term {
             .map_or(FOR_EVER, |ms| sent_ms.saturating_add(ms - ms / 10))
     }
 
-    pub(super) fn has_begun(&self) -> bool {
+    fn has_begun(&self) -> bool {
         self.until_ms.load(Ordering::SeqCst) != FOR_EVER
     }
 

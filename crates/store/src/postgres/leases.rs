@@ -84,14 +84,18 @@ pub(crate) async fn claim(tx: &mut dyn Sql, claim: &Claim) -> Result<Vec<Lease>,
         values![],
     )
     .await?;
-    // A row that is there is not prolonged: what the worker has already lives no longer than it was told.
-    tx.execute(
+    // What the worker has already lives no longer than it was told; who has nothing begins anew.
+    let register = if claim.held.is_empty() {
         "INSERT INTO workers (name, host, until)
          VALUES ($1, $2, clock_timestamp() + $3 * INTERVAL '1 microsecond')
-         ON CONFLICT (name) DO NOTHING",
-        values![name, claim.owner.host.as_str(), claim.lives_us],
-    )
-    .await?;
+         ON CONFLICT (name) DO UPDATE SET until = excluded.until"
+    } else {
+        "INSERT INTO workers (name, host, until)
+         VALUES ($1, $2, clock_timestamp() + $3 * INTERVAL '1 microsecond')
+         ON CONFLICT (name) DO NOTHING"
+    };
+    let values = values![name, claim.owner.host.as_str(), claim.lives_us];
+    tx.execute(register, values).await?;
     for lease in of_owner(tx, name).await? {
         if !claim.holds(&lease) {
             hand_back(tx, name, &lease).await?;

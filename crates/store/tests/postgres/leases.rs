@@ -88,6 +88,35 @@ async fn who_comes_back_after_its_end_begins_anew() {
     assert!(again.iter().all(|lease| lease.epoch == 2));
 }
 
+/// A worker counts from its last renewal: what it claims in between must not let it, or its other leases, live longer than
+/// it thinks, nor shorter.
+#[tokio::test]
+async fn leases_of_a_worker_end_together() {
+    let database = Database::new(Version::V15).await;
+    let store = open(&database, Duration::from_secs(60), 64).await;
+    with_services(&store, 3).await;
+    let mut connection = database.connect().await;
+    let mut until = async || -> i64 {
+        let row: (i64,) =
+            sqlx::query_as("SELECT (EXTRACT(EPOCH FROM until) * 1000000)::BIGINT FROM workers")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+        row.0
+    };
+    let mut held = claim(&store, "w", &[], 1).await;
+    let first = until().await;
+    held.extend(claim(&store, "w", &held, 1).await);
+    assert_eq!(held.len(), 2);
+    assert_eq!(until().await, first, "a claim is no renewal");
+    store.renew(&owner("w", "here"), &held).await.unwrap();
+    let renewed = until().await;
+    assert!(renewed > first);
+    // Who has nothing begins anew.
+    assert_eq!(claim(&store, "w", &[], 1).await.len(), 1);
+    assert!(until().await > renewed);
+}
+
 #[tokio::test]
 async fn who_resigns_leaves_at_once() {
     let database = Database::new(Version::V18).await;

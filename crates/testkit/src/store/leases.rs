@@ -43,7 +43,10 @@ impl Data {
                 let now_ms = lives.clock.monotonic_ms();
                 self.alive.retain(|_, until_ms| *until_ms > now_ms);
                 let until_ms = now_ms + lives.lease_ms;
-                self.alive.entry(name.clone()).or_insert(until_ms);
+                let until = self.alive.entry(name.clone()).or_insert(until_ms);
+                if wanted.held.is_empty() {
+                    *until = until_ms;
+                }
             }
         }
         for (scope, hold) in &mut self.holds {
