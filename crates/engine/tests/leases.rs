@@ -371,7 +371,7 @@ async fn i6_a_worker_that_lost_a_lease_drops_it_and_keeps_the_rest() {
     stage.clock.sleep_ms(LEASE_MS).await;
     let calls = stage.calls();
     let of = |n: usize| calls.iter().filter(move |call| call.scope == scope(n));
-    let last_ms = of(0).last().expect("some").at_ms;
+    let last_ms = of(0).next_back().expect("some").at_ms;
     assert!(last_ms <= usurped_ms + LEASE_MS / 3, "it heard of it");
     assert!(of(1).all(|call| call.epoch == 1));
     // Its owner never says anything again: it is free after its time.
