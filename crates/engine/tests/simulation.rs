@@ -211,7 +211,7 @@ async fn work(rng: &mut StdRng, scene: &Scene) {
     let mut start = |workers: &mut JoinSet<_>, late: u32| {
         started += 1;
         assert!(started < 200, "workers replace each other for ever");
-        let worker = Worker::new(scene.ports(), format!("worker-{started}"));
+        let worker = Worker::new(scene.ports(), scene.owner());
         workers.spawn(async move {
             for _ in 0..late {
                 tokio::task::yield_now().await;

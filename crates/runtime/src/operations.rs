@@ -132,7 +132,7 @@ impl Belay {
             reason: Some(reason.to_owned()),
         };
         let events = vec![(self.now_us(), event)];
-        self.store().append_environment(scope, events).await?;
+        self.store().append_environment(scope, None, events).await?;
         Ok(Lifted {
             scope: scope.clone(),
             record,

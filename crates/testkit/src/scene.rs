@@ -40,6 +40,7 @@ pub struct Scene {
     pub runner: Arc<Runs>,
     clock: Arc<FakeClock>,
     next: AtomicU32,
+    owners: AtomicU32,
     /// What new deployments start with.
     pub strategy: Strategy,
     /// Bake, milliseconds.
@@ -132,6 +133,7 @@ impl Scene {
             crashes,
             clock,
             next: AtomicU32::new(1),
+            owners: AtomicU32::new(0),
             strategy,
             bake_ms: 1000,
             checks: Vec::new(),
@@ -191,6 +193,11 @@ impl Scene {
             retention: Arc::new(KeepAll),
             drivers: Arc::new(Worlds(self.worlds.clone())),
         }
+    }
+
+    /// The name of a worker that never was before: who comes new takes over.
+    pub fn owner(&self) -> String {
+        format!("worker-{}", self.owners.fetch_add(1, Ordering::SeqCst))
     }
 
     /// Asks for a release.
@@ -275,7 +282,7 @@ impl Scene {
     /// Something is said of an environment.
     pub async fn say(&self, scope: &Scope, event: environment::Event) {
         let events = vec![(self.clock.now_us(), event)];
-        let kept = self.store.append_environment(scope, events).await;
+        let kept = self.store.append_environment(scope, None, events).await;
         kept.expect("memory");
     }
 
@@ -298,7 +305,10 @@ impl Scene {
         });
         let event = environment::Event::Recorded { record };
         let events = vec![(self.clock.now_us(), event)];
-        let kept = self.store.append_environment(&self.scope(), events).await;
+        let kept = self
+            .store
+            .append_environment(&self.scope(), None, events)
+            .await;
         kept.expect("memory");
         blob
     }
@@ -328,7 +338,7 @@ impl Scene {
     pub async fn work(&self) -> u32 {
         let mut killed = 0;
         loop {
-            let worker = Worker::new(self.ports(), format!("worker-{killed}"));
+            let worker = Worker::new(self.ports(), self.owner());
             let mut running = tokio::spawn(async move { worker.run().await });
             let resting = self.at_rest();
             tokio::select! {

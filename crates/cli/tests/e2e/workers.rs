@@ -67,7 +67,7 @@ fn works(project: &Project) -> (String, i32) {
 /// The groups that are there.
 fn groups(project: &Project) -> Vec<Value> {
     let status = project.json(0, &["status"]);
-    let groups = status.pointer("/services/0/target/groups");
+    let groups = status.pointer("/services/0/targets/0/groups");
     groups.and_then(Value::as_array).expect("groups").clone()
 }
 
@@ -92,7 +92,7 @@ fn workers_are_deployed_replaced_and_brought_back() {
     deploy(&project, 0, 1);
     assert_eq!(works(&project).0, "1");
     let status = project.json(0, &["status"]);
-    let target = status.pointer("/services/0/target").expect("a target");
+    let target = status.pointer("/services/0/targets/0").expect("a target");
     assert_eq!(target["listen"], json!(null));
     assert_eq!(target["foreign"], json!([]));
     assert_eq!(target["groups"][0]["ready"], json!(1));
