@@ -93,6 +93,7 @@ Examples:
   belay abandon --reason 'replaced by hand'"
     )]
     Abandon(Give),
+    Freeze(Freeze),
     Logs(Logs),
     #[command(subcommand)]
     Release(Release),
@@ -318,6 +319,37 @@ pub(crate) struct Give {
     /// Do not follow
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+/// Hold up releases for a while; rollbacks are never held up
+#[derive(Debug, Group)]
+#[command(
+    before_help = "\
+Examples:
+  belay freeze -e production --reason 'the big day' --for 8h
+  belay freeze -e production --all-services --reason 'moving house'
+  belay freeze -e production --lift --reason 'all is well'",
+    after_help = "
+Belay freezes a service in an environment by itself when three of its releases went back by themselves within 24 hours."
+)]
+pub(crate) struct Freeze {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Every service in the environment
+    #[arg(long, requires = "env", conflicts_with_all = ["service", "all_environments"])]
+    pub(crate) all_services: bool,
+    /// Every environment of the service
+    #[arg(long, conflicts_with = "env")]
+    pub(crate) all_environments: bool,
+    /// Why; needed unless it is lifted
+    #[arg(long, value_name = "TEXT", required_unless_present = "lift")]
+    pub(crate) reason: Option<String>,
+    /// How long, such as `8h` [default: until it is lifted]
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "lift")]
+    pub(crate) hold: Option<belay_model::config::Duration>,
+    /// Let releases go out again
+    #[arg(long)]
+    pub(crate) lift: bool,
 }
 
 /// Print what the instances wrote

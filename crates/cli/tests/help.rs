@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERBS: [&[&str]; 24] = [
+const VERBS: [&[&str]; 25] = [
     &[],
     &["check"],
     &["plan"],
@@ -16,6 +16,7 @@ const VERBS: [&[&str]; 24] = [
     &["retry"],
     &["skip"],
     &["abandon"],
+    &["freeze"],
     &["logs"],
     &["release"],
     &["release", "list"],
@@ -92,5 +93,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 16, "verbs listed by --help");
+    assert_eq!(count, 17, "verbs listed by --help");
 }

@@ -50,6 +50,7 @@ impl Belay {
         if let Some(error) = quarantine(&view, &record) {
             return Err(error);
         }
+        self.require_thawed(&scope).await?;
         let serves = view
             .serving()
             .is_some_and(|known| known.record.hash() == record.hash());

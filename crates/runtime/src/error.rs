@@ -169,6 +169,20 @@ pub enum Error {
         /// Which.
         release: ReleaseNumber,
     },
+    /// `E0221`: no release goes out there for now.
+    #[error("deploy to {scope}: {why}")]
+    Frozen {
+        /// Where.
+        scope: Scope,
+        /// What is frozen, by whom, and why.
+        why: String,
+    },
+    /// `E0222`: there is no freeze to lift.
+    #[error("lift the freeze of {scope}: nothing is frozen there")]
+    NotFrozen {
+        /// Where.
+        scope: Scope,
+    },
     /// `E0219`: the key of sealed values cannot be used.
     #[error("use the key of the store's secrets")]
     Key(#[source] BlobError),
@@ -221,6 +235,8 @@ impl Error {
             Self::NotQuarantined { .. } => "E0218",
             Self::Key(_) => "E0219",
             Self::Open { .. } => "E0220",
+            Self::Frozen { .. } => "E0221",
+            Self::NotFrozen { .. } => "E0222",
         }
     }
 
@@ -241,6 +257,8 @@ impl Error {
             | Self::NotAsked { .. }
             | Self::TooMany(_)
             | Self::NotQuarantined { .. }
+            | Self::Frozen { .. }
+            | Self::NotFrozen { .. }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
@@ -317,6 +335,11 @@ impl Error {
             Self::NotQuarantined { .. } => {
                 "see what is quarantined: `belay release list`".to_owned()
             }
+            Self::Frozen { scope, .. } => format!(
+                "wait, or lift it: `belay freeze --lift {} -e {} --reason TEXT`",
+                scope.service, scope.environment
+            ),
+            Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
                 "restore the key file, or set BELAY_KEY to the key this store was made with"
                     .to_owned()

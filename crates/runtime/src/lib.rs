@@ -20,6 +20,7 @@ mod crash;
 mod deploy;
 mod error;
 mod follow;
+mod freezes;
 mod host;
 mod launch;
 mod lock;

@@ -102,7 +102,7 @@ impl Belay {
         reason: String,
     ) -> Result<Vec<Lifted>, Error> {
         let mut lifted = Vec::new();
-        for scope in self.store().scopes().await? {
+        for scope in self.scopes().await? {
             let is_meant = scope.service == *service
                 && environment.is_none_or(|environment| scope.environment == *environment);
             if !is_meant {
@@ -154,7 +154,7 @@ impl Belay {
     /// The store cannot be read.
     pub async fn releases(&self, service: &ServiceName) -> Result<Vec<ReleaseInfo>, Error> {
         let mut views = Vec::new();
-        for scope in self.store().scopes().await? {
+        for scope in self.scopes().await? {
             if scope.service == *service {
                 views.push((scope.environment.clone(), self.view(&scope).await?));
             }

@@ -18,7 +18,7 @@ impl Belay {
         service: Option<&str>,
         environment: Option<&str>,
     ) -> Result<Scope, Error> {
-        let mut scopes = self.store().scopes().await?;
+        let mut scopes = self.scopes().await?;
         if let Some(wanted) = service {
             let known: BTreeSet<String> = scopes
                 .iter()
@@ -65,7 +65,7 @@ impl Belay {
         }
         let part = text.strip_prefix("dep_").unwrap_or(text);
         let mut found = Vec::new();
-        for scope in self.store().scopes().await? {
+        for scope in self.scopes().await? {
             for summary in self.store().history(&scope, HISTORY).await? {
                 let id = summary.id.as_str();
                 let bare = id.strip_prefix("dep_").unwrap_or(id);

@@ -77,6 +77,8 @@ pub struct ScopeStatus {
     pub open: Vec<Summary>,
     /// The last one that ended.
     pub last: Option<Summary>,
+    /// Why no release goes out, if none does.
+    pub frozen: Option<String>,
     /// The targets as they are, by name; or why one could not be observed. Empty: they are not known yet.
     pub targets: BTreeMap<String, Result<TargetStatus, String>>,
 }
@@ -87,7 +89,7 @@ impl Belay {
     /// # Errors
     /// The store cannot be read. A target that cannot be observed is no error: see [`ScopeStatus::targets`].
     pub async fn status(&self) -> Result<Vec<ScopeStatus>, Error> {
-        let mut scopes = self.store().scopes().await?;
+        let mut scopes = self.scopes().await?;
         scopes.sort();
         let mut told = Vec::new();
         for scope in scopes {
@@ -123,12 +125,14 @@ impl Belay {
             _ => None,
         };
         let targets = self.targets_as_they_are(&view, open.is_empty()).await;
+        let frozen = self.frozen(&scope).await?;
         Ok(ScopeStatus {
             scope,
             serving,
             open,
             last,
             targets,
+            frozen,
         })
     }
 

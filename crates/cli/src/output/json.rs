@@ -11,7 +11,8 @@ use belay_runtime::{
 };
 use serde_json::{Value, json};
 
-fn at(us: Option<i64>) -> Value {
+/// A time in RFC 3339; Unix microseconds in.
+pub(crate) fn at(us: Option<i64>) -> Value {
     json!(us.and_then(rfc3339))
 }
 
@@ -113,6 +114,7 @@ pub(crate) fn status(status: &ScopeStatus) -> Value {
         "service": service,
         "environment": environment,
         "serving": serving,
+        "frozen": status.frozen,
         "targets": targets.collect::<Value>(),
         "open": status.open.iter().map(deployment).collect::<Value>(),
         "last": status.last.as_ref().map(deployment),

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod deploy;
 mod follow;
+mod freeze;
 mod history;
 mod logs;
 mod outcome;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Retry(args) => stuck::run(cx, Ask::Retry, stuck::Args::from(args)).await,
         Verb::Skip(args) => stuck::run(cx, Ask::Skip, stuck::Args::from(args)).await,
         Verb::Abandon(args) => stuck::run(cx, Ask::Abandon, stuck::Args::from(args)).await,
+        Verb::Freeze(args) => freeze::run(cx, args).await,
         Verb::Logs(args) => logs::run(cx, &args).await,
         Verb::Release(args) => release::run(cx, args).await,
         Verb::Proxy(args) => proxy::run(cx, &args).await,

@@ -128,6 +128,7 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
             Err(why) => notes.push(format!("{of}the target could not be observed: {why}")),
         }
     }
+    notes.extend(status.frozen.clone());
     for open in &status.open {
         if let Some(title) = &open.step_title {
             notes.push(format!("{}: {title}", open.id));

@@ -220,7 +220,7 @@ impl Teller<'_> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let status = self.status().await?;
-            let groups = status["target"]["groups"].as_array();
+            let groups = status["targets"][0]["groups"].as_array();
             let is_split = groups
                 .into_iter()
                 .flatten()

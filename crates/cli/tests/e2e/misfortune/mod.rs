@@ -27,14 +27,14 @@ port = int(os.environ["PORT"]) + int(os.environ.get("ELSEWHERE", "0"))
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever()
 "#;
 
-fn project() -> Project {
+pub(crate) fn project() -> Project {
     let project = Project::new();
     project.write("dist/server.py", SERVER);
     project
 }
 
 /// Deploys a release of the server with more settings, blue/green; answers what it was told.
-fn release(project: &Project, exit: i32, run: &str, settings: &str) -> Value {
+pub(crate) fn release(project: &Project, exit: i32, run: &str, settings: &str) -> Value {
     configure(project, run, settings, "blue_green", "500ms");
     project.json(exit, &["deploy"])
 }
@@ -52,9 +52,9 @@ fn configure(project: &Project, run: &str, settings: &str, strategy: &str, bake:
     );
 }
 
-const GOOD: &str = "python3 server.py";
+pub(crate) const GOOD: &str = "python3 server.py";
 
-fn serves(project: &Project, release: u32) {
+pub(crate) fn serves(project: &Project, release: u32) {
     let (status, answer) = project.get("/").expect("someone answers");
     assert_eq!(status, 200, "{answer}");
     assert!(answer.ends_with(&format!("release {release}")), "{answer}");
