@@ -8,11 +8,20 @@ use belay_model::id::{EVERY, Scope};
 const TOO_MANY: usize = 3;
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
-/// Why no release goes out in a scope, from the streams of those whose freezes hold there.
+/// What holds up releases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What is frozen: the scope itself, or one that stands for several.
+    pub scope: Scope,
+    /// By whom, and why, in one sentence.
+    pub why: String,
+}
+
+/// What holds up releases in a scope, from the streams of those whose freezes hold there.
 pub fn frozen<'a>(
     views: impl IntoIterator<Item = (&'a Scope, &'a View)>,
     now_ms: i64,
-) -> Option<String> {
+) -> Option<Held> {
     views.into_iter().find_map(|(scope, view)| {
         let freeze = view.frozen(now_ms)?;
         let what = match (scope.service.as_str(), scope.environment.as_str()) {
@@ -21,7 +30,10 @@ pub fn frozen<'a>(
             _ => scope.to_string(),
         };
         let who = freeze.actor.as_deref().unwrap_or("Belay");
-        Some(format!("{what} is frozen by {who}: {}", freeze.reason))
+        Some(Held {
+            scope: scope.clone(),
+            why: format!("{what} is frozen by {who}: {}", freeze.reason),
+        })
     })
 }
 

@@ -4,7 +4,7 @@
 use crate::config::Diagnostic;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
-use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
+use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, ReleaseNumber, Scope};
 use belay_store::BlobError;
 use std::path::PathBuf;
 
@@ -174,7 +174,9 @@ pub enum Error {
     Frozen {
         /// Where.
         scope: Scope,
-        /// What is frozen, by whom, and why.
+        /// What is frozen: the scope, its environment or its service.
+        held: Scope,
+        /// By whom, and why.
         why: String,
     },
     /// `E0222`: there is no freeze to lift.
@@ -335,10 +337,14 @@ impl Error {
             Self::NotQuarantined { .. } => {
                 "see what is quarantined: `belay release list`".to_owned()
             }
-            Self::Frozen { scope, .. } => format!(
-                "wait, or lift it: `belay freeze --lift {} -e {} --reason TEXT`",
-                scope.service, scope.environment
-            ),
+            Self::Frozen { held, .. } => {
+                let which = match (held.service.as_str(), held.environment.as_str()) {
+                    (EVERY, environment) => format!("--all-services -e {environment}"),
+                    (service, EVERY) => format!("{service} --all-environments"),
+                    (service, environment) => format!("{service} -e {environment}"),
+                };
+                format!("wait, or lift it: `belay freeze --lift {which} --reason TEXT`")
+            }
             Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
                 "restore the key file, or set BELAY_KEY to the key this store was made with"

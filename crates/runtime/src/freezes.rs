@@ -2,7 +2,7 @@
 //! held up.
 
 use crate::{Belay, Error};
-use belay_engine::freeze;
+use belay_engine::freeze::{self, Held};
 use belay_model::environment::{Event as InEnvironment, Freeze};
 use belay_model::id::{EVERY, Scope};
 
@@ -54,11 +54,11 @@ impl Belay {
         Ok(freeze.clone())
     }
 
-    /// Why no release goes out there, if none does.
+    /// What holds up releases there, if anything does.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn frozen(&self, scope: &Scope) -> Result<Option<String>, Error> {
+    pub async fn frozen(&self, scope: &Scope) -> Result<Option<Held>, Error> {
         let mut views = Vec::new();
         for scope in scope.frozen_by() {
             let view = self.view(&scope).await?;
@@ -70,9 +70,10 @@ impl Belay {
 
     pub(crate) async fn require_thawed(&self, scope: &Scope) -> Result<(), Error> {
         match self.frozen(scope).await? {
-            Some(why) => Err(Error::Frozen {
+            Some(held) => Err(Error::Frozen {
                 scope: scope.clone(),
-                why,
+                held: held.scope,
+                why: held.why,
             }),
             None => Ok(()),
         }

@@ -103,8 +103,8 @@ impl Belay {
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
             remarks.push(format!("this would be refused: failed to {error}"));
         }
-        if let Some(why) = self.frozen(&scope).await? {
-            remarks.push(format!("this would be refused: {why}"));
+        if let Some(held) = self.frozen(&scope).await? {
+            remarks.push(format!("this would be refused: {}", held.why));
         }
         if inputs.checks.is_empty() {
             remarks.push("no `verify:`: readiness is the only evidence".to_owned());

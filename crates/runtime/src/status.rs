@@ -125,7 +125,7 @@ impl Belay {
             _ => None,
         };
         let targets = self.targets_as_they_are(&view, open.is_empty()).await;
-        let frozen = self.frozen(&scope).await?;
+        let frozen = self.frozen(&scope).await?.map(|held| held.why);
         Ok(ScopeStatus {
             scope,
             serving,

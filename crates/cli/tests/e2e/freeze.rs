@@ -68,6 +68,8 @@ fn an_environment_is_frozen_as_a_whole() {
     );
     let message = refused(&project, "RELEASE: 2");
     assert!(message.contains("environment test is frozen"), "{message}");
+    let next = project.json(6, &["deploy"])["error"]["next"].to_string();
+    assert!(next.contains("--lift --all-services -e test"), "{next}");
     project.json(6, &["freeze", "-e", "test", "--lift"]);
     project.json(0, &["freeze", "-e", "test", "--all-services", "--lift"]);
     project.json(

@@ -76,7 +76,8 @@ impl Course {
             views.push((scope, View::of(&entries)));
         }
         let views = views.iter().map(|(scope, view)| (scope, view));
-        Ok(freeze::frozen(views, self.journal.now_us() / 1000))
+        let held = freeze::frozen(views, self.journal.now_us() / 1000);
+        Ok(held.map(|held| held.why))
     }
 
     /// The targets of what shall serve and of what serves, and what is there on them.
