@@ -1,0 +1,310 @@
+//! `fold`: what the journal of one deployment says. Pure: no clock, no randomness, no I/O.
+//!
+//! Recovery is nothing else than folding again: whatever a worker knew is either here or was not promised.
+
+mod queries;
+mod run;
+mod signals;
+
+pub use run::{PlanRun, Status, StepRun};
+
+use belay_model::event::{Entry, Event, Finish, Inputs, Outcome};
+use belay_model::id::{DeploymentId, StepId};
+use belay_model::policy::{self, Act};
+use belay_model::state::{Goal, State, States};
+use belay_model::verdict;
+
+/// What a deployment waits for a person for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parked {
+    /// The stuck step.
+    pub step: Option<StepId>,
+    /// Why.
+    pub why: String,
+    /// Until when, Unix microseconds.
+    pub until_us: Option<i64>,
+    /// What is done when nobody has answered by then.
+    pub then: Option<Act>,
+}
+
+/// What someone asked for and nobody has answered yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The fold of a deployment's journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Which.
+    pub id: DeploymentId,
+    /// What it started from; absent before `Created` was folded.
+    pub inputs: Option<Inputs>,
+    /// Last sequence number.
+    pub seq: u64,
+    /// Present fencing number; 0: nobody has it.
+    pub epoch: u64,
+    /// Plans by number; empty before it got the lock.
+    pub plans: Vec<PlanRun>,
+    /// What was there when it got the lock.
+    pub baseline: States,
+    /// The baseline as a goal.
+    pub baseline_goal: Option<Goal>,
+    /// What was there when we last looked.
+    pub left: States,
+    /// It waits for a person, and why.
+    pub parked: Option<Parked>,
+    /// No further step begins until someone says so.
+    pub paused: Option<Request>,
+    /// Ending it as it is that was asked for.
+    pub stop: Option<Request>,
+    /// A rollback that was asked for and has not begun.
+    pub abort: Option<Request>,
+    /// Giving up that was asked for.
+    pub abandon: Option<Request>,
+    /// What stays behind.
+    pub residue: Vec<String>,
+    /// Whether the release was promoted.
+    pub promoted: bool,
+    /// How it ended.
+    pub ended: Option<Outcome>,
+}
+
+impl Deployment {
+    /// An empty journal.
+    pub fn new(id: DeploymentId) -> Self {
+        Self {
+            id,
+            inputs: None,
+            seq: 0,
+            epoch: 0,
+            plans: Vec::new(),
+            baseline: States::default(),
+            baseline_goal: None,
+            left: States::default(),
+            parked: None,
+            paused: None,
+            stop: None,
+            abort: None,
+            abandon: None,
+            residue: Vec::new(),
+            promoted: false,
+            ended: None,
+        }
+    }
+
+    /// Folds a whole journal.
+    pub fn of<'a>(id: DeploymentId, entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut deployment = Self::new(id);
+        for entry in entries {
+            deployment.apply(entry);
+        }
+        deployment
+    }
+
+    /// Takes one more entry in. Events about steps that do not exist are programmer errors and panic: the worker
+    /// parks the deployment.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.seq = entry.seq;
+        self.take(entry.at_us, &entry.event);
+    }
+
+    /// Takes one event in without its position: how the worker looks ahead at what it is about to append.
+    pub fn take(&mut self, at_us: i64, event: &Event) {
+        assert!(
+            self.ended.is_none(),
+            "an event after the end of {}",
+            self.id
+        );
+        match event {
+            Event::Created(inputs) => self.inputs = Some((**inputs).clone()),
+            Event::Claimed { epoch, .. } => self.epoch = *epoch,
+            Event::Planned {
+                plan,
+                baseline,
+                baseline_goal,
+                goal,
+                ..
+            } => {
+                self.baseline = baseline.clone();
+                self.left = baseline.clone();
+                self.baseline_goal = Some((**baseline_goal).clone());
+                self.plans = vec![PlanRun::new(plan.clone(), Some((**goal).clone()), None)];
+            }
+            Event::Started {
+                step,
+                attempt,
+                before,
+                ..
+            } => {
+                self.parked = None;
+                if let (Some(before), Some(target)) = (before, self.target_of(*step)) {
+                    let target = target.to_owned();
+                    self.left.set(&target, (**before).clone());
+                    let run = &mut self.plans[usize::from(step.plan)];
+                    let phase = run.phase_of(usize::from(step.index));
+                    run.before.insert(phase, (**before).clone());
+                }
+                let run = self.run_mut(*step);
+                run.status = Status::Started;
+                if run.last_attempt == 0 {
+                    run.first_us = at_us;
+                }
+                run.last_attempt = *attempt;
+                run.started_us = at_us;
+                run.handle = None;
+                run.due_us = None;
+                run.timer_fired = false;
+                run.is_lapsed = false;
+                run.approved_by.clear();
+            }
+            Event::Accepted {
+                step,
+                attempt,
+                handle,
+            } => {
+                let run = self.run_mut(*step);
+                if run.last_attempt == *attempt {
+                    run.handle = Some(handle.clone());
+                }
+            }
+            Event::Finished {
+                step,
+                attempt,
+                finish,
+                state,
+                ..
+            } => {
+                self.finished(at_us, *step, *attempt, finish, state.as_ref());
+            }
+            Event::Verified { step, verdict } => {
+                let passed = verdict.outcome == verdict::Outcome::Pass;
+                let run = self.run_mut(*step);
+                run.ended_us = at_us;
+                run.failures += u32::from(!passed);
+                run.status = if passed {
+                    Status::Done
+                } else {
+                    Status::Refused(verdict.clone())
+                };
+                self.ignore_by_policy(*step);
+                self.note_promotion(*step);
+            }
+            Event::TimerSet { step, due_ms } => {
+                self.run_mut(*step).due_us = Some(due_ms.saturating_mul(1000));
+            }
+            Event::TimerFired { step } => self.timer_fired(*step),
+            Event::Signal { actor, ask, reason } => {
+                self.asked(at_us, ask, actor, reason.as_ref());
+            }
+            Event::RollbackPlanned {
+                goal,
+                cause,
+                plan,
+                before,
+                ..
+            } => {
+                for (target, state) in before.iter().flat_map(States::iter) {
+                    self.left.set(target, state.clone());
+                }
+                self.abort = None;
+                self.parked = None;
+                self.paused = None;
+                let goal = goal.as_ref().map(|goal| (**goal).clone());
+                self.plans
+                    .push(PlanRun::new(plan.clone(), goal, Some(cause.clone())));
+            }
+            Event::Parked {
+                step,
+                why,
+                until_ms,
+                then,
+            } => {
+                self.parked = Some(Parked {
+                    step: *step,
+                    why: why.clone(),
+                    until_us: until_ms.map(|ms| ms.saturating_mul(1000)),
+                    then: then.clone(),
+                });
+            }
+            Event::Ended { outcome } => self.ended = Some(outcome.clone()),
+        }
+    }
+
+    fn run_mut(&mut self, id: StepId) -> &mut StepRun {
+        &mut self.plans[usize::from(id.plan)].steps[usize::from(id.index)]
+    }
+
+    fn finished(
+        &mut self,
+        at_us: i64,
+        step: StepId,
+        attempt: u32,
+        finish: &Finish,
+        state: Option<&State>,
+    ) {
+        if let Some(state) = state {
+            let target = self.target_of(step).unwrap_or_default().to_owned();
+            self.left.set(&target, state.clone());
+        }
+        let run = self.run_mut(step);
+        assert_eq!(
+            run.last_attempt, attempt,
+            "a result of an old attempt reached the journal"
+        );
+        run.ended_us = at_us;
+        run.status = match finish {
+            Finish::Done => Status::Done,
+            Finish::Failed(failure) => {
+                run.failures += 1;
+                Status::Failed(failure.clone())
+            }
+            Finish::Unknown => {
+                run.losses += 1;
+                Status::Unknown
+            }
+        };
+        self.ignore_by_policy(step);
+        self.note_promotion(step);
+    }
+
+    /// What failed and is ignored by policy is over. On the way back nothing is.
+    fn ignore_by_policy(&mut self, id: StepId) {
+        if self.goes_back() {
+            return;
+        }
+        let (step, run) = self.step(id);
+        let Some(failure) = run.failure() else { return };
+        let mut act = policy::first(&step.on_failure, failure.class, run.failures);
+        while let Some(Act::Ask { then, .. }) = act.filter(|_| run.is_lapsed) {
+            act = Some(then);
+        }
+        if matches!(act, Some(Act::Ignore { .. })) {
+            self.run_mut(id).status = Status::Ignored(failure);
+        }
+    }
+
+    fn timer_fired(&mut self, id: StepId) {
+        let is_about = |parked: &Parked| parked.step == Some(id) && parked.until_us.is_some();
+        if self.parked.as_ref().is_some_and(is_about) {
+            self.parked = None;
+            self.run_mut(id).is_lapsed = true;
+            self.ignore_by_policy(id);
+            self.note_promotion(id);
+        }
+        self.run_mut(id).timer_fired = true;
+    }
+
+    fn note_promotion(&mut self, id: StepId) {
+        if id.plan > 0 || !self.step(id).0.promotes {
+            return;
+        }
+        // Good is what was promoted on all of its targets.
+        let run = &self.plans[0];
+        let mut promotions = (0..run.steps.len()).filter(|index| run.step(*index).promotes);
+        self.promoted = promotions.all(|index| run.steps[index].is_over());
+    }
+}

@@ -1,0 +1,88 @@
+//! What is asked of a folded journal.
+
+use super::{Deployment, PlanRun, Status, StepRun};
+use belay_model::event::Kind;
+use belay_model::id::{RecordHash, StepId};
+use belay_model::plan::{Action, Step};
+use belay_model::release::Record;
+
+impl Deployment {
+    /// The plan that runs: the last one.
+    pub fn current(&self) -> Option<(u16, &PlanRun)> {
+        let run = self.plans.last()?;
+        Some((u16::try_from(self.plans.len() - 1).expect("few plans"), run))
+    }
+
+    /// A step and its course.
+    pub fn step(&self, id: StepId) -> (&Step, &StepRun) {
+        let run = &self.plans[usize::from(id.plan)];
+        let index = usize::from(id.index);
+        (run.step(index), &run.steps[index])
+    }
+
+    /// The name of the target that a step touches.
+    pub fn target_of(&self, id: StepId) -> Option<&str> {
+        let run = &self.plans[usize::from(id.plan)];
+        let phase = &run.plan.phases[run.phase_of(usize::from(id.index))];
+        phase.target.as_deref()
+    }
+
+    /// Names of the targets that something was begun on, in the order in which it was.
+    pub fn touched(&self) -> Vec<&str> {
+        let mut begun: Vec<(i64, &str)> = Vec::new();
+        for run in &self.plans {
+            for (index, course) in run.steps.iter().enumerate() {
+                let Some(target) = run.plan.phases[run.phase_of(index)].target.as_deref() else {
+                    continue;
+                };
+                let is_effect = matches!(run.step(index).action, Action::Effect(_));
+                let is_known = begun.iter().any(|(_, name)| *name == target);
+                if is_effect && course.last_attempt > 0 && !is_known {
+                    begun.push((course.first_us, target));
+                }
+            }
+        }
+        begun.sort();
+        begun.into_iter().map(|(_, target)| target).collect()
+    }
+
+    /// Whether what runs now goes back: a rollback inside a deployment, or a rollback on request.
+    pub fn goes_back(&self) -> bool {
+        self.plans.len() > 1
+            || self
+                .inputs
+                .as_ref()
+                .is_some_and(|inputs| inputs.kind != Kind::Deploy)
+    }
+
+    /// Whether every verification that was begun passed: what someone skipped or a rule ignored proves nothing (P5).
+    pub fn is_proved(&self) -> bool {
+        let Some(run) = self.plans.first() else {
+            return false;
+        };
+        let mut steps = run.plan.steps().zip(&run.steps);
+        steps.all(|(step, course)| {
+            let verifies = matches!(step.action, Action::Verify { .. });
+            let is_passed_over = matches!(course.status, Status::Ignored(_) | Status::Skipped);
+            !(verifies && is_passed_over)
+        })
+    }
+
+    /// What stays behind of what was done and cannot be taken back (I14), one line each.
+    pub fn left_behind(&self) -> Vec<String> {
+        let Some(run) = self.plans.first() else {
+            return Vec::new();
+        };
+        let done = (0..run.steps.len()).filter(|index| run.steps[*index].last_attempt > 0);
+        done.filter_map(|index| run.step(index).residue().map(str::to_owned))
+            .collect()
+    }
+
+    /// The record of that content, wherever it is known.
+    pub fn record(&self, hash: &RecordHash) -> Option<&Record> {
+        let goals = self.plans.iter().filter_map(|run| run.goal.as_ref());
+        goals
+            .chain(&self.baseline_goal)
+            .find_map(|goal| goal.records.get(hash))
+    }
+}

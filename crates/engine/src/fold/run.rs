@@ -1,0 +1,175 @@
+//! How far the plans of a deployment are, step by step.
+
+use belay_model::error::{Class, Effect, Failure};
+use belay_model::event::Cause;
+use belay_model::plan::{Plan, Step};
+use belay_model::state::{Goal, State};
+use belay_model::verdict::Verdict;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// How far a step is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Status {
+    /// Not begun, or to be begun again on request.
+    Pending,
+    /// Begun; its end is not in the journal.
+    Started,
+    /// Done, or verified.
+    Done,
+    /// The last attempt failed.
+    Failed(Failure),
+    /// The last attempt was lost sight of and settled: it did not take effect.
+    Unknown,
+    /// A verification said no, or could not say.
+    Refused(Verdict),
+    /// It failed, and policy goes on all the same.
+    Ignored(Failure),
+    /// Left out on request; what it leaves is named.
+    Skipped,
+}
+
+/// One step's course.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRun {
+    /// How far it is.
+    pub status: Status,
+    /// Attempts that failed since the last request to retry.
+    pub failures: u32,
+    /// Attempts that were lost sight of since then, and had no effect.
+    pub losses: u32,
+    /// All attempts ever begun; the next attempt's number is one more.
+    pub last_attempt: u32,
+    /// When the first attempt began, Unix microseconds.
+    pub first_us: i64,
+    /// When the last attempt began, Unix microseconds.
+    pub started_us: i64,
+    /// When it ended.
+    pub ended_us: i64,
+    /// What the platform gave to ask about it.
+    pub handle: Option<Value>,
+    /// When its wait is over, Unix microseconds.
+    pub due_us: Option<i64>,
+    /// Whether its wait is over.
+    pub timer_fired: bool,
+    /// Who has said yes.
+    pub approved_by: Vec<String>,
+    /// Nobody answered in time what to do about its failure.
+    pub is_lapsed: bool,
+    /// Someone said to go on with what is there, whoever changed it.
+    pub is_as_it_is: bool,
+}
+
+impl StepRun {
+    fn new() -> Self {
+        Self {
+            status: Status::Pending,
+            failures: 0,
+            losses: 0,
+            last_attempt: 0,
+            first_us: 0,
+            started_us: 0,
+            ended_us: 0,
+            handle: None,
+            due_us: None,
+            timer_fired: false,
+            approved_by: Vec::new(),
+            is_lapsed: false,
+            is_as_it_is: false,
+        }
+    }
+
+    /// Why it is not done, where something went wrong.
+    pub fn failure(&self) -> Option<Failure> {
+        match &self.status {
+            Status::Failed(failure) | Status::Ignored(failure) => Some(failure.clone()),
+            Status::Refused(verdict) => Some(Failure {
+                class: Class::Verification,
+                effect: Effect::NotApplied,
+                message: verdict.sentence.clone(),
+                detail: Vec::new(),
+                retry_after_ms: None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether it may have done something.
+    pub fn has_begun(&self) -> bool {
+        self.last_attempt > 0
+    }
+
+    /// Whether the plan goes on behind it.
+    pub fn is_over(&self) -> bool {
+        matches!(
+            self.status,
+            Status::Done | Status::Ignored(_) | Status::Skipped
+        )
+    }
+}
+
+/// One plan's course: number 0 is the deployment's own, number n its n-th rollback.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRun {
+    /// The frozen steps.
+    pub plan: Plan,
+    /// What it leads to; absent: nowhere to go.
+    pub goal: Option<Goal>,
+    /// Why, if it is a rollback.
+    pub cause: Option<Cause>,
+    /// How far each step is.
+    pub steps: Vec<StepRun>,
+    /// What was there when a phase began, by its place in the plan; absent: what was left by then.
+    pub before: BTreeMap<usize, State>,
+    /// The steps of each phase.
+    phases: Vec<Range<usize>>,
+}
+
+impl PlanRun {
+    pub(super) fn new(plan: Plan, goal: Option<Goal>, cause: Option<Cause>) -> Self {
+        let steps = plan.steps().map(|_| StepRun::new()).collect();
+        let mut next = 0;
+        let phases = plan.phases.iter().map(|phase| {
+            let first = next;
+            next += phase.steps.len();
+            first..next
+        });
+        let phases = phases.collect();
+        Self {
+            plan,
+            goal,
+            cause,
+            steps,
+            before: BTreeMap::new(),
+            phases,
+        }
+    }
+
+    /// The steps of a phase, as `StepId::index` counts them.
+    pub fn range(&self, phase: usize) -> Range<usize> {
+        self.phases[phase].clone()
+    }
+
+    /// The phase that a step belongs to.
+    pub fn phase_of(&self, index: usize) -> usize {
+        self.phases.partition_point(|range| range.end <= index)
+    }
+
+    /// A step as it was planned.
+    pub fn step(&self, index: usize) -> &Step {
+        let phase = self.phase_of(index);
+        &self.plan.phases[phase].steps[index - self.phases[phase].start]
+    }
+
+    /// Whether every step of a phase is over.
+    pub fn is_phase_over(&self, phase: usize) -> bool {
+        self.steps[self.range(phase)].iter().all(StepRun::is_over)
+    }
+
+    /// The step that a phase is at: the first that is not over.
+    pub fn at(&self, phase: usize) -> Option<usize> {
+        let mut range = self.range(phase);
+        range.find(|index| !self.steps[*index].is_over())
+    }
+}

@@ -1,0 +1,91 @@
+//! What people ask of a deployment.
+
+use super::{Deployment, Parked, Request, Status, StepRun};
+use belay_model::event::Ask;
+use belay_model::plan::Action;
+
+impl Deployment {
+    /// The approvals that wait for that person.
+    fn asked_for_approval(&mut self, actor: &str) -> Vec<&mut StepRun> {
+        let Some(run) = self.plans.last_mut() else {
+            return Vec::new();
+        };
+        let waits = |index: &usize| match &run.step(*index).action {
+            Action::Approve(approval) => {
+                let course = &run.steps[*index];
+                let said = course.approved_by.iter().any(|one| one == actor);
+                course.status == Status::Started && !said && approval.may(actor)
+            }
+            _ => false,
+        };
+        let waiting: Vec<usize> = (0..run.steps.len()).filter(waits).collect();
+        let steps = run.steps.iter_mut().enumerate();
+        let waiting = steps.filter(|(index, _)| waiting.contains(index));
+        waiting.map(|(_, course)| course).collect()
+    }
+
+    pub(super) fn asked(&mut self, at_us: i64, ask: &Ask, actor: &str, reason: Option<&String>) {
+        let request = Request {
+            actor: actor.to_owned(),
+            reason: reason.cloned(),
+        };
+        match ask {
+            Ask::Abort => self.abort = Some(request),
+            Ask::Abandon => self.abandon = Some(request),
+            Ask::Stop => self.stop = Some(request),
+            Ask::Pause => self.paused = Some(request),
+            Ask::Resume => self.paused = None,
+            Ask::Approve => {
+                for run in self.asked_for_approval(actor) {
+                    run.approved_by.push(actor.to_owned());
+                }
+            }
+            Ask::Reject => {
+                if !self.asked_for_approval(actor).is_empty() {
+                    let why = request
+                        .reason
+                        .map_or_else(String::new, |why| format!(": {why}"));
+                    self.abort = Some(Request {
+                        actor: request.actor,
+                        reason: Some(format!("rejected{why}")),
+                    });
+                }
+            }
+            Ask::Advance => {
+                let Some(run) = self.plans.last_mut() else {
+                    return;
+                };
+                for index in 0..run.steps.len() {
+                    let waits = matches!(run.step(index).action, Action::Wait { .. });
+                    if waits && run.steps[index].status == Status::Started {
+                        run.steps[index].due_us = Some(at_us);
+                    }
+                }
+            }
+            Ask::Retry => {
+                if let Some(parked) = self.parked.take()
+                    && let Some(step) = parked.step
+                {
+                    let run = self.run_mut(step);
+                    run.status = Status::Pending;
+                    run.failures = 0;
+                    run.losses = 0;
+                    run.is_as_it_is = true;
+                }
+            }
+            Ask::Skip => {
+                let Some(Parked { step, why, .. }) = self.parked.take() else {
+                    return;
+                };
+                let title =
+                    step.map_or_else(|| "going on".to_owned(), |step| self.step(step).0.title());
+                self.residue
+                    .push(format!("skipped by {actor}: {title} ({why})"));
+                if let Some(step) = step {
+                    self.run_mut(step).status = Status::Skipped;
+                    self.note_promotion(step);
+                }
+            }
+        }
+    }
+}
