@@ -93,6 +93,42 @@ Examples:
   belay abandon --reason 'replaced by hand'"
     )]
     Abandon(Give),
+    #[command(
+        about = "Say yes to a deployment that waits for an approval",
+        before_help = "\
+Examples:
+  belay approve
+  belay approve dep_01k2 --reason 'looked at the numbers'"
+    )]
+    Approve(Say),
+    #[command(
+        about = "Say no to a deployment that waits for an approval: it goes back",
+        before_help = "\
+Examples:
+  belay reject --reason 'not on a Friday'"
+    )]
+    Reject(Say),
+    #[command(
+        about = "Let a deployment begin no further step for now",
+        before_help = "\
+Examples:
+  belay pause --reason 'looking at something'"
+    )]
+    Pause(Say),
+    #[command(
+        about = "Let a paused deployment go on",
+        before_help = "\
+Examples:
+  belay resume"
+    )]
+    Resume(Say),
+    #[command(
+        about = "End a deployment, and leave what was done as it is; to go back: rollback",
+        before_help = "\
+Examples:
+  belay stop --reason 'I take over by hand'"
+    )]
+    Stop(Say),
     Freeze(Freeze),
     Logs(Logs),
     #[command(subcommand)]
@@ -319,6 +355,16 @@ pub(crate) struct Give {
     /// Do not follow
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+/// What is said to a deployment.
+#[derive(Debug, Group)]
+pub(crate) struct Say {
+    /// Its id, or a part that only it has [default: the one it can be said to]
+    pub(crate) deployment: Option<String>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 /// Hold up releases for a while; rollbacks are never held up

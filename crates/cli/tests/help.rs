@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERBS: [&[&str]; 25] = [
+const VERBS: [&[&str]; 30] = [
     &[],
     &["check"],
     &["plan"],
@@ -16,6 +16,11 @@ const VERBS: [&[&str]; 25] = [
     &["retry"],
     &["skip"],
     &["abandon"],
+    &["approve"],
+    &["reject"],
+    &["pause"],
+    &["resume"],
+    &["stop"],
     &["freeze"],
     &["logs"],
     &["release"],
@@ -93,5 +98,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 17, "verbs listed by --help");
+    assert_eq!(count, 22, "verbs listed by --help");
 }

@@ -179,6 +179,16 @@ pub enum Error {
         /// By whom, and why.
         why: String,
     },
+    /// `E0223`: someone answered who was not asked.
+    #[error("take the answer of {actor}: {id} does not wait for it")]
+    NotYours {
+        /// Which deployment.
+        id: DeploymentId,
+        /// Who answered.
+        actor: String,
+        /// Whom it waits for; empty: anyone who has not answered.
+        by: Vec<String>,
+    },
     /// `E0222`: there is no freeze to lift.
     #[error("lift the freeze of {scope}: nothing is frozen there")]
     NotFrozen {
@@ -239,6 +249,7 @@ impl Error {
             Self::Open { .. } => "E0220",
             Self::Frozen { .. } => "E0221",
             Self::NotFrozen { .. } => "E0222",
+            Self::NotYours { .. } => "E0223",
         }
     }
 
@@ -261,6 +272,7 @@ impl Error {
             | Self::NotQuarantined { .. }
             | Self::Frozen { .. }
             | Self::NotFrozen { .. }
+            | Self::NotYours { .. }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
@@ -345,6 +357,10 @@ impl Error {
                 };
                 format!("wait, or lift it: `belay freeze --lift {which} --reason TEXT`")
             }
+            Self::NotYours { by, .. } if by.is_empty() => {
+                "you have answered already: someone else has to".to_owned()
+            }
+            Self::NotYours { by, .. } => format!("ask one of: {}", by.join(", ")),
             Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
                 "restore the key file, or set BELAY_KEY to the key this store was made with"

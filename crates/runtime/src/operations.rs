@@ -1,6 +1,7 @@
 //! What people ask of deployments, releases and instances, other than going forward and back.
 
 use crate::{Belay, Error};
+use belay_engine::fold::Deployment;
 use belay_engine::ports::{Batch, Writer};
 use belay_model::environment::{Event as InEnvironment, Known, Standing};
 use belay_model::event::{Ask, Event};
@@ -65,6 +66,9 @@ impl Belay {
                 why: why.to_owned(),
             });
         }
+        if matches!(ask, Ask::Approve | Ask::Reject) {
+            self.require_asked(id).await?;
+        }
         self.append_signal(id, ask, reason).await?;
         Ok(summary)
     }
@@ -88,6 +92,20 @@ impl Belay {
         };
         self.store().append(batch).await?;
         Ok(())
+    }
+
+    /// An answer of someone who was not asked would not count: they are told so.
+    async fn require_asked(&self, id: &DeploymentId) -> Result<(), Error> {
+        let entries = self.store().events(id, 0).await?;
+        let deployment = Deployment::of(id.clone(), &entries);
+        if deployment.asks(self.actor()) {
+            return Ok(());
+        }
+        Err(Error::NotYours {
+            id: id.clone(),
+            actor: self.actor().to_owned(),
+            by: deployment.asked_people(),
+        })
     }
 
     /// Lifts the quarantine of a release, in one environment or wherever it is quarantined.

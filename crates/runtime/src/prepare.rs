@@ -3,9 +3,12 @@
 
 use crate::secrets::{self, Found};
 use crate::{Belay, DeployRequest, Error};
-use belay_model::config::{Environment, Inconclusive, ReleaseSource, Target as Place};
+use belay_model::config::{
+    Approve, Duration, Environment, Inconclusive, ReleaseSource, Target as Place,
+};
 use belay_model::event::{Inputs, Kind};
 use belay_model::id::{BlobId, EnvironmentName, ReleaseNumber, Scope, ServiceName};
+use belay_model::plan::Approval;
 use belay_model::release::{Record, Release, SecretUse, Target};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -137,7 +140,7 @@ fn inputs(
         parallel: 1,
         strategy: environment.strategy(),
         phases: Vec::new(),
-        approve: None,
+        approve: environment.approve.as_ref().map(approval),
         on_failure: Vec::new(),
         checks: checks.cloned().collect(),
         bake_ms: environment.keep.bake.as_ms(),
@@ -147,6 +150,21 @@ fn inputs(
         on_first_failure: environment.on_first_failure,
         actor: actor.to_owned(),
         reason: request.reason.clone(),
+    }
+}
+
+fn approval(approve: &Approve) -> Approval {
+    let who = match (approve.by.as_slice(), approve.count) {
+        ([], 1) => "anyone".to_owned(),
+        ([], count) => format!("{count} people"),
+        ([one], _) => one.clone(),
+        (several, count) => format!("{count} of {}", several.join(", ")),
+    };
+    Approval {
+        title: format!("wait for approval by {who}"),
+        by: approve.by.clone(),
+        count: approve.count,
+        within_ms: approve.within.map(Duration::as_ms),
     }
 }
 

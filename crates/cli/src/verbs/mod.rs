@@ -13,6 +13,7 @@ mod proxy;
 mod ready;
 mod release;
 mod rollback;
+mod say;
 mod status;
 mod stuck;
 pub(crate) mod supervise;
@@ -39,6 +40,11 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Retry(args) => stuck::run(cx, Ask::Retry, stuck::Args::from(args)).await,
         Verb::Skip(args) => stuck::run(cx, Ask::Skip, stuck::Args::from(args)).await,
         Verb::Abandon(args) => stuck::run(cx, Ask::Abandon, stuck::Args::from(args)).await,
+        Verb::Approve(args) => say::run(cx, Ask::Approve, args).await,
+        Verb::Reject(args) => say::run(cx, Ask::Reject, args).await,
+        Verb::Pause(args) => say::run(cx, Ask::Pause, args).await,
+        Verb::Resume(args) => say::run(cx, Ask::Resume, args).await,
+        Verb::Stop(args) => say::run(cx, Ask::Stop, args).await,
         Verb::Freeze(args) => freeze::run(cx, args).await,
         Verb::Logs(args) => logs::run(cx, &args).await,
         Verb::Release(args) => release::run(cx, args).await,

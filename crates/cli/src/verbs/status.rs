@@ -133,6 +133,12 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
         if let Some(title) = &open.step_title {
             notes.push(format!("{}: {title}", open.id));
         }
+        if open.phase == Phase::Waiting {
+            notes.push(format!(
+                "{0}: belay approve {0}, or belay reject {0}",
+                open.id
+            ));
+        }
         if open.phase == Phase::NeedsOperator {
             let why = open.stuck.as_deref().unwrap_or("it cannot go on");
             notes.push(format!("{} waits for a person: {why}", open.id));

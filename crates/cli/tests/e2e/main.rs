@@ -3,6 +3,7 @@
 mod freeze;
 mod misfortune;
 mod nginx;
+mod people;
 #[path = "../support/mod.rs"]
 mod support;
 mod workers;

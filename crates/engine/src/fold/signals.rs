@@ -2,9 +2,35 @@
 
 use super::{Deployment, Parked, Request, Status, StepRun};
 use belay_model::event::Ask;
-use belay_model::plan::Action;
+use belay_model::plan::{Action, Approval};
 
 impl Deployment {
+    /// Whether an approval waits for that person's answer.
+    pub fn asks(&self, actor: &str) -> bool {
+        self.open_approvals()
+            .any(|(approval, course)| is_asked(approval, course, actor))
+    }
+
+    /// Whom the open approvals name; empty: anyone.
+    pub fn asked_people(&self) -> Vec<String> {
+        self.open_approvals()
+            .flat_map(|(approval, _)| approval.by.clone())
+            .collect()
+    }
+
+    fn open_approvals(&self) -> impl Iterator<Item = (&Approval, &StepRun)> {
+        let run = self.plans.last();
+        let steps = run
+            .into_iter()
+            .flat_map(|run| run.plan.steps().zip(&run.steps));
+        steps.filter_map(|(step, course)| match &step.action {
+            Action::Approve(approval) if course.status == Status::Started => {
+                Some((approval, course))
+            }
+            _ => None,
+        })
+    }
+
     /// The approvals that wait for that person.
     fn asked_for_approval(&mut self, actor: &str) -> Vec<&mut StepRun> {
         let Some(run) = self.plans.last_mut() else {
@@ -13,8 +39,7 @@ impl Deployment {
         let waits = |index: &usize| match &run.step(*index).action {
             Action::Approve(approval) => {
                 let course = &run.steps[*index];
-                let said = course.approved_by.iter().any(|one| one == actor);
-                course.status == Status::Started && !said && approval.may(actor)
+                course.status == Status::Started && is_asked(approval, course, actor)
             }
             _ => false,
         };
@@ -88,4 +113,10 @@ impl Deployment {
             }
         }
     }
+}
+
+/// Whoever may answer and has not.
+fn is_asked(approval: &Approval, course: &StepRun, actor: &str) -> bool {
+    let said = course.approved_by.iter().any(|one| one == actor);
+    !said && approval.may(actor)
 }

@@ -29,6 +29,9 @@ pub struct Environment {
     /// How a release replaces the one before. Default: `rolling` with more than one instance, else `basic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
+    /// Who has to say yes before all of the traffic goes to a release. Never asked of a rollback. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approve>,
     /// Checks added to the service's. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verify: Vec<Check>,
@@ -41,6 +44,26 @@ pub struct Environment {
     /// Who decides when checks can say neither good nor bad: in a canary after `within`, in a bake after 30 minutes. Default: `ask` on a terminal, else `roll_back`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<Inconclusive>,
+}
+
+/// Who has to say yes before all of the traffic goes to a release (`belay approve`). A no rolls back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// Who may answer: names as in the history, such as `ada@laptop`, or the part before the `@`. Default: anyone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
+    /// How many of them have to say yes, at least 1. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub count: u16,
+    /// How long they may take; after that the release is rolled back. Default: as long as they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+}
+
+fn one() -> u16 {
+    1
 }
 
 /// What is kept, and for how long, to go back to.

@@ -27,6 +27,7 @@ impl Loaded {
             let path = format!("environments.{name}");
             self.policy(&path, environment, &mut found);
             self.target(&path, environment, &mut found);
+            self.approve(&path, environment, &mut found);
             self.strategy(&path, environment, &mut found);
             self.checks_without_traffic(name, environment, &mut found);
             for (index, check) in environment.verify.iter().enumerate() {

@@ -6,6 +6,7 @@
 //!
 //! Nothing here changes the world, and nothing but this module knows positions: the types are the model's.
 
+mod approve;
 mod check;
 mod de;
 mod diagnostic;

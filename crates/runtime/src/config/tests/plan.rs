@@ -55,6 +55,36 @@ fn impossible_strategies() {
 }
 
 #[test]
+fn impossible_approvals() {
+    check(
+        with("    approve: { by: [ada, bob], count: 3, within: 0s }\n"),
+        expect![[r#"
+            error[E0103]: only 2 may say yes
+              --> belay.yaml:6:39
+               |
+             6 |     approve: { by: [ada, bob], count: 3, within: 0s }
+               |                                       ^
+
+            error[E0103]: nobody answers within no time
+              --> belay.yaml:6:50
+               |
+             6 |     approve: { by: [ada, bob], count: 3, within: 0s }
+               |                                                  ^^
+        "#]],
+    );
+    check(
+        with("    approve: { count: 0 }\n"),
+        expect![[r#"
+        error[E0103]: without anyone who says yes nothing is asked
+          --> belay.yaml:6:23
+           |
+         6 |     approve: { count: 0 }
+           |                       ^ did you mean `1`?
+    "#]],
+    );
+}
+
+#[test]
 fn checks_say_one_thing() {
     check(
         with(

@@ -1,0 +1,129 @@
+//! What people say to a deployment: yes, no, wait, go on, leave it.
+
+use crate::misfortune::{GOOD, SERVER, release, serves};
+use crate::support::project::{Project, until};
+use serde_json::Value;
+
+/// Release 1 serves; the next ones wait for two yeses of three people.
+fn project() -> Project {
+    let project = Project::new();
+    project.write("dist/server.py", SERVER);
+    release(&project, 0, GOOD, "RELEASE: 1");
+    project
+}
+
+/// Begins a release that has to be approved, and waits until it stands there.
+fn begin(project: &Project, number: u32, phase: &str) -> String {
+    project.configure(
+        &format!("RELEASE: {number}"),
+        &format!("run: \"{GOOD}\", instances: 1, ready: {{ http: /health, within: 60s }}"),
+        "  - { http: /health, at: staged }",
+        "strategy: blue_green\n    approve: { by: [ada, bob, eve], count: 2 }\n    keep: { bake: 500ms, warm: 5m }",
+    );
+    let begun = project.json(0, &["deploy", "--detach"]);
+    stands(project, phase);
+    begun["deployment"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
+}
+
+fn stands(project: &Project, phase: &str) {
+    until(phase, || {
+        let status = project.json(0, &["status"]);
+        let open = status.pointer("/services/0/open/0/phase").cloned();
+        open.filter(|now| *now == Value::from(phase))
+    });
+}
+
+/// Someone says something; answers the exit code.
+fn says(project: &Project, who: &str, arguments: &[&str]) -> Option<i32> {
+    let mut command = project.command(arguments);
+    command.env("BELAY_ACTOR", who);
+    command.output().expect("run").status.code()
+}
+
+#[test]
+fn enough_people_have_to_say_yes() {
+    let project = project();
+    let id = begin(&project, 2, "waiting");
+    assert_eq!(says(&project, "ada@laptop", &["approve"]), Some(0));
+    assert_eq!(
+        says(&project, "ada@laptop", &["approve"]),
+        Some(6),
+        "once each"
+    );
+    assert_eq!(
+        says(&project, "mallory", &["approve"]),
+        Some(6),
+        "not asked"
+    );
+    serves(&project, 1);
+    assert_eq!(
+        says(&project, "eve", &["approve", "--reason", "fine"]),
+        Some(0)
+    );
+    project.json(0, &["watch", &id]);
+    serves(&project, 2);
+    let journal = project.json(0, &["history", "--events", &id]).to_string();
+    assert!(
+        journal.contains("ada@laptop") && journal.contains("fine"),
+        "who and why"
+    );
+    assert_eq!(
+        says(&project, "bob", &["approve"]),
+        Some(6),
+        "nothing waits"
+    );
+}
+
+#[test]
+fn a_no_goes_back() {
+    let project = project();
+    let id = begin(&project, 2, "waiting");
+    assert_eq!(
+        says(&project, "bob", &["reject", "--reason", "not today"]),
+        Some(0)
+    );
+    let ended = project.json(3, &["watch", &id]);
+    assert!(ended.to_string().contains("not today"), "{ended:#}");
+    serves(&project, 1);
+}
+
+#[test]
+fn paused_it_begins_nothing_and_stopped_it_is_left() {
+    let project = project();
+    begin(&project, 2, "waiting");
+    assert_eq!(
+        says(&project, "ada", &["resume"]),
+        Some(6),
+        "it is not paused"
+    );
+    assert_eq!(says(&project, "ada", &["pause"]), Some(0));
+    stands(&project, "paused");
+    for who in ["ada", "bob"] {
+        let said = says(&project, who, &["approve"]);
+        assert_eq!(said, Some(6), "while it is paused nobody is asked");
+    }
+    assert_eq!(says(&project, "ada", &["resume"]), Some(0));
+    stands(&project, "waiting");
+    assert_eq!(
+        says(&project, "ada", &["stop", "--reason", "by hand"]),
+        Some(0)
+    );
+    until("the end", || {
+        let status = project.json(0, &["status"]);
+        let open = status.pointer("/services/0/open")?.as_array()?.len();
+        (open == 0).then_some(())
+    });
+    serves(&project, 1);
+}
+
+#[test]
+fn a_rollback_is_never_held_up() {
+    let project = project();
+    let id = begin(&project, 2, "waiting");
+    project.json(0, &["rollback", "-y", "--detach"]);
+    project.json(3, &["watch", &id]);
+    serves(&project, 1);
+}
