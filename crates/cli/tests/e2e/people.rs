@@ -2,7 +2,6 @@
 
 use crate::misfortune::{GOOD, SERVER, release, serves};
 use crate::support::project::{Project, until};
-use serde_json::Value;
 
 /// Release 1 serves; the next ones wait for two yeses of three people.
 fn project() -> Project {
@@ -32,7 +31,7 @@ fn stands(project: &Project, phase: &str) {
     until(phase, || {
         let status = project.json(0, &["status"]);
         let open = status.pointer("/services/0/open/0/phase").cloned();
-        open.filter(|now| *now == Value::from(phase))
+        open.filter(|now| now.as_str() == Some(phase))
     });
 }
 
@@ -59,6 +58,14 @@ fn enough_people_have_to_say_yes() {
         "not asked"
     );
     serves(&project, 1);
+    let status = project.belay(&["status"]);
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    for part in [
+        "wait for approval by 2 of ada, bob, eve",
+        "belay reject dep_",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     assert_eq!(
         says(&project, "eve", &["approve", "--reason", "fine"]),
         Some(0)
