@@ -64,6 +64,14 @@ pub(crate) enum Answer {
 }
 
 impl Change {
+    /// Whether it is only about who holds what, which a fall of the whole machine ends anyway.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Change::Claim(_) | Change::Renew(..) | Change::Resign(_)
+        )
+    }
+
     /// Makes the change inside the transaction that is open on `tx`.
     pub(crate) async fn apply(&self, tx: &mut dyn Sql) -> Result<Answer, Refusal> {
         match self {
