@@ -9,14 +9,27 @@ use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// How traffic is shared while two releases serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// By weight: any share.
+    Weights,
+    /// By the number of instances that each has: a share is rounded up to whole ones, and to hold one the old release
+    /// is made smaller.
+    Instances,
+    /// As the platform replaces one by the other, by itself: nobody can hold a share.
+    Platform,
+}
+
 /// What a platform can do at a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Traffic can be split by weight.
-    pub weights: bool,
-    /// The old release can stand ready after a switch.
+    /// How traffic is shared.
+    pub split: Split,
+    /// A release can stand ready without traffic beside the one that has it: the new one before a switch, the old one
+    /// after it.
     pub warm_standby: bool,
-    /// Copies that a rolling strategy replaces one by one.
+    /// Copies that are replaced one by one, by a rolling strategy or by the platform. None: a release is replaced whole.
     pub units: u32,
 }
 

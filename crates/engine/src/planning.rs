@@ -2,7 +2,7 @@
 //! once per stage, and puts its own steps between. Pure.
 
 use crate::targets::{Place, Targets};
-use belay_driver::{Capabilities, Error, Old, Stage};
+use belay_driver::{Capabilities, Error, Old, Split, Stage};
 use belay_model::config::{At, Check, CheckKind, Strategy};
 use belay_model::error::Class;
 use belay_model::event::Inputs;
@@ -46,7 +46,8 @@ fn stages(place: &Place, from: &State, goal: &Goal, inputs: &Inputs) -> Result<V
     let Place { target, driver } = place;
     let capabilities = driver.capabilities(target);
     let is_met = driver.diff(goal.want.of(&target.name), from).is_met();
-    let parts = cut(&inputs.strategy, capabilities, is_met || from.is_absent())?;
+    possible(inputs, capabilities)?;
+    let parts = cut(&inputs.strategy, capabilities, is_met || from.is_absent());
     let staged = checks_at(&inputs.checks, At::Staged);
     let live = checks_at(&inputs.checks, At::Live);
 
@@ -105,11 +106,28 @@ pub fn back(
     bounded(phases, parallel)
 }
 
-fn cut(
-    strategy: &Strategy,
-    capabilities: Capabilities,
-    nothing_beside: bool,
-) -> Result<Vec<Part>, Error> {
+/// What the platform cannot do is refused before anything is changed, on a first deployment, too: what was asked for must
+/// not turn out to be impossible later.
+fn possible(inputs: &Inputs, capabilities: Capabilities) -> Result<(), Error> {
+    let is_canary = matches!(inputs.strategy, Strategy::Canary(_));
+    let is_blue_green = matches!(inputs.strategy, Strategy::BlueGreen);
+    let is_rolling = matches!(inputs.strategy, Strategy::Rolling);
+    let why = if is_canary && capabilities.split == Split::Platform {
+        "a canary needs a share of the traffic: this target's platform replaces all instances by itself"
+    } else if is_blue_green && !capabilities.warm_standby {
+        "blue-green needs room for a release without traffic: this target has none"
+    } else if is_rolling && capabilities.units == 0 {
+        "rolling replaces copies one by one: this target replaces a release whole"
+    } else if !capabilities.warm_standby && !checks_at(&inputs.checks, At::Staged).is_empty() {
+        // Left out they would count as passed (I8).
+        "checks at `staged` need a release without traffic: on this target none can stand beside the one that serves"
+    } else {
+        return Ok(());
+    };
+    Err(Error::not_applied(Class::Application, why))
+}
+
+fn cut(strategy: &Strategy, capabilities: Capabilities, nothing_beside: bool) -> Vec<Part> {
     let all = |old| Part {
         stage: Stage {
             share: 1000,
@@ -120,17 +138,11 @@ fn cut(
         last: true,
     };
     if nothing_beside {
-        return Ok(vec![all(Old::Keep)]);
+        return vec![all(Old::Keep)];
     }
-    let needs_weights = matches!(strategy, Strategy::Rolling | Strategy::Canary(_));
-    if needs_weights && !capabilities.weights {
-        return Err(Error::not_applied(
-            Class::Application,
-            "this target cannot split traffic by weight",
-        ));
-    }
-    Ok(match strategy {
+    match strategy {
         Strategy::Basic | Strategy::BlueGreen => vec![all(Old::Keep)],
+        Strategy::Rolling if capabilities.split == Split::Platform => vec![all(Old::Remove)],
         Strategy::Rolling => {
             let units = capabilities.units.max(1);
             let part = |unit: u32| {
@@ -152,10 +164,14 @@ fn cut(
         Strategy::Canary(shares) => {
             let part = |step: &belay_model::config::CanaryStep| {
                 let share = per_mille(step.to);
+                let old = match capabilities.split {
+                    Split::Instances => Old::Proportional,
+                    Split::Weights | Split::Platform => Old::Keep,
+                };
                 let stage = Stage {
                     share,
                     capacity: share,
-                    old: Old::Keep,
+                    old,
                 };
                 Part {
                     stage,
@@ -169,7 +185,7 @@ fn cut(
                 .map(part);
             stages.chain([all(Old::Keep)]).collect()
         }
-    })
+    }
 }
 
 /// Marks where the release is promoted on a target: it becomes good when it is on all of them.

@@ -9,7 +9,7 @@ mod oracle;
 mod scene;
 mod store;
 mod verifier;
-mod world;
+mod worlds;
 
 pub use clock::FakeClock;
 pub use crash::{Crashes, Point};
@@ -17,4 +17,4 @@ pub use oracle::{breaches, check_journal};
 pub use scene::Scene;
 pub use store::MemoryStore;
 pub use verifier::Script;
-pub use world::{Fault, SideBySide};
+pub use worlds::{Fault, Kind, LATENCY_MS, LONGEST_MS, World};

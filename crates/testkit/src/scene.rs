@@ -1,6 +1,6 @@
 //! A scene: one world, one store, one worker at a time; what tests of the engine are written with.
 
-use crate::{Crashes, FakeClock, MemoryStore, Script, SideBySide};
+use crate::{Crashes, FakeClock, MemoryStore, Script, World, worlds};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material};
 use belay_engine::goal;
@@ -28,9 +28,9 @@ pub struct Scene {
     /// What is durable.
     pub store: Arc<MemoryStore>,
     /// The platform; where there are several targets, that of the first.
-    pub world: Arc<SideBySide>,
+    pub world: Arc<World>,
     /// The platforms, one for each target.
-    pub worlds: BTreeMap<String, Arc<SideBySide>>,
+    pub worlds: BTreeMap<String, Arc<World>>,
     /// What verification says.
     pub script: Arc<Script>,
     clock: Arc<FakeClock>,
@@ -50,7 +50,7 @@ pub struct Scene {
 }
 
 /// A driver for each target, so that each has a world of its own.
-struct Worlds(BTreeMap<String, Arc<SideBySide>>);
+struct Worlds(BTreeMap<String, Arc<World>>);
 
 impl Drivers for Worlds {
     fn driver(&self, name: &str) -> Option<Arc<dyn Driver>> {
@@ -87,17 +87,26 @@ impl Default for Scene {
 }
 
 impl Scene {
-    /// One target, with nothing on it.
+    /// One target with groups side by side, and nothing on it.
     pub fn new(strategy: Strategy, instances: u32) -> Self {
-        Self::spread(strategy, instances, &["shop/test"])
+        Self::of(worlds::Kind::SideBySide, strategy, instances)
     }
 
-    /// Several targets, with nothing on them.
+    /// One target of a kind, with nothing on it.
+    pub fn of(kind: worlds::Kind, strategy: Strategy, instances: u32) -> Self {
+        Self::spread_of(kind, strategy, instances, &["shop/test"])
+    }
+
+    /// Several targets with groups side by side, and nothing on them.
     pub fn spread(strategy: Strategy, instances: u32, targets: &[&str]) -> Self {
+        Self::spread_of(worlds::Kind::SideBySide, strategy, instances, targets)
+    }
+
+    fn spread_of(kind: worlds::Kind, strategy: Strategy, instances: u32, targets: &[&str]) -> Self {
         let crashes = Arc::new(Crashes::default());
         let clock = Arc::new(FakeClock::default());
         let world = |name: &&str| {
-            let world = SideBySide::new(crashes.clone(), instances);
+            let world = World::new(kind, crashes.clone(), instances);
             ((*name).to_owned(), Arc::new(world))
         };
         let worlds: BTreeMap<_, _> = targets.iter().map(world).collect();

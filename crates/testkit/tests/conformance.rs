@@ -1,15 +1,36 @@
-//! The simulated world keeps the promises that real platforms have to keep: what the engine is proved on is a driver.
+//! The simulated worlds keep the promises that real platforms have to keep: what the engine is proved on is a driver.
 
 use async_trait::async_trait;
 use belay_driver::Driver;
 use belay_driver::conformance::Platform;
+use belay_model::config::Strategy;
 use belay_model::error::Class;
 use belay_model::release::Record;
-use belay_testkit::{Fault, Scene};
-use std::collections::BTreeMap;
+use belay_testkit::{Fault, Kind, Scene};
 use std::sync::Arc;
 
+/// The number of the release that never becomes ready.
+const BROKEN: u32 = 9;
+
 struct World(Scene);
+
+impl World {
+    fn new(kind: Kind) -> Self {
+        let scene = Scene::of(kind, Strategy::Basic, 4);
+        scene.world.break_release(scene.record(BROKEN).hash());
+        Self(scene)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // What a world saw and must not see is a failure of every case that it comes up in.
+        if !std::thread::panicking() {
+            let breaches = self.0.world.breaches();
+            assert!(breaches.is_empty(), "{breaches:#?}");
+        }
+    }
+}
 
 #[async_trait]
 impl Platform for World {
@@ -22,18 +43,16 @@ impl Platform for World {
     }
 
     fn broken(&self) -> Option<Record> {
-        None
+        Some(self.0.record(BROKEN))
     }
 
     async fn meddle(&self) {
-        let stranger = BTreeMap::from([("stranger".to_owned(), 1000)]);
-        self.0.world.set_weights(stranger);
+        self.0.world.meddle();
     }
 
     fn throttle(&self, retry_after_ms: u64) -> bool {
-        self.0
-            .world
-            .faults([Some(Fault::Throttled(retry_after_ms))]);
+        let fault = Fault::Throttled(retry_after_ms);
+        self.0.world.faults([Some(fault)]);
         true
     }
 
@@ -41,10 +60,36 @@ impl Platform for World {
         self.0.world.lock_out(Class::Authentication);
         true
     }
+
+    fn break_off(&self) -> bool {
+        let fault = Fault::Half(Class::Connectivity);
+        self.0.world.faults([Some(fault)]);
+        true
+    }
+
+    fn fences(&self) -> bool {
+        matches!(self.0.world.kind(), Kind::SideBySide | Kind::InPlace)
+    }
 }
 
-async fn world() -> World {
-    World(Scene::default())
+macro_rules! worlds {
+    ($($name:ident: $kind:ident),* $(,)?) => {
+        $(
+            mod $name {
+                async fn world() -> super::World {
+                    super::World::new(super::Kind::$kind)
+                }
+
+                belay_driver::conformance!(world);
+            }
+        )*
+    };
 }
 
-belay_driver::conformance!(world);
+worlds! {
+    side_by_side: SideBySide,
+    swap: Swap,
+    in_place: InPlace,
+    revisions: Revisions,
+    resized: Resized,
+}

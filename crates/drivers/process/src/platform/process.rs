@@ -8,7 +8,7 @@ use crate::supervisor::KeyFile;
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Artifacts, Capabilities, Context, Driver, Error, Restorability, Revision, Router,
-    Settled, Stage,
+    Settled, Split, Stage,
 };
 use belay_model::error::Class;
 use belay_model::plan::Effect;
@@ -67,7 +67,7 @@ impl Driver for Process {
     fn capabilities(&self, target: &Target) -> Capabilities {
         let units = shape::settings(target).map_or(1, |settings| settings.instances);
         Capabilities {
-            weights: true,
+            split: Split::Weights,
             warm_standby: true,
             units,
         }
