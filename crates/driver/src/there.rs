@@ -26,5 +26,12 @@ pub fn is_there(
                 .is_some_and(|it| matches!(it.health, Health::Unhealthy(_)));
         !lacks && !is_sick
     };
-    missing.is_met() && touched.iter().all(|entry| is_whole(&entry.key))
+    // What an earlier attempt left may have the form of it already and not work: no difference, and all the same not there.
+    let is_brought = |key: &&String| {
+        let record = after.resources[*key].spec["record"].as_str();
+        record.is_some_and(|record| effect.records.iter().any(|it| it.as_str() == record))
+    };
+    let brought = after.resources.keys().filter(is_brought);
+    let keys = touched.iter().map(|entry| &entry.key).chain(brought);
+    missing.is_met() && keys.into_iter().all(is_whole)
 }
