@@ -120,6 +120,7 @@ impl Worker {
         let generation = self.ports.store.generation();
         let open = self.ports.store.open().await?;
         if let Some(first) = open.into_iter().find(|summary| summary.scope == *scope) {
+            cleanup::settle_begun(&self.ports, scope).await?;
             let left = self.course(&first.id).await?;
             if left == Left::Parked {
                 self.ports.store.changed(generation).await;
