@@ -5,6 +5,7 @@
 
 mod clock;
 mod crash;
+mod judge;
 mod oracle;
 mod scene;
 mod store;
@@ -13,6 +14,7 @@ mod worlds;
 
 pub use clock::FakeClock;
 pub use crash::{Crashes, Point};
+pub use judge::{Before, judge};
 pub use oracle::{breaches, check_journal};
 pub use scene::Scene;
 pub use store::MemoryStore;

@@ -61,7 +61,7 @@ impl Driver for World {
         if let Some(class) = *lock(&self.locked_out) {
             return Err(Error::not_applied(class, "locked out by the test"));
         }
-        Ok(self.observed())
+        Ok(self.state())
     }
 
     async fn apply(
@@ -198,7 +198,7 @@ impl World {
             return Ok(());
         }
         let after = self.after(&target(), seen, effect);
-        let now = self.observed();
+        let now = self.state();
         let touched: BTreeSet<String> = keys(self.diff(&after, seen)).collect();
         let differs = |want: &State| -> BTreeSet<String> { keys(self.diff(want, &now)).collect() };
         let (from_seen, from_after) = (differs(seen), differs(&after));

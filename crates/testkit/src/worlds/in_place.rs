@@ -211,6 +211,14 @@ impl Rules for InPlace {
         *there = app.state();
     }
 
+    /// Where all instances are ready, whatever it is stuck at now.
+    fn after(&self, _: &State, effect: &Effect) -> State {
+        match params(effect) {
+            Params::Replace(content, instances) => App::whole(content, instances).state(),
+            Params::Delete => State::default(),
+        }
+    }
+
     fn goes_on_by_itself(&self, effect: &Effect) -> bool {
         matches!(params(effect), Params::Replace(..))
     }

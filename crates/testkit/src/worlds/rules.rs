@@ -39,6 +39,10 @@ pub(super) trait Rules: Send + Sync {
     fn gives_up(&self, _: &Effect) -> bool {
         false
     }
+    /// Whether the platform breaks it off there, because of what it finds.
+    fn breaks_off(&self, _there: &State, _: &Effect, _part: usize) -> bool {
+        false
+    }
     /// Whether the platform takes no other request while it works on one.
     fn is_exclusive(&self) -> bool {
         false

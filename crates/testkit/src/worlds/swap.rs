@@ -228,6 +228,13 @@ impl Rules for Swap {
         self.goes_on_by_itself(effect)
     }
 
+    /// What does not get warm is not swapped in.
+    fn breaks_off(&self, there: &State, effect: &Effect, part: usize) -> bool {
+        let stage = Slots::of(there).stage;
+        let is_warm = stage.is_some_and(|build| build.is_ready);
+        matches!(params(effect), Params::Swap) && part < 2 && !is_warm
+    }
+
     fn is_exclusive(&self) -> bool {
         true
     }

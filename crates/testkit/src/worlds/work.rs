@@ -12,8 +12,10 @@ use std::ops::Range;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// From one change to the next, and from a request to its first change, milliseconds.
+/// From a request to what it changes, milliseconds.
 pub const LATENCY_MS: u64 = 8;
+/// From one change of an operation to the next, milliseconds. An operation takes longer than any request.
+const OPERATION_MS: u64 = 24;
 /// The longest time that a request can be under way, milliseconds.
 pub const LONGEST_MS: u64 = 40;
 
@@ -142,12 +144,18 @@ impl Platform {
         }
         running.has_begun = true;
         let part = running.job.parts.start;
-        if running.job.gives_up_at == Some(part) {
+        let finds = rules.breaks_off(&self.truth, &running.job.effect, part);
+        if finds || running.job.gives_up_at == Some(part) {
             running.end = Some(End::GaveUp);
             return;
         }
         running.job.parts.start += 1;
-        running.due += Duration::from_millis(LATENCY_MS);
+        let pause = if running.job.is_operation {
+            OPERATION_MS
+        } else {
+            LATENCY_MS
+        };
+        running.due += Duration::from_millis(pause);
         let effect = running.job.effect.clone();
         if running.job.parts.is_empty() {
             let is_broken = effect.records.iter().any(|it| self.broken.contains(it));
