@@ -6,6 +6,7 @@
 
 mod driver;
 mod in_place;
+mod listed;
 mod resized;
 mod revisions;
 mod rules;
