@@ -19,6 +19,8 @@ pub enum Split {
     Instances,
     /// As the platform replaces one by the other, by itself: nobody can hold a share.
     Platform,
+    /// There is none: what is there works. A share is one of the capacity, and of nothing else.
+    None,
 }
 
 /// What a platform can do at a target.
@@ -26,8 +28,11 @@ pub enum Split {
 pub struct Capabilities {
     /// How traffic is shared.
     pub split: Split,
-    /// A release can stand ready without traffic beside the one that has it: the new one before a switch, the old one
-    /// after it.
+    /// A release can be ready while all of the old one still serves, before any traffic goes to it. False: what is
+    /// brought up is reached at once, or takes the place of what was there, so nothing can be checked at `staged`.
+    pub staged: bool,
+    /// The old release can stand ready without traffic after a switch. False: it is at work until it is removed, so every
+    /// strategy ends with its removal.
     pub warm_standby: bool,
     /// Copies that are replaced one by one, by a rolling strategy or by the platform. None: a release is replaced whole.
     pub units: u32,
@@ -36,9 +41,9 @@ pub struct Capabilities {
 /// What becomes of the old capacity in one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Old {
-    /// It stays as it is.
+    /// It stays as it is; what cannot stand by goes once the goal has all of the traffic.
     Keep,
-    /// It is reduced to the share of the traffic it still has.
+    /// It is reduced to the share of the traffic, or of the work, that it still has.
     Proportional,
     /// It is removed whole.
     Remove,

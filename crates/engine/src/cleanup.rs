@@ -1,11 +1,12 @@
 //! Clean-ups: what a promotion kept warm is removed when its time is over. They run under the environment's lock
 //! (no deployment is open), and never touch what serves.
 
+use crate::lease::Lease;
 use crate::ports::{Ports, StoreError};
 use belay_driver::{Applied, Context, Driver, Error, Progress, Settled, Stage, is_there};
 use belay_model::environment::{Event, Known, View};
 use belay_model::error::Class;
-use belay_model::id::{DeploymentId, Scope};
+use belay_model::id::DeploymentId;
 use belay_model::plan::Effect;
 use belay_model::release::Target;
 use belay_model::state::{State, States};
@@ -14,11 +15,12 @@ use std::sync::Arc;
 /// Pause after a clean-up failed, milliseconds.
 const PAUSE_MS: u64 = 10_000;
 
-/// Does what is due, or waits for it; false: nothing is owed.
+/// Does what is due; false: nothing is now.
 ///
 /// # Errors
-/// The store cannot be used.
-pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreError> {
+/// The store cannot be used, or another worker has the scope.
+pub(crate) async fn next(ports: &Ports, lease: &Lease) -> Result<bool, StoreError> {
+    let scope = &lease.scope;
     let generation = ports.store.generation();
     let view = View::of(&ports.store.environment(scope, 0).await?);
     let Some((record, cleanup)) = view
@@ -30,21 +32,17 @@ pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreErro
     };
     let now_ms = ports.clock.now_us() / 1000;
     if cleanup.due_ms > now_ms {
-        let rest = u64::try_from(cleanup.due_ms - now_ms).unwrap_or(0);
-        tokio::select! {
-            biased;
-            () = ports.clock.sleep_ms(rest) => {}
-            () = ports.store.changed(generation) => {}
-        }
-        return Ok(true);
+        return Ok(false);
     }
     let serves = view
         .serving()
         .is_some_and(|known| known.record.hash() == *record);
     let append = |event| {
-        ports
-            .store
-            .append_environment(scope, vec![(ports.clock.now_us(), event)])
+        ports.store.append_environment(
+            scope,
+            Some(lease.epoch),
+            vec![(ports.clock.now_us(), event)],
+        )
     };
     if serves {
         let reason = "it serves again".to_owned();
@@ -64,9 +62,9 @@ pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreErro
     let known = view.records.get(record);
     let removed = match known {
         Some(known) => {
-            // As the deployment that left it: a platform that refuses older epochs takes no call without one.
-            let epoch = ports.store.epoch(&cleanup.deployment).await?;
-            let cx = context(&cleanup.deployment, epoch);
+            // As the deployment that left it, with the epoch that the scope has now: a platform that refuses older epochs
+            // takes no call without one.
+            let cx = context(&cleanup.deployment, lease.epoch);
             remove(ports, &cx, known, view.serving()).await
         }
         None => Ok(()),
@@ -95,14 +93,14 @@ pub(crate) async fn next(ports: &Ports, scope: &Scope) -> Result<bool, StoreErro
 ///
 /// # Errors
 /// The store cannot be used.
-pub(crate) async fn settle_begun(ports: &Ports, scope: &Scope) -> Result<(), StoreError> {
+pub(crate) async fn settle_begun(ports: &Ports, lease: &Lease) -> Result<(), StoreError> {
+    let scope = &lease.scope;
     let view = View::of(&ports.store.environment(scope, 0).await?);
     for (record, cleanup) in view.cleanups.iter().filter(|(_, it)| it.started) {
         let Some(known) = view.records.get(record) else {
             continue;
         };
-        let epoch = ports.store.epoch(&cleanup.deployment).await?;
-        let cx = context(&cleanup.deployment, epoch);
+        let cx = context(&cleanup.deployment, lease.epoch);
         for removal in removals(ports, known, view.serving()) {
             if let Err(error) = removal.settle(&cx).await {
                 tracing::warn!(%scope, %error, "a clean-up that was broken off could not be settled");

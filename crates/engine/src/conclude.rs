@@ -2,6 +2,7 @@
 //! that answer events are pure; their answers go into the same transaction as the events they belong to.
 
 use crate::fold::Deployment;
+use crate::freeze;
 use crate::journal::Journal;
 use crate::ports::{Ports, StoreError};
 use belay_model::environment::{Event, Standing, View};
@@ -78,26 +79,38 @@ pub(crate) fn on_rollback(
     cause: &Cause,
     goal: Option<&Goal>,
     view: &View,
+    now_us: i64,
 ) -> Vec<Event> {
     let mut events: Vec<_> = blamed(id, inputs, cause).into_iter().collect();
     let needed = goal.and_then(|goal| goal.record.clone());
     events.extend(keep(needed, view, "the rollback needs it"));
+    if inputs.kind == Kind::Deploy && cause.is_automatic() {
+        events.push(Event::WentBack {
+            deployment: id.clone(),
+        });
+        events.extend(freeze::breaker(view, now_us));
+    }
     events
 }
 
 /// A first deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
-/// replaces it, and its rollback knows what it was.
+/// replaces it, and its rollback knows what it was. Where there is no traffic it is what was brought up.
 pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec<Event> {
     let mut events: Vec<_> = blamed(&state.id, inputs, cause).into_iter().collect();
-    let has_traffic = state.plans.first().is_some_and(|run| {
-        let steps = run.plan.steps().zip(&run.steps);
-        steps.into_iter().any(|(step, course)| {
-            let switches =
-                matches!(&step.action, Action::Effect(effect) if effect.wave == Wave::Switch);
-            switches && course.is_over()
-        })
+    let is_at_work = state.plans.first().is_some_and(|run| {
+        let of_wave = |wave: Wave| {
+            let steps = run.plan.steps().zip(&run.steps);
+            steps.filter(move |(step, _)| {
+                matches!(&step.action, Action::Effect(effect) if effect.wave == wave)
+            })
+        };
+        let wave = match of_wave(Wave::Switch).next() {
+            Some(_) => Wave::Switch,
+            None => Wave::Grow,
+        };
+        of_wave(wave).any(|(_, course)| course.is_over())
     });
-    if let Some(record) = inputs.record.as_ref().filter(|_| has_traffic) {
+    if let Some(record) = inputs.record.as_ref().filter(|_| is_at_work) {
         events.push(Event::Serves {
             record: Some(record.hash()),
             deployment: state.id.clone(),
@@ -152,19 +165,13 @@ fn on_promoted(
     now_us: i64,
 ) -> Vec<Event> {
     let (id, hash) = (&state.id, record.hash());
-    let mut events = vec![
-        Event::Stands {
-            record: hash.clone(),
-            standing: Standing::Good,
-            deployment: Some(id.clone()),
-            actor: None,
-            reason: None,
-        },
-        Event::Serves {
-            record: Some(hash.clone()),
-            deployment: id.clone(),
-        },
-    ];
+    let mut events = vec![Event::Serves {
+        record: Some(hash.clone()),
+        deployment: id.clone(),
+    }];
+    if state.is_proved() {
+        events.insert(0, stands(id, hash.clone(), Standing::Good));
+    }
     // What served, and what else was found: a release that an earlier deployment left behind goes with it.
     let serving = view.serving().map(|known| known.record.hash());
     let found = state
@@ -193,18 +200,28 @@ fn keep_ms(inputs: &Inputs) -> u64 {
 }
 
 /// It is over.
-pub(crate) fn on_end(state: &Deployment, outcome: &Outcome, view: &View) -> Vec<Event> {
+pub(crate) fn on_end(
+    state: &Deployment,
+    outcome: &Outcome,
+    view: &View,
+    now_us: i64,
+) -> Vec<Event> {
     let Some(inputs) = &state.inputs else {
         return Vec::new();
     };
     let rolled_back = state.plans.len() > 1;
     match (&inputs.kind, outcome) {
         (Kind::Deploy, Outcome::Succeeded) => {
-            let baked = inputs.record.as_ref().filter(|_| inputs.bake_ms > 0);
-            baked
-                .map(|record| stands(&state.id, record.hash(), Standing::Baked))
-                .into_iter()
-                .collect()
+            let Some(record) = &inputs.record else {
+                return Vec::new();
+            };
+            let is_concluded = view.served.iter().any(|(_, by)| *by == state.id);
+            // A person skipped the step that would have promoted it.
+            let promoted =
+                (!is_concluded).then(|| on_promoted(state, inputs, record, view, now_us));
+            let is_baked = inputs.bake_ms > 0 && state.is_proved();
+            let baked = is_baked.then(|| stands(&state.id, record.hash(), Standing::Baked));
+            promoted.into_iter().flatten().chain(baked).collect()
         }
         (Kind::Return { .. } | Kind::Undo { .. }, Outcome::Succeeded) => serves(
             state,

@@ -3,9 +3,10 @@
 
 use crate::fold::{Deployment, PlanRun, Status};
 use crate::lane::{self, Next};
+use belay_model::error::Failure;
 use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
 use belay_model::id::StepId;
-use belay_model::plan::Action;
+use belay_model::policy::Act;
 use std::collections::BTreeSet;
 
 /// What the worker does next.
@@ -23,8 +24,24 @@ pub enum Command {
     Drop(StepId),
     /// Observe, choose the goal and freeze the way back.
     Rollback(Cause),
-    /// Nothing was there before and policy says to leave what failed: end it as it is.
-    Leave(Cause),
+    /// Policy says to leave what failed: end it as it is.
+    Leave {
+        /// Why it failed.
+        cause: Cause,
+        /// Which policy, as it is written.
+        policy: &'static str,
+    },
+    /// Begin to wait, for people or for time.
+    Await(StepId),
+    /// A wait is over: people said yes, time has passed, or nobody answered in time.
+    Finish {
+        /// Which step.
+        step: StepId,
+        /// Why it failed, if it did.
+        failure: Option<Failure>,
+    },
+    /// Nobody answered in time what to do about a failed step.
+    Lapse(StepId),
     /// Observe and compare with the goal of the way back (I5); then end or park.
     Confirm,
     /// Ask a person.
@@ -33,6 +50,10 @@ pub enum Command {
         step: Option<StepId>,
         /// Why.
         why: String,
+        /// Until when an answer is waited for, Unix milliseconds.
+        until_ms: Option<i64>,
+        /// What is done when nobody has answered by then.
+        then: Option<Act>,
     },
     /// It is over.
     End(Outcome),
@@ -73,7 +94,13 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
     if let Some(last) = asked_for(deployment) {
         return halt(decision, is_in_flight, last, run, in_hand);
     }
-    if deployment.parked.is_some() {
+    if let Some(parked) = &deployment.parked {
+        match (parked.until_us, parked.step) {
+            (Some(until_us), Some(step)) if until_us <= now_us => {
+                decision.commands.push(Command::Lapse(step));
+            }
+            (until_us, _) => decision.until_us = until_us,
+        }
         return decision;
     }
     if run.steps.iter().all(|step| step.is_over()) {
@@ -83,7 +110,8 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
     if let Some(Next::Fails(last)) = lanes.failed {
         return halt(decision, is_in_flight, last, run, in_hand);
     }
-    let is_quiet = !is_in_flight && in_hand.is_empty() && lanes.until_us.is_none();
+    let is_quiet =
+        !is_in_flight && in_hand.is_empty() && lanes.until_us.is_none() && !lanes.is_waiting;
     if is_quiet
         && lanes.commands.is_empty()
         && let Some(Next::Stuck(park)) = lanes.stuck
@@ -91,14 +119,19 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
         // What does not depend on the stuck step has gone on until here (I5).
         return park.into();
     }
-    decision.commands.extend(lanes.commands);
-    decision.until_us = lanes.until_us;
+    if deployment.paused.is_none() {
+        decision.commands.extend(lanes.commands);
+        decision.until_us = lanes.until_us;
+    }
     decision
 }
 
 fn before_planning(deployment: &Deployment) -> Decision {
     if deployment.inputs.is_none() {
         return Decision::default();
+    }
+    if deployment.stop.is_some() {
+        return Command::End(Outcome::Stopped).into();
     }
     if deployment.abort.is_some() || deployment.abandon.is_some() {
         return Command::End(Outcome::Failed {
@@ -107,7 +140,7 @@ fn before_planning(deployment: &Deployment) -> Decision {
         })
         .into();
     }
-    if deployment.parked.is_some() {
+    if deployment.parked.is_some() || deployment.paused.is_some() {
         Decision::default()
     } else {
         Command::Plan.into()
@@ -118,8 +151,7 @@ fn before_planning(deployment: &Deployment) -> Decision {
 fn settle(number: u16, run: &PlanRun, in_hand: &BTreeSet<StepId>, decision: &mut Decision) -> bool {
     let mut is_in_flight = false;
     for (index, course) in run.steps.iter().enumerate() {
-        if course.status != Status::Started || !matches!(run.step(index).action, Action::Effect(_))
-        {
+        if course.status != Status::Started || !run.step(index).is_effect() {
             continue;
         }
         is_in_flight = true;
@@ -138,6 +170,9 @@ fn asked_for(deployment: &Deployment) -> Option<Command> {
             residue: abandoned(deployment),
         }));
     }
+    if deployment.stop.is_some() {
+        return Some(Command::End(Outcome::Stopped));
+    }
     let request = deployment.abort.as_ref()?;
     Some(Command::Rollback(Cause::Request {
         actor: request.actor.clone(),
@@ -154,10 +189,7 @@ fn halt(
     in_hand: &BTreeSet<StepId>,
 ) -> Decision {
     decision.is_halt = true;
-    let watches = |step: &&StepId| {
-        let is_effect = matches!(run.step(usize::from(step.index)).action, Action::Effect(_));
-        !is_effect
-    };
+    let watches = |step: &&StepId| !run.step(usize::from(step.index)).is_effect();
     let watched = in_hand.iter().filter(watches).copied();
     decision.commands.extend(watched.map(Command::Drop));
     if !is_in_flight && decision.commands.is_empty() {
@@ -189,21 +221,21 @@ pub fn ending(deployment: &Deployment) -> Outcome {
     if asked_for && deployment.plans.len() == 1 && deployment.residue.is_empty() {
         return Outcome::Succeeded;
     }
-    let rollback = if deployment.residue.is_empty() {
-        RollbackResult::Complete
-    } else {
-        RollbackResult::Incomplete
+    let mut residue = deployment.residue.clone();
+    let by_policy = |run: &PlanRun| matches!(run.cause, Some(Cause::Phase { .. }));
+    let rollback = match (residue.is_empty(), deployment.plans.iter().any(by_policy)) {
+        (false, _) => RollbackResult::Incomplete,
+        (true, true) => RollbackResult::Limited,
+        (true, false) => RollbackResult::Complete,
     };
-    Outcome::Failed {
-        rollback,
-        residue: deployment.residue.clone(),
-    }
+    residue.extend(deployment.left_behind());
+    Outcome::Failed { rollback, residue }
 }
 
 fn abandoned(deployment: &Deployment) -> Vec<String> {
     let mut residue = deployment.residue.clone();
-    if let Some((_, why)) = &deployment.parked {
-        residue.push(format!("given up: {why}"));
+    if let Some(parked) = &deployment.parked {
+        residue.push(format!("given up: {}", parked.why));
     }
     residue
 }

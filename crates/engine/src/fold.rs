@@ -2,14 +2,16 @@
 //!
 //! Recovery is nothing else than folding again: whatever a worker knew is either here or was not promised.
 
-use belay_model::error::Failure;
+use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::{Ask, Cause, Entry, Event, Finish, Inputs, Kind, Outcome};
 use belay_model::id::{DeploymentId, RecordHash, StepId};
 use belay_model::plan::{Action, Plan, Step};
+use belay_model::policy::{self, Act};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, States};
 use belay_model::verdict::{self, Verdict};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// How far a step is.
@@ -27,6 +29,8 @@ pub enum Status {
     Unknown,
     /// A verification said no, or could not say.
     Refused(Verdict),
+    /// It failed, and policy goes on all the same.
+    Ignored(Failure),
     /// Left out on request; what it leaves is named.
     Skipped,
 }
@@ -50,8 +54,16 @@ pub struct StepRun {
     pub ended_us: i64,
     /// What the platform gave to ask about it.
     pub handle: Option<Value>,
+    /// When its wait is over, Unix microseconds.
+    pub due_us: Option<i64>,
     /// Whether its wait is over.
     pub timer_fired: bool,
+    /// Who has said yes.
+    pub approved_by: Vec<String>,
+    /// Nobody answered in time what to do about its failure.
+    pub is_lapsed: bool,
+    /// Someone said to go on with what is there, whoever changed it.
+    pub is_as_it_is: bool,
 }
 
 impl StepRun {
@@ -65,13 +77,40 @@ impl StepRun {
             started_us: 0,
             ended_us: 0,
             handle: None,
+            due_us: None,
             timer_fired: false,
+            approved_by: Vec::new(),
+            is_lapsed: false,
+            is_as_it_is: false,
         }
+    }
+
+    /// Why it is not done, where something went wrong.
+    pub fn failure(&self) -> Option<Failure> {
+        match &self.status {
+            Status::Failed(failure) | Status::Ignored(failure) => Some(failure.clone()),
+            Status::Refused(verdict) => Some(Failure {
+                class: Class::Verification,
+                effect: Effect::NotApplied,
+                message: verdict.sentence.clone(),
+                detail: Vec::new(),
+                retry_after_ms: None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether it may have done something.
+    pub fn has_begun(&self) -> bool {
+        self.last_attempt > 0
     }
 
     /// Whether the plan goes on behind it.
     pub fn is_over(&self) -> bool {
-        matches!(self.status, Status::Done | Status::Skipped)
+        matches!(
+            self.status,
+            Status::Done | Status::Ignored(_) | Status::Skipped
+        )
     }
 }
 
@@ -86,6 +125,8 @@ pub struct PlanRun {
     pub cause: Option<Cause>,
     /// How far each step is.
     pub steps: Vec<StepRun>,
+    /// What was there when a phase began, by its place in the plan; absent: what was left by then.
+    pub before: BTreeMap<usize, State>,
     /// The steps of each phase.
     phases: Vec<Range<usize>>,
 }
@@ -105,6 +146,7 @@ impl PlanRun {
             goal,
             cause,
             steps,
+            before: BTreeMap::new(),
             phases,
         }
     }
@@ -137,6 +179,19 @@ impl PlanRun {
     }
 }
 
+/// What a deployment waits for a person for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parked {
+    /// The stuck step.
+    pub step: Option<StepId>,
+    /// Why.
+    pub why: String,
+    /// Until when, Unix microseconds.
+    pub until_us: Option<i64>,
+    /// What is done when nobody has answered by then.
+    pub then: Option<Act>,
+}
+
 /// What someone asked for and nobody has answered yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -166,7 +221,11 @@ pub struct Deployment {
     /// What was there when we last looked.
     pub left: States,
     /// It waits for a person, and why.
-    pub parked: Option<(Option<StepId>, String)>,
+    pub parked: Option<Parked>,
+    /// No further step begins until someone says so.
+    pub paused: Option<Request>,
+    /// Ending it as it is that was asked for.
+    pub stop: Option<Request>,
     /// A rollback that was asked for and has not begun.
     pub abort: Option<Request>,
     /// Giving up that was asked for.
@@ -192,6 +251,8 @@ impl Deployment {
             baseline_goal: None,
             left: States::default(),
             parked: None,
+            paused: None,
+            stop: None,
             abort: None,
             abandon: None,
             residue: Vec::new(),
@@ -238,8 +299,20 @@ impl Deployment {
                 self.baseline_goal = Some((**baseline_goal).clone());
                 self.plans = vec![PlanRun::new(plan.clone(), Some((**goal).clone()), None)];
             }
-            Event::Started { step, attempt, .. } => {
+            Event::Started {
+                step,
+                attempt,
+                before,
+                ..
+            } => {
                 self.parked = None;
+                if let (Some(before), Some(target)) = (before, self.target_of(*step)) {
+                    let target = target.to_owned();
+                    self.left.set(&target, (**before).clone());
+                    let run = &mut self.plans[usize::from(step.plan)];
+                    let phase = run.phase_of(usize::from(step.index));
+                    run.before.insert(phase, (**before).clone());
+                }
                 let run = self.run_mut(*step);
                 run.status = Status::Started;
                 if run.last_attempt == 0 {
@@ -248,7 +321,10 @@ impl Deployment {
                 run.last_attempt = *attempt;
                 run.started_us = at_us;
                 run.handle = None;
+                run.due_us = None;
                 run.timer_fired = false;
+                run.is_lapsed = false;
+                run.approved_by.clear();
             }
             Event::Accepted {
                 step,
@@ -273,16 +349,22 @@ impl Deployment {
                 let passed = verdict.outcome == verdict::Outcome::Pass;
                 let run = self.run_mut(*step);
                 run.ended_us = at_us;
+                run.failures += u32::from(!passed);
                 run.status = if passed {
                     Status::Done
                 } else {
                     Status::Refused(verdict.clone())
                 };
+                self.ignore_by_policy(*step);
                 self.note_promotion(*step);
             }
-            Event::TimerSet { .. } => {}
-            Event::TimerFired { step } => self.run_mut(*step).timer_fired = true,
-            Event::Signal { actor, ask, reason } => self.asked(ask, actor, reason.as_ref()),
+            Event::TimerSet { step, due_ms } => {
+                self.run_mut(*step).due_us = Some(due_ms.saturating_mul(1000));
+            }
+            Event::TimerFired { step } => self.timer_fired(*step),
+            Event::Signal { actor, ask, reason } => {
+                self.asked(at_us, ask, actor, reason.as_ref());
+            }
             Event::RollbackPlanned {
                 goal,
                 cause,
@@ -295,11 +377,24 @@ impl Deployment {
                 }
                 self.abort = None;
                 self.parked = None;
+                self.paused = None;
                 let goal = goal.as_ref().map(|goal| (**goal).clone());
                 self.plans
                     .push(PlanRun::new(plan.clone(), goal, Some(cause.clone())));
             }
-            Event::Parked { step, why } => self.parked = Some((*step, why.clone())),
+            Event::Parked {
+                step,
+                why,
+                until_ms,
+                then,
+            } => {
+                self.parked = Some(Parked {
+                    step: *step,
+                    why: why.clone(),
+                    until_us: until_ms.map(|ms| ms.saturating_mul(1000)),
+                    then: then.clone(),
+                });
+            }
             Event::Ended { outcome } => self.ended = Some(outcome.clone()),
         }
     }
@@ -318,9 +413,10 @@ impl Deployment {
     }
 
     /// The name of the target that a step touches.
-    pub fn target_of(&self, id: StepId) -> &str {
+    pub fn target_of(&self, id: StepId) -> Option<&str> {
         let run = &self.plans[usize::from(id.plan)];
-        &run.plan.phases[run.phase_of(usize::from(id.index))].target
+        let phase = &run.plan.phases[run.phase_of(usize::from(id.index))];
+        phase.target.as_deref()
     }
 
     /// Names of the targets that something was begun on, in the order in which it was.
@@ -328,7 +424,9 @@ impl Deployment {
         let mut begun: Vec<(i64, &str)> = Vec::new();
         for run in &self.plans {
             for (index, course) in run.steps.iter().enumerate() {
-                let target = run.plan.phases[run.phase_of(index)].target.as_str();
+                let Some(target) = run.plan.phases[run.phase_of(index)].target.as_deref() else {
+                    continue;
+                };
                 let is_effect = matches!(run.step(index).action, Action::Effect(_));
                 let is_known = begun.iter().any(|(_, name)| *name == target);
                 if is_effect && course.last_attempt > 0 && !is_known {
@@ -347,6 +445,29 @@ impl Deployment {
                 .inputs
                 .as_ref()
                 .is_some_and(|inputs| inputs.kind != Kind::Deploy)
+    }
+
+    /// Whether every verification that was begun passed: what someone skipped or a rule ignored proves nothing (P5).
+    pub fn is_proved(&self) -> bool {
+        let Some(run) = self.plans.first() else {
+            return false;
+        };
+        let mut steps = run.plan.steps().zip(&run.steps);
+        steps.all(|(step, course)| {
+            let verifies = matches!(step.action, Action::Verify { .. });
+            let is_passed_over = matches!(course.status, Status::Ignored(_) | Status::Skipped);
+            !(verifies && is_passed_over)
+        })
+    }
+
+    /// What stays behind of what was done and cannot be taken back (I14), one line each.
+    pub fn left_behind(&self) -> Vec<String> {
+        let Some(run) = self.plans.first() else {
+            return Vec::new();
+        };
+        let done = (0..run.steps.len()).filter(|index| run.steps[*index].last_attempt > 0);
+        done.filter_map(|index| run.step(index).residue().map(str::to_owned))
+            .collect()
     }
 
     /// The record of that content, wherever it is known.
@@ -370,7 +491,7 @@ impl Deployment {
         state: Option<&State>,
     ) {
         if let Some(state) = state {
-            let target = self.target_of(step).to_owned();
+            let target = self.target_of(step).unwrap_or_default().to_owned();
             self.left.set(&target, state.clone());
         }
         let run = self.run_mut(step);
@@ -390,7 +511,35 @@ impl Deployment {
                 Status::Unknown
             }
         };
+        self.ignore_by_policy(step);
         self.note_promotion(step);
+    }
+
+    /// What failed and is ignored by policy is over. On the way back nothing is.
+    fn ignore_by_policy(&mut self, id: StepId) {
+        if self.goes_back() {
+            return;
+        }
+        let (step, run) = self.step(id);
+        let Some(failure) = run.failure() else { return };
+        let mut act = policy::first(&step.on_failure, failure.class, run.failures);
+        while let Some(Act::Ask { then, .. }) = act.filter(|_| run.is_lapsed) {
+            act = Some(then);
+        }
+        if matches!(act, Some(Act::Ignore { .. })) {
+            self.run_mut(id).status = Status::Ignored(failure);
+        }
+    }
+
+    fn timer_fired(&mut self, id: StepId) {
+        let is_about = |parked: &Parked| parked.step == Some(id) && parked.until_us.is_some();
+        if self.parked.as_ref().is_some_and(is_about) {
+            self.parked = None;
+            self.run_mut(id).is_lapsed = true;
+            self.ignore_by_policy(id);
+            self.note_promotion(id);
+        }
+        self.run_mut(id).timer_fired = true;
     }
 
     fn note_promotion(&mut self, id: StepId) {
@@ -403,7 +552,26 @@ impl Deployment {
         self.promoted = promotions.all(|index| run.steps[index].is_over());
     }
 
-    fn asked(&mut self, ask: &Ask, actor: &str, reason: Option<&String>) {
+    /// The approvals that wait for that person.
+    fn asked_for_approval(&mut self, actor: &str) -> Vec<&mut StepRun> {
+        let Some(run) = self.plans.last_mut() else {
+            return Vec::new();
+        };
+        let waits = |index: &usize| match &run.step(*index).action {
+            Action::Approve(approval) => {
+                let course = &run.steps[*index];
+                let said = course.approved_by.iter().any(|one| one == actor);
+                course.status == Status::Started && !said && approval.may(actor)
+            }
+            _ => false,
+        };
+        let waiting: Vec<usize> = (0..run.steps.len()).filter(waits).collect();
+        let steps = run.steps.iter_mut().enumerate();
+        let waiting = steps.filter(|(index, _)| waiting.contains(index));
+        waiting.map(|(_, course)| course).collect()
+    }
+
+    fn asked(&mut self, at_us: i64, ask: &Ask, actor: &str, reason: Option<&String>) {
         let request = Request {
             actor: actor.to_owned(),
             reason: reason.cloned(),
@@ -411,18 +579,49 @@ impl Deployment {
         match ask {
             Ask::Abort => self.abort = Some(request),
             Ask::Abandon => self.abandon = Some(request),
+            Ask::Stop => self.stop = Some(request),
+            Ask::Pause => self.paused = Some(request),
+            Ask::Resume => self.paused = None,
+            Ask::Approve => {
+                for run in self.asked_for_approval(actor) {
+                    run.approved_by.push(actor.to_owned());
+                }
+            }
+            Ask::Reject => {
+                if !self.asked_for_approval(actor).is_empty() {
+                    let why = request
+                        .reason
+                        .map_or_else(String::new, |why| format!(": {why}"));
+                    self.abort = Some(Request {
+                        actor: request.actor,
+                        reason: Some(format!("rejected{why}")),
+                    });
+                }
+            }
+            Ask::Advance => {
+                let Some(run) = self.plans.last_mut() else {
+                    return;
+                };
+                for index in 0..run.steps.len() {
+                    let waits = matches!(run.step(index).action, Action::Wait { .. });
+                    if waits && run.steps[index].status == Status::Started {
+                        run.steps[index].due_us = Some(at_us);
+                    }
+                }
+            }
             Ask::Retry => {
-                if let Some((step, _)) = self.parked.take()
-                    && let Some(step) = step
+                if let Some(parked) = self.parked.take()
+                    && let Some(step) = parked.step
                 {
                     let run = self.run_mut(step);
                     run.status = Status::Pending;
                     run.failures = 0;
                     run.losses = 0;
+                    run.is_as_it_is = true;
                 }
             }
             Ask::Skip => {
-                let Some((step, why)) = self.parked.take() else {
+                let Some(Parked { step, why, .. }) = self.parked.take() else {
                     return;
                 };
                 let title =

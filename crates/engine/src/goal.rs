@@ -189,6 +189,25 @@ fn objection(known: &Known, serving: Option<&RecordHash>) -> Option<String> {
     }
 }
 
+/// What the target of a phase was like when the phase began; other targets are not meant.
+pub fn before_phase(deployment: &Deployment, phase: usize) -> Option<Goal> {
+    let run = deployment.plans.first()?;
+    let baseline = deployment.baseline_goal.as_ref()?;
+    let own = run.goal.iter().flat_map(|goal| goal.records.clone());
+    let (name, title) = (&run.plan.phases[phase].target, &run.plan.phases[phase].name);
+    let want = name.as_ref().map(|name| {
+        let before = run.before.get(&phase);
+        let before = before.unwrap_or_else(|| deployment.baseline.of(name));
+        (name.clone(), before.clone())
+    });
+    Some(Goal {
+        want: want.into_iter().collect(),
+        records: baseline.records.clone().into_iter().chain(own).collect(),
+        title: format!("what was there before phase {title}"),
+        record: baseline.record.clone(),
+    })
+}
+
 /// What going back from inside a deployment leads to, with remarks for people; no goal: a person decides.
 pub fn undo(
     targets: &Targets,

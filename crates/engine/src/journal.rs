@@ -28,7 +28,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Loads a journal. The claim is pending until the first flush: it costs no transaction of its own.
+    /// Loads a journal, as the holder of the lease that `store` is used under: its epoch is ours. The claim is pending
+    /// until the first flush: it costs no transaction of its own.
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -38,7 +39,8 @@ impl Journal {
         let generation = store.generation();
         let entries = store.events(id, 0).await?;
         let durable = Deployment::of(id.clone(), &entries);
-        let epoch = store.epoch(id).await? + 1;
+        let epoch = store.epoch(id).await?;
+        let durable_epoch = durable.epoch;
         let mut journal = Self {
             store,
             clock,
@@ -47,11 +49,12 @@ impl Journal {
             durable,
             pending: Vec::new(),
             environment: Vec::new(),
+            // Under one lease we may come back to it.
+            claimed: durable_epoch == epoch,
             epoch,
-            claimed: false,
             generation,
         };
-        if journal.durable.ended.is_none() {
+        if journal.durable.ended.is_none() && !journal.claimed {
             let owner = journal.owner.clone();
             journal.push(Event::Claimed { owner, epoch });
         }
@@ -141,7 +144,7 @@ impl Journal {
             .await?;
         for entry in &entries {
             if matches!(entry.event, Event::Claimed { .. }) {
-                return Err(StoreError::Fenced(self.durable.id.clone()));
+                return Err(StoreError::Fenced(self.durable.id.to_string()));
             }
             self.durable.apply(entry);
         }

@@ -2,14 +2,15 @@
 //! one, step follows step.
 
 use crate::decide::{Command, step_id};
-use crate::fold::{Deployment, PlanRun, Status};
+use crate::fold::{Deployment, PlanRun, Status, StepRun};
 use crate::retry;
 use belay_model::config::{FirstFailure, Inconclusive};
 use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::Cause;
 use belay_model::id::StepId;
-use belay_model::plan::Action;
-use belay_model::verdict;
+use belay_model::plan::{Action, Approval, OnUnknown, Step};
+use belay_model::policy::{self, Act};
+use belay_model::verdict::{self, Verdict};
 use std::collections::BTreeSet;
 
 /// What one phase does next.
@@ -18,6 +19,8 @@ pub(crate) enum Next {
     Begin(Command),
     /// What it is at is in hand.
     InHand,
+    /// It waits for people.
+    Waits,
     /// Nothing before that time, Unix microseconds.
     Until(i64),
     /// A person has to answer; others go on.
@@ -33,6 +36,8 @@ pub(crate) struct Lanes {
     pub(crate) commands: Vec<Command>,
     /// The earliest time that something waits for, Unix microseconds.
     pub(crate) until_us: Option<i64>,
+    /// Whether a phase waits for people.
+    pub(crate) is_waiting: bool,
     /// The first phase that is stuck.
     pub(crate) stuck: Option<Next>,
     /// The first phase that ends the deployment.
@@ -67,6 +72,7 @@ pub(crate) fn next(
         match next {
             Next::Begin(command) => lanes.commands.push(command),
             Next::InHand => {}
+            Next::Waits => lanes.is_waiting = true,
             Next::Until(at_us) => {
                 lanes.until_us = Some(lanes.until_us.map_or(at_us, |until| until.min(at_us)));
             }
@@ -86,16 +92,22 @@ pub(crate) fn next(
 fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
     let (step, run) = deployment.step(id);
     let begin = match step.action {
-        Action::Effect(_) => Next::Begin(Command::Perform(id)),
+        Action::Effect(_) | Action::Run(_) => Next::Begin(Command::Perform(id)),
         Action::Verify { .. } => Next::Begin(Command::Verify(id)),
+        Action::Approve(_) | Action::Wait { .. } => Next::Begin(Command::Await(id)),
     };
     match &run.status {
         Status::Pending => begin,
-        Status::Started => match step.action {
+        Status::Started => match &step.action {
             // Settled first, elsewhere.
-            Action::Effect(_) => Next::InHand,
+            Action::Effect(_) | Action::Run(_) => Next::InHand,
             // A verification begun before a crash goes on; its time counts from its beginning.
-            Action::Verify { .. } => Next::Begin(Command::Verify(id)),
+            Action::Verify { .. } => begin,
+            Action::Approve(approval) => waits(id, run, approval, now_us),
+            Action::Wait { .. } => match run.due_us {
+                Some(due_us) if due_us > now_us => Next::Until(due_us),
+                _ => finish(id, None),
+            },
         },
         Status::Unknown => {
             if run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
@@ -103,66 +115,209 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
             }
             begin
         }
-        Status::Failed(failure) => {
-            let is_spent = run.failures >= retry::cap(failure.class, deployment.goes_back());
-            if is_spent || !may_repeat(&step.action, failure) {
-                return give_up(deployment, id, failure);
-            }
-            let due_us = run.ended_us + retry::pause_us(run.failures, failure.retry_after_ms);
-            if now_us < due_us {
-                Next::Until(due_us)
-            } else {
-                begin
-            }
+        Status::Failed(failure) => failed_step(deployment, id, failure, now_us, begin),
+        Status::Refused(verdict) => refused_step(deployment, id, verdict, now_us, begin),
+        Status::Done | Status::Ignored(_) | Status::Skipped => {
+            unreachable!("asked of a step that is not over")
         }
-        Status::Refused(verdict) => {
-            let ask = verdict.outcome == verdict::Outcome::Inconclusive
-                && deployment
-                    .inputs
-                    .as_ref()
-                    .is_some_and(|inputs| inputs.inconclusive == Inconclusive::Ask);
-            if deployment.goes_back() || ask {
-                return Next::Stuck(Command::Park {
-                    step: Some(id),
-                    why: verdict.sentence.clone(),
-                });
-            }
-            failed(deployment, Cause::Verification(verdict.clone()))
+    }
+}
+
+fn failed_step(
+    deployment: &Deployment,
+    id: StepId,
+    failure: &Failure,
+    now_us: i64,
+    begin: Next,
+) -> Next {
+    let (step, run) = deployment.step(id);
+    let may_repeat = may_repeat(&step.action, failure);
+    let act = by_policy(deployment, step, run, failure);
+    if let Some(Act::Retry { pause_ms, .. }) = act
+        && may_repeat
+    {
+        let pause_ms = failure.retry_after_ms.unwrap_or(0).max(*pause_ms);
+        return after(run.ended_us, pause_ms, now_us, begin);
+    }
+    if let Some(next) = act.and_then(|act| obey(deployment, id, act, failure, now_us)) {
+        return next;
+    }
+    let is_spent = run.failures >= retry::cap(failure.class, deployment.goes_back());
+    if is_spent || !may_repeat {
+        return give_up(deployment, id, failure);
+    }
+    let pause_ms = retry::pause_ms(run.failures, failure.retry_after_ms);
+    after(run.ended_us, pause_ms, now_us, begin)
+}
+
+fn refused_step(
+    deployment: &Deployment,
+    id: StepId,
+    verdict: &Verdict,
+    now_us: i64,
+    begin: Next,
+) -> Next {
+    let (step, run) = deployment.step(id);
+    let failure = run.failure().expect("a refusal is a failure");
+    let act = by_policy(deployment, step, run, &failure);
+    if let Some(Act::Retry { pause_ms, .. }) = act {
+        return after(run.ended_us, *pause_ms, now_us, begin);
+    }
+    if let Some(next) = act.and_then(|act| obey(deployment, id, act, &failure, now_us)) {
+        return next;
+    }
+    let inputs = deployment.inputs.as_ref();
+    let ask = verdict.outcome == verdict::Outcome::Inconclusive
+        && inputs.is_some_and(|inputs| inputs.inconclusive == Inconclusive::Ask);
+    if deployment.goes_back() || ask {
+        return park(id, verdict.sentence.clone());
+    }
+    failed(deployment, Cause::Verification(verdict.clone()))
+}
+
+fn after(ended_us: i64, pause_ms: u64, now_us: i64, begin: Next) -> Next {
+    let pause_us = i64::try_from(pause_ms.saturating_mul(1000)).unwrap_or(i64::MAX / 2);
+    let due_us = ended_us.saturating_add(pause_us);
+    if now_us < due_us {
+        Next::Until(due_us)
+    } else {
+        begin
+    }
+}
+
+fn waits(id: StepId, run: &StepRun, approval: &Approval, now_us: i64) -> Next {
+    if run.approved_by.len() >= usize::from(approval.count.max(1)) {
+        return finish(id, None);
+    }
+    match run.due_us {
+        None => Next::Waits,
+        Some(due_us) if due_us > now_us => Next::Until(due_us),
+        Some(_) => {
+            let (said, count) = (run.approved_by.len(), approval.count);
+            let message = format!("get it approved in time: {said} of {count} said yes");
+            finish(id, Some(failure(Class::Timeout, message)))
         }
-        Status::Done | Status::Skipped => unreachable!("asked of a step that is not over"),
+    }
+}
+
+fn finish(step: StepId, failure: Option<Failure>) -> Next {
+    Next::Begin(Command::Finish { step, failure })
+}
+
+/// What the rules say about a failure. On the way back there are none: it is tried harder than any rule would.
+fn by_policy<'a>(
+    deployment: &Deployment,
+    step: &'a Step,
+    run: &StepRun,
+    failure: &Failure,
+) -> Option<&'a Act> {
+    if deployment.goes_back() {
+        return None;
+    }
+    let mut act = policy::first(&step.on_failure, failure.class, run.failures);
+    while let Some(Act::Ask { then, .. }) = act.filter(|_| run.is_lapsed) {
+        act = Some(then);
+    }
+    act
+}
+
+/// None: what would be done without a rule.
+fn obey(
+    deployment: &Deployment,
+    step: StepId,
+    act: &Act,
+    failure: &Failure,
+    now_us: i64,
+) -> Option<Next> {
+    let cause = || match &deployment.step(step).1.status {
+        Status::Refused(verdict) => Cause::Verification(verdict.clone()),
+        _ => Cause::Step {
+            step,
+            failure: failure.clone(),
+        },
+    };
+    match act {
+        // Counted, and over by the time that this is asked.
+        Act::Retry { .. } | Act::Ignore { .. } => None,
+        Act::Ask { within_ms, then } => {
+            let within_ms = within_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX / 2000));
+            Some(Next::Stuck(Command::Park {
+                step: Some(step),
+                why: told(failure),
+                until_ms: within_ms.map(|ms| now_us / 1000 + ms),
+                then: Some((**then).clone()),
+            }))
+        }
+        Act::RollBackPhase => {
+            let run = &deployment.plans[usize::from(step.plan)];
+            let phase = run.phase_of(usize::from(step.index));
+            Some(Next::Fails(Command::Rollback(Cause::Phase {
+                phase: u16::try_from(phase).expect("plans are bounded"),
+                cause: Box::new(cause()),
+            })))
+        }
+        Act::RollBack => Some(Next::Fails(Command::Rollback(cause()))),
+        Act::Stop => Some(Next::Fails(Command::Leave {
+            cause: cause(),
+            policy: "on_failure: stop",
+        })),
     }
 }
 
 /// I4: what may have been done in part is done again only where doing it twice equals doing it once.
 fn may_repeat(action: &Action, failure: &Failure) -> bool {
+    let was_not_applied = failure.effect == Effect::NotApplied;
     match action {
-        Action::Effect(effect) => effect.idempotent || failure.effect == Effect::NotApplied,
-        Action::Verify { .. } => true,
+        Action::Effect(effect) => effect.idempotent || was_not_applied,
+        Action::Run(run) => run.on_unknown == OnUnknown::Retry || was_not_applied,
+        Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } => true,
     }
 }
 
-fn lost(attempts: u32) -> Failure {
+fn lost(losses: u32) -> Failure {
+    let message = format!("lost sight of the step {losses} times");
+    failure(Class::Connectivity, message)
+}
+
+fn failure(class: Class, message: String) -> Failure {
     Failure {
-        class: Class::Connectivity,
+        class,
         effect: Effect::NotApplied,
-        message: format!("lost sight of the step {attempts} times"),
+        message,
         detail: Vec::new(),
         retry_after_ms: None,
     }
 }
 
-/// A failed rollback never triggers another by itself (I9), and what someone else changed is theirs to judge (I10).
+fn told(failure: &Failure) -> String {
+    let mut why = failure.message.clone();
+    for line in &failure.detail {
+        why.push_str("\n  ");
+        why.push_str(line);
+    }
+    why
+}
+
+fn park(step: StepId, why: String) -> Next {
+    Next::Stuck(Command::Park {
+        step: Some(step),
+        why,
+        until_ms: None,
+        then: None,
+    })
+}
+
+/// A failed rollback never triggers another by itself (I9), what someone else changed is theirs to judge (I10), and so is
+/// what nobody knows the end of, where the plan says so.
 fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Next {
-    if deployment.goes_back() || failure.class == Class::Conflict {
-        let mut why = failure.message.clone();
-        for line in &failure.detail {
-            why.push_str("\n  ");
-            why.push_str(line);
+    let asks = match &deployment.step(step).0.action {
+        Action::Run(run) => {
+            run.on_unknown == OnUnknown::Ask && failure.effect == Effect::MaybeApplied
         }
-        return Next::Stuck(Command::Park {
-            step: Some(step),
-            why,
-        });
+        _ => false,
+    };
+    if deployment.goes_back() || failure.class == Class::Conflict || asks {
+        return park(step, told(failure));
     }
     let failure = failure.clone();
     failed(deployment, Cause::Step { step, failure })
@@ -176,7 +331,10 @@ fn failed(deployment: &Deployment, cause: Cause) -> Next {
         .map(|inputs| inputs.on_first_failure);
     let is_first = deployment.baseline.is_absent() && !deployment.left.is_absent();
     Next::Fails(if is_first && policy == Some(FirstFailure::Leave) {
-        Command::Leave(cause)
+        Command::Leave {
+            cause,
+            policy: "on_first_failure: leave",
+        }
     } else {
         Command::Rollback(cause)
     })

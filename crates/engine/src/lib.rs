@@ -7,7 +7,9 @@
 pub mod course;
 pub mod decide;
 pub mod fold;
+pub mod freeze;
 pub mod goal;
+pub mod lease;
 pub mod planning;
 pub mod ports;
 pub mod targets;

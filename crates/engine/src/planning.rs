@@ -1,12 +1,13 @@
 //! Plans. One planning function of the driver serves both ways; the engine cuts a strategy into stages, calls it
 //! once per stage, and puts its own steps between. Pure.
 
+use crate::fold::{Deployment, PlanRun};
 use crate::targets::{Place, Targets};
 use belay_driver::{Capabilities, Error, Old, Split, Stage};
 use belay_model::config::{At, Check, CheckKind, Strategy};
 use belay_model::error::Class;
-use belay_model::event::Inputs;
-use belay_model::plan::{Action, Effect, Look, Phase, Plan, Step, Wave};
+use belay_model::event::{Cause, Inputs, PhaseInput};
+use belay_model::plan::{Action, Effect, Look, OnUnknown, Phase, Plan, Run, Step, Wave};
 use belay_model::state::{Goal, State, States};
 
 /// Most steps a plan may have (I11).
@@ -31,23 +32,106 @@ pub fn forward(
     inputs: &Inputs,
 ) -> Result<Plan, Error> {
     let live = checks_at(&inputs.checks, At::Live);
-    let mut phases = Vec::new();
-    for place in targets.iter() {
-        let mut steps = stages(place, from.of(&place.target.name), goal, inputs)?;
-        promote(&mut steps, &live);
-        phases.push(phase(place, steps));
+    let written = written(targets, inputs);
+    let left_out = |place: &&Place| {
+        let is_here = |input: &PhaseInput| input.target.as_ref() == Some(&place.target.name);
+        !written.iter().any(is_here)
+    };
+    if let Some(place) = targets.iter().find(left_out) {
+        let name = &place.target.name;
+        let message =
+            format!("no phase is about target {name}, so the release would never be there");
+        return Err(Error::not_applied(Class::Application, message));
+    }
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut at = from.clone();
+    for (number, input) in written.iter().enumerate() {
+        let mut steps = input.before.clone();
+        if let Some(name) = &input.target {
+            let place = targets.get(name).ok_or_else(|| unknown(input, name))?;
+            let (moves, then) = stages(place, at.of(name), goal, input, inputs)?;
+            at.set(name, then);
+            steps.extend(moves);
+            steps.extend(input.after.clone());
+            let is_other = |other: &PhaseInput| other.target.as_ref() != Some(name);
+            if written[number + 1..].iter().all(is_other) {
+                promote(&mut steps, &live);
+            }
+        } else {
+            steps.extend(input.after.clone());
+        }
+        for step in &mut steps {
+            step.on_failure.extend(input.on_failure.iter().cloned());
+            step.on_failure.extend(inputs.on_failure.iter().cloned());
+        }
+        phases.push(Phase {
+            name: input.name.clone(),
+            target: input.target.clone(),
+            after: behind(&phases, input.target.as_deref()),
+            steps,
+        });
     }
     bake(&mut phases, &live, inputs.bake_ms);
     bounded(phases, inputs.parallel)
 }
 
-/// The steps of one target, up to its promotion.
-fn stages(place: &Place, from: &State, goal: &Goal, inputs: &Inputs) -> Result<Vec<Step>, Error> {
+/// The phases that someone wrote, or one for each target.
+fn written(targets: &Targets, inputs: &Inputs) -> Vec<PhaseInput> {
+    if !inputs.phases.is_empty() {
+        return inputs.phases.clone();
+    }
+    let of = |place: &Place| PhaseInput {
+        name: place.target.name.clone(),
+        target: Some(place.target.name.clone()),
+        strategy: None,
+        share: None,
+        before: Vec::new(),
+        after: Vec::new(),
+        on_failure: Vec::new(),
+    };
+    targets.iter().map(of).collect()
+}
+
+fn unknown(input: &PhaseInput, target: &str) -> Error {
+    let name = &input.name;
+    Error::not_applied(
+        Class::Application,
+        format!("phase {name} is about target {target}, and there is no such target"),
+    )
+}
+
+/// What a phase waits for: those before it on its target, and those that touch none, which may matter to all. One that
+/// touches none waits for all.
+fn behind(phases: &[Phase], target: Option<&str>) -> Vec<u16> {
+    let before = |phase: &Phase| {
+        target.is_none() || phase.target.is_none() || phase.target.as_deref() == target
+    };
+    let before = phases.iter().zip(0..).filter(|(phase, _)| before(phase));
+    before.map(|(_, number)| number).collect()
+}
+
+/// The moves of one phase, and what its target is like then.
+fn stages(
+    place: &Place,
+    from: &State,
+    goal: &Goal,
+    input: &PhaseInput,
+    inputs: &Inputs,
+) -> Result<(Vec<Step>, State), Error> {
     let Place { target, driver } = place;
     let capabilities = driver.capabilities(target);
     let is_met = driver.diff(goal.want.of(&target.name), from).is_met();
-    possible(inputs, capabilities)?;
-    let parts = cut(&inputs.strategy, capabilities, is_met || from.is_absent());
+    let strategy = input.strategy.as_ref().unwrap_or(&inputs.strategy);
+    let share = input.share.filter(|share| *share < 1000);
+    possible(strategy, share, inputs, capabilities)?;
+    let parts = match share.filter(|_| !from.is_absent()) {
+        Some(share) => vec![Part {
+            stage: by_share(share, capabilities),
+            hold_ms: 0,
+            last: false,
+        }],
+        None => cut(strategy, capabilities, is_met || from.is_absent()),
+    };
     let staged = checks_at(&inputs.checks, At::Staged);
     let live = checks_at(&inputs.checks, At::Live);
 
@@ -66,13 +150,16 @@ fn stages(place: &Place, from: &State, goal: &Goal, inputs: &Inputs) -> Result<V
             steps.push(verify_step(Look::Staged, staged.clone(), 0));
             staged_seen = true;
         }
+        if let Some(approval) = inputs.approve.clone().filter(|_| part.last) {
+            steps.push(Step::of(Action::Approve(approval)));
+        }
         steps.extend(switch.into_iter().map(effect_step));
         if !part.last && part.hold_ms > 0 {
             steps.push(verify_step(Look::Live, live.clone(), part.hold_ms));
         }
         steps.extend(shrink.into_iter().map(effect_step));
     }
-    Ok(steps)
+    Ok((steps, at))
 }
 
 /// The way back: one move to the goal on each target, in the reverse of their order, verified once between switch and
@@ -106,25 +193,113 @@ pub fn back(
     bounded(phases, parallel)
 }
 
+/// Adds what takes back the `run` steps that were begun, in the reverse of their order: those of a phase behind its move,
+/// or before it where they had come after its first effect.
+pub(crate) fn with_taken_back(mut plan: Plan, deployment: &Deployment, cause: &Cause) -> Plan {
+    let Some(run) = deployment.plans.first() else {
+        return plan;
+    };
+    let mut ordered: Vec<Phase> = Vec::new();
+    for (number, phase) in run.plan.phases.iter().enumerate().rev() {
+        if matches!(cause, Cause::Phase { phase, .. } if usize::from(*phase) != number) {
+            continue;
+        }
+        let moves = plan
+            .phases
+            .iter()
+            .position(|back| back.target == phase.target);
+        let moves = moves.filter(|_| phase.target.is_some());
+        let mut back = moves.map(|index| plan.phases.remove(index));
+        let (late, early) = taken_back(run, number);
+        if back.is_none() && !(late.is_empty() && early.is_empty()) {
+            back = Some(Phase {
+                name: phase.name.clone(),
+                target: phase.target.clone(),
+                after: Vec::new(),
+                steps: Vec::new(),
+            });
+        }
+        if let Some(mut back) = back {
+            back.steps.splice(0..0, late);
+            back.steps.extend(early);
+            if back.target.is_none() {
+                // What touches no target may matter to all of them.
+                back.after = (0..).take(ordered.len()).collect();
+            }
+            ordered.push(back);
+        }
+    }
+    ordered.append(&mut plan.phases);
+    Plan {
+        phases: ordered,
+        ..plan
+    }
+}
+
+/// The ways back of a phase's `run` steps: of those after its first effect, and of those before it.
+fn taken_back(run: &PlanRun, phase: usize) -> (Vec<Step>, Vec<Step>) {
+    let range = run.range(phase);
+    let is_effect = |index: &usize| matches!(run.step(*index).action, Action::Effect(_));
+    let first_effect = range.clone().find(is_effect).unwrap_or(range.end);
+    let back = |index: usize| match &run.step(index).action {
+        Action::Run(step) if run.steps[index].has_begun() => Some(Step::of(Action::Run(Run {
+            title: format!("take back: {}", step.title),
+            call: step.back.clone()?,
+            back: None,
+            residue: None,
+            // Nobody can say what became of it; it is told of in the guide that it has to bear being run twice.
+            on_unknown: OnUnknown::Retry,
+            timeout_ms: step.timeout_ms,
+        }))),
+        _ => None,
+    };
+    let late = range.clone().rev().filter(|index| *index > first_effect);
+    let early = range.rev().filter(|index| *index < first_effect);
+    (
+        late.filter_map(back).collect(),
+        early.filter_map(back).collect(),
+    )
+}
+
 /// What the platform cannot do is refused before anything is changed, on a first deployment, too: what was asked for must
-/// not turn out to be impossible later.
-fn possible(inputs: &Inputs, capabilities: Capabilities) -> Result<(), Error> {
-    let is_canary = matches!(inputs.strategy, Strategy::Canary(_));
-    let is_blue_green = matches!(inputs.strategy, Strategy::BlueGreen);
-    let is_rolling = matches!(inputs.strategy, Strategy::Rolling);
-    let why = if is_canary && capabilities.split == Split::Platform {
-        "a canary needs a share of the traffic: this target's platform replaces all instances by itself"
+/// not turn out to be impossible later. The configuration is refused before, with the line, where it tells enough.
+fn possible(
+    strategy: &Strategy,
+    share: Option<u32>,
+    inputs: &Inputs,
+    capabilities: Capabilities,
+) -> Result<(), Error> {
+    let is_canary = matches!(strategy, Strategy::Canary(_));
+    let is_blue_green = matches!(strategy, Strategy::BlueGreen);
+    let is_rolling = matches!(strategy, Strategy::Rolling);
+    let shares = matches!(capabilities.split, Split::Weights | Split::Instances);
+    let why = if is_canary && !shares {
+        "a canary needs a share of the traffic, and this target cannot give one"
+    } else if share.is_some() && !shares {
+        "a phase cannot go a part of the way: this target cannot give a share of the traffic"
     } else if is_blue_green && !capabilities.warm_standby {
-        "blue-green needs room for a release without traffic: this target has none"
+        "blue/green needs a release that stands by without traffic, and on this target none can"
     } else if is_rolling && capabilities.units == 0 {
         "rolling replaces copies one by one: this target replaces a release whole"
-    } else if !capabilities.warm_standby && !checks_at(&inputs.checks, At::Staged).is_empty() {
+    } else if !capabilities.staged && !checks_at(&inputs.checks, At::Staged).is_empty() {
         // Left out they would count as passed (I8).
-        "checks at `staged` need a release without traffic: on this target none can stand beside the one that serves"
+        "checks at `staged` need a release that is ready before it is reached, and on this target none can be"
     } else {
         return Ok(());
     };
     Err(Error::not_applied(Class::Application, why))
+}
+
+/// The stage that gives the release a share, to be held.
+fn by_share(share: u32, capabilities: Capabilities) -> Stage {
+    Stage {
+        share,
+        capacity: share,
+        old: match capabilities.split {
+            Split::Instances => Old::Proportional,
+            Split::Weights | Split::Platform | Split::None => Old::Keep,
+        },
+    }
 }
 
 fn cut(strategy: &Strategy, capabilities: Capabilities, nothing_beside: bool) -> Vec<Part> {
@@ -137,11 +312,17 @@ fn cut(strategy: &Strategy, capabilities: Capabilities, nothing_beside: bool) ->
         hold_ms: 0,
         last: true,
     };
+    // What cannot stand by is either at work or gone.
+    let at_the_end = if capabilities.warm_standby {
+        Old::Keep
+    } else {
+        Old::Remove
+    };
     if nothing_beside {
-        return vec![all(Old::Keep)];
+        return vec![all(at_the_end)];
     }
     match strategy {
-        Strategy::Basic | Strategy::BlueGreen => vec![all(Old::Keep)],
+        Strategy::Basic | Strategy::BlueGreen => vec![all(at_the_end)],
         Strategy::Rolling if capabilities.split == Split::Platform => vec![all(Old::Remove)],
         Strategy::Rolling => {
             let units = capabilities.units.max(1);
@@ -162,28 +343,16 @@ fn cut(strategy: &Strategy, capabilities: Capabilities, nothing_beside: bool) ->
             (1..=units).map(part).collect()
         }
         Strategy::Canary(shares) => {
-            let part = |step: &belay_model::config::CanaryStep| {
-                let share = per_mille(step.to);
-                let old = match capabilities.split {
-                    Split::Instances => Old::Proportional,
-                    Split::Weights | Split::Platform => Old::Keep,
-                };
-                let stage = Stage {
-                    share,
-                    capacity: share,
-                    old,
-                };
-                Part {
-                    stage,
-                    hold_ms: step.hold.map_or(0, belay_model::config::Duration::as_ms),
-                    last: false,
-                }
+            let part = |step: &belay_model::config::CanaryStep| Part {
+                stage: by_share(per_mille(step.to), capabilities),
+                hold_ms: step.hold.map_or(0, belay_model::config::Duration::as_ms),
+                last: false,
             };
             let stages = shares
                 .iter()
                 .filter(|step| per_mille(step.to) < 1000)
                 .map(part);
-            stages.chain([all(Old::Keep)]).collect()
+            stages.chain([all(at_the_end)]).collect()
         }
     }
 }
@@ -226,7 +395,7 @@ fn bake(phases: &mut Vec<Phase>, live: &[Check], bake_ms: u64) {
 fn phase(place: &Place, steps: Vec<Step>) -> Phase {
     Phase {
         name: place.target.name.clone(),
-        target: place.target.name.clone(),
+        target: Some(place.target.name.clone()),
         after: Vec::new(),
         steps,
     }
@@ -259,23 +428,15 @@ fn by_wave(effects: Vec<Effect>) -> [Vec<Effect>; 3] {
 }
 
 fn effect_step(effect: Effect) -> Step {
-    Step {
-        action: Action::Effect(effect),
-        promotes: false,
-        bake: false,
-    }
+    Step::of(Action::Effect(effect))
 }
 
 fn verify_step(look: Look, checks: Vec<Check>, hold_ms: u64) -> Step {
-    Step {
-        action: Action::Verify {
-            look,
-            checks,
-            hold_ms,
-        },
-        promotes: false,
-        bake: false,
-    }
+    Step::of(Action::Verify {
+        look,
+        checks,
+        hold_ms,
+    })
 }
 
 fn checks_at(checks: &[Check], at: At) -> Vec<Check> {

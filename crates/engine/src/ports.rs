@@ -1,13 +1,15 @@
 //! What the engine needs of the world, as traits. Implemented by the store, the sources and the runtime; by the
 //! testkit in tests.
 
+use crate::lease::{Lease, Owner, Work};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material, Progress};
 use belay_model::config::Check;
 use belay_model::environment;
+use belay_model::error::Failure;
 use belay_model::event::{self, Event};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, ServiceName, StepId};
-use belay_model::plan::Look;
+use belay_model::plan::{Call, Look};
 use belay_model::release::{Record, Release, Target};
 use belay_model::state::State;
 use belay_model::summary::Summary;
@@ -24,7 +26,7 @@ pub enum StoreError {
     Moved(DeploymentId),
     /// Another worker has a newer epoch; whoever reads this must stop issuing calls (I6).
     #[error("{0} was taken over by another worker")]
-    Fenced(DeploymentId),
+    Fenced(String),
     /// There is no such thing.
     #[error("there is no {0}")]
     Missing(String),
@@ -45,14 +47,15 @@ pub enum StoreError {
 /// Who appends, and what it believes.
 #[derive(Clone, Debug)]
 pub enum Writer {
-    /// A worker: its epoch must be the deployment's, and the journal must end at `after`.
+    /// A worker: its epoch must be that of its lease and the deployment's, and the journal must end at `after`.
     Worker {
         /// Fencing number.
         epoch: u64,
         /// Last sequence number it has folded.
         after: u64,
     },
-    /// A worker that takes the deployment over: its `Claimed` is in the batch, with an epoch one above the present.
+    /// A worker that takes the deployment over: its `Claimed` is in the batch, with the epoch of its lease, which must be
+    /// above the deployment's.
     Claim {
         /// The new fencing number.
         epoch: u64,
@@ -110,10 +113,12 @@ pub trait Store: Send + Sync {
         deployment: &DeploymentId,
         after: u64,
     ) -> Result<Vec<event::Entry>, StoreError>;
-    /// Appends to an environment stream alone (clean-ups, lifting).
+    /// Appends to an environment stream alone (clean-ups, lifting). `epoch`: a worker's, which must be that of the scope's
+    /// lease; absent for everyone else.
     async fn append_environment(
         &self,
         scope: &Scope,
+        epoch: Option<u64>,
         events: Vec<(i64, environment::Event)>,
     ) -> Result<(), StoreError>;
     /// Entries of an environment stream after `after`, in order.
@@ -130,7 +135,32 @@ pub trait Store: Send + Sync {
     async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError>;
     /// Newest summaries of a scope first.
     async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError>;
-    /// Present epoch of a deployment; 0: never claimed.
+    /// The deployment of a scope that holds its lock: the oldest that has not ended.
+    async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError>;
+    /// What is left to do, by anyone.
+    async fn work(&self) -> Result<Work, StoreError>;
+    /// Takes at most `at_most` scopes that have work and that no living worker holds, of services that were not served for
+    /// longest first. Work is an open deployment that does not wait for a person, or a clean-up that is due by `now_us`
+    /// (Unix microseconds) where nothing is open. What the owner has and does not name in `held` is handed back. New leases
+    /// live no longer than those in `held`; where there are none, for [`Store::lease_ms`].
+    ///
+    /// # Errors
+    /// `Fenced` where there is one worker at a time, and another one has come.
+    async fn claim(
+        &self,
+        owner: &Owner,
+        held: &[Lease],
+        now_us: i64,
+        at_most: usize,
+    ) -> Result<Vec<Lease>, StoreError>;
+    /// Lets all leases of an owner live on for [`Store::lease_ms`] from now; answers which of `held` are lost.
+    async fn renew(&self, owner: &Owner, held: &[Lease]) -> Result<Vec<Lease>, StoreError>;
+    /// Hands back everything; the owner may claim again.
+    async fn resign(&self, owner: &Owner) -> Result<(), StoreError>;
+    /// How long a lease lives without being renewed, milliseconds, by the store's clock. Absent: it does not end by
+    /// itself, because something else proves that there is one worker at a time; the next one takes over at once.
+    fn lease_ms(&self) -> Option<u64>;
+    /// Present epoch of a deployment's scope; 0: never claimed.
     async fn epoch(&self, deployment: &DeploymentId) -> Result<u64, StoreError>;
     /// Adds to the evidence ledger.
     async fn evidence(
@@ -175,6 +205,8 @@ pub trait Store: Send + Sync {
 pub trait Clock: Send + Sync {
     /// Now, Unix microseconds.
     fn now_us(&self) -> i64;
+    /// Milliseconds since some moment: never set, and going on while the machine sleeps.
+    fn monotonic_ms(&self) -> u64;
     /// Waits.
     async fn sleep_ms(&self, ms: u64);
 }
@@ -231,6 +263,33 @@ pub trait Verifier: Send + Sync {
     ) -> Verdict;
 }
 
+/// Something of the user's own, and for what it is run.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// For which deployment.
+    pub deployment: DeploymentId,
+    /// Which step.
+    pub step: StepId,
+    /// From 1.
+    pub attempt: u32,
+    /// The record that goes out; absent: a rollback to nothing.
+    pub record: Option<Record>,
+    /// How long it may take, milliseconds.
+    pub timeout_ms: u64,
+    /// What is run.
+    pub call: Call,
+}
+
+/// Runs what users bring: commands and calls over HTTP.
+#[async_trait]
+pub trait Runner: Send + Sync {
+    /// Runs it to its end. Dropping it stops it where that is possible.
+    ///
+    /// # Errors
+    /// It failed, or took too long; whether it may have had an effect is said.
+    async fn run(&self, running: &Running, progress: Arc<dyn Progress>) -> Result<(), Failure>;
+}
+
 /// What is kept, and what is not needed any more.
 #[async_trait]
 pub trait Retention: Send + Sync {
@@ -254,6 +313,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Verification.
     pub verifier: Arc<dyn Verifier>,
+    /// What users bring.
+    pub runner: Arc<dyn Runner>,
     /// Secrets.
     pub secrets: Arc<dyn Secrets>,
     /// What is kept.

@@ -32,11 +32,10 @@ pub(crate) fn cap(class: Class, back: bool) -> u32 {
     }
 }
 
-/// Pause before the next attempt, microseconds: 100 ms doubling to 10 s, or what the platform asks for.
-pub(crate) fn pause_us(attempts: u32, retry_after_ms: Option<u64>) -> i64 {
+/// Pause before the next attempt, milliseconds: 100 ms doubling to 10 s, or what the platform asks for.
+pub(crate) fn pause_ms(failures: u32, retry_after_ms: Option<u64>) -> u64 {
     let own = 100_u64
-        .saturating_mul(1 << attempts.saturating_sub(1).min(10))
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
         .min(10_000);
-    let ms = retry_after_ms.unwrap_or(0).clamp(own, 600_000);
-    i64::try_from(ms * 1000).unwrap_or(i64::MAX)
+    retry_after_ms.unwrap_or(0).clamp(own, 600_000)
 }

@@ -109,15 +109,14 @@ impl Targets {
     pub fn after(&self, from: &States, plan: &Plan) -> States {
         let mut at = from.clone();
         for phase in &plan.phases {
-            let Some(place) = self.get(&phase.target) else {
+            let name = phase.target.as_deref().unwrap_or_default();
+            let Some(place) = self.get(name) else {
                 continue;
             };
             for step in &phase.steps {
                 if let Action::Effect(effect) = &step.action {
-                    let next = place
-                        .driver
-                        .after(&place.target, at.of(&phase.target), effect);
-                    at.set(&phase.target, next);
+                    let next = place.driver.after(&place.target, at.of(name), effect);
+                    at.set(name, next);
                 }
             }
         }

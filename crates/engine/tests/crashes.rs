@@ -141,6 +141,7 @@ macro_rules! every_point {
 every_point! {
     SideBySide as side_by_side: basic = Strategy::Basic, rolling = Strategy::Rolling,
         blue_green = Strategy::BlueGreen, canary = by_shares();
+    Workers as without_traffic: basic = Strategy::Basic, rolling = Strategy::Rolling;
     Swap as swap: basic = Strategy::Basic, blue_green = Strategy::BlueGreen, canary = by_shares();
     InPlace as in_place: basic = Strategy::Basic, rolling = Strategy::Rolling;
     Revisions as revisions: basic = Strategy::Basic, blue_green = Strategy::BlueGreen, canary = by_shares();

@@ -209,12 +209,9 @@ async fn i5_skip_names_what_it_leaves_and_abandon_frees_the_lock() {
 async fn i6_an_old_epoch_cannot_append() {
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;
-    let claim = |epoch| Batch {
+    let claim = |epoch, after| Batch {
         deployment: id.clone(),
-        writer: Writer::Claim {
-            epoch,
-            after: epoch,
-        },
+        writer: Writer::Claim { epoch, after },
         events: vec![(
             0,
             Event::Claimed {
@@ -224,18 +221,27 @@ async fn i6_an_old_epoch_cannot_append() {
         )],
         environment: Vec::new(),
     };
-    scene.store.append(claim(1)).await.expect("the first claim");
-    scene.store.append(claim(2)).await.expect("a takeover");
+    let lease = async |name: &str| {
+        let leases = scene.store.claim(&name.into(), &[], 0, 1).await;
+        leases.expect("memory")[0].epoch
+    };
+    let first = lease("first").await;
+    let append = |batch| scene.store.append(batch);
+    append(claim(first, 1)).await.expect("the first claim");
+    let second = lease("second").await;
+    assert_eq!(second, first + 1);
+    // From now on, before the second has said anything.
+    let scope = scene.scope();
+    let cleanup = scene.store.append_environment(&scope, Some(first), vec![]);
+    assert!(matches!(cleanup.await, Err(StoreError::Fenced(_))));
+    append(claim(second, 2)).await.expect("a takeover");
     let late = Batch {
         deployment: id.clone(),
-        writer: Writer::Worker { epoch: 1, after: 3 },
-        events: vec![(
-            0,
-            Event::Parked {
-                step: None,
-                why: "late".to_owned(),
-            },
-        )],
+        writer: Writer::Worker {
+            epoch: first,
+            after: 3,
+        },
+        events: vec![(0, Event::parked(None, "late".to_owned()))],
         environment: Vec::new(),
     };
     assert!(matches!(

@@ -59,7 +59,7 @@ fn course(journal: &[Entry], number: u16) -> Vec<(String, bool)> {
             index = index.saturating_sub(if is_here { 0 } else { phase.steps.len() });
             is_here
         });
-        phase.expect("a phase").target.clone()
+        phase.expect("a phase").target.clone().expect("a target")
     };
     let line = |entry: &Entry| match &entry.event {
         Event::Started { step, .. } if step.plan == number => Some((target(step), true)),

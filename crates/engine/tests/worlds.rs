@@ -47,6 +47,8 @@ async fn go_back(scene: &Scene, to: u32) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn what_a_platform_cannot_do_is_refused_before_anything_changes() {
     let impossible = [
+        (Kind::Workers, canary(), "a share of the traffic"),
+        (Kind::Workers, Strategy::BlueGreen, "stands by"),
         (Kind::Swap, Strategy::Rolling, "one by one"),
         (Kind::Revisions, Strategy::Rolling, "one by one"),
         (Kind::InPlace, canary(), "a share of the traffic"),
@@ -167,7 +169,7 @@ async fn a_clean_up_that_was_broken_off_disturbs_nobody() {
 
 /// Whether the worker was killed before everything was done.
 async fn work_until_killed(scene: &Scene) -> bool {
-    let worker = Worker::new(scene.ports(), "killed".to_owned());
+    let worker = Worker::new(scene.ports(), scene.owner());
     let running = tokio::spawn(async move { worker.run().await });
     let killed = tokio::select! {
         biased;

@@ -87,6 +87,27 @@ pub enum Event {
         /// Which record.
         record: RecordHash,
     },
+    /// A deployment went back by itself: nobody had asked for it.
+    WentBack {
+        /// Which.
+        deployment: DeploymentId,
+    },
+    /// No release goes out here until someone says so, or until a time. Rollbacks are never held up.
+    Frozen {
+        /// Who; absent: Belay itself, after too many rollbacks (I9).
+        actor: Option<String>,
+        /// Why.
+        reason: String,
+        /// Until when, Unix milliseconds; absent: until someone lifts it.
+        until_ms: Option<i64>,
+    },
+    /// Releases go out again.
+    Thawed {
+        /// Who.
+        actor: String,
+        /// Why.
+        reason: Option<String>,
+    },
     /// It is needed again, or another deployment looks after it.
     CleanupCancelled {
         /// Which record.
@@ -137,6 +158,19 @@ impl Known {
     }
 }
 
+/// No release goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// Who; absent: Belay itself (I9).
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Until when, Unix milliseconds; absent: until someone lifts it.
+    pub until_ms: Option<i64>,
+    /// Since when, Unix microseconds.
+    pub since_us: i64,
+}
+
 /// A removal that is owed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cleanup {
@@ -159,6 +193,10 @@ pub struct View {
     pub served: Vec<(Option<RecordHash>, DeploymentId)>,
     /// Removals owed, by record.
     pub cleanups: BTreeMap<RecordHash, Cleanup>,
+    /// When deployments went back by themselves since deploys were last allowed again, Unix microseconds, oldest first.
+    pub went_back: Vec<i64>,
+    /// The freeze that was said last and not lifted; its time may be over.
+    pub freeze: Option<Freeze>,
 }
 
 impl View {
@@ -227,10 +265,34 @@ impl View {
                     cleanup.started = true;
                 }
             }
+            Event::WentBack { .. } => self.went_back.push(entry.at_us),
+            Event::Frozen {
+                actor,
+                reason,
+                until_ms,
+            } => {
+                self.freeze = Some(Freeze {
+                    actor: actor.clone(),
+                    reason: reason.clone(),
+                    until_ms: *until_ms,
+                    since_us: entry.at_us,
+                });
+            }
+            Event::Thawed { .. } => {
+                self.freeze = None;
+                self.went_back.clear();
+            }
             Event::CleanupDone { record } | Event::CleanupCancelled { record, .. } => {
                 self.cleanups.remove(record);
             }
         }
+    }
+
+    /// The freeze that holds at that time, Unix milliseconds.
+    pub fn frozen(&self, now_ms: i64) -> Option<&Freeze> {
+        let freeze = self.freeze.as_ref()?;
+        let is_over = freeze.until_ms.is_some_and(|until_ms| until_ms <= now_ms);
+        (!is_over).then_some(freeze)
     }
 
     /// The record that serves now.

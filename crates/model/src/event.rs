@@ -6,7 +6,8 @@
 use crate::config::{Check, FirstFailure, Inconclusive, Strategy};
 use crate::error::Failure;
 use crate::id::{DeploymentId, RecordHash, Scope, StepId};
-use crate::plan::Plan;
+use crate::plan::{Approval, Plan, Step};
+use crate::policy::{Act, Rule};
 use crate::release::Record;
 use crate::state::{Goal, State, States};
 use crate::verdict::Verdict;
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target, `Record::targets`).
+/// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
+/// `Record::targets`), several phases, rules for failures.
 pub const FORMAT: u16 = 3;
 
 /// Whether a deployment puts a release out or goes back to one.
@@ -52,6 +54,15 @@ pub struct Inputs {
     /// How many targets are served side by side, at least 1.
     #[serde(default = "one_target")]
     pub parallel: u16,
+    /// Phases that someone wrote, in order; empty: one for each target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseInput>,
+    /// Who has to say yes before all of the traffic goes to the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approval>,
+    /// What is done when a step fails and no rule of its own fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_failure: Vec<Rule>,
     /// What verification runs.
     pub checks: Vec<Check>,
     /// How long verification goes on after promotion, milliseconds.
@@ -69,6 +80,26 @@ pub struct Inputs {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// A phase as someone wrote it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseInput {
+    /// Its name.
+    pub name: String,
+    /// Its target; absent: it only has steps of its own, such as those that provision.
+    pub target: Option<String>,
+    /// How slowly; absent: as the deployment.
+    pub strategy: Option<Strategy>,
+    /// How far it goes, per mille of the traffic; absent: all of it.
+    pub share: Option<u32>,
+    /// What is done before the release goes there.
+    pub before: Vec<Step>,
+    /// What is done afterwards.
+    pub after: Vec<Step>,
+    /// What is done when one of its steps fails and no rule of the step's own fits.
+    pub on_failure: Vec<Rule>,
 }
 
 /// There was one before format 3.
@@ -105,6 +136,18 @@ pub enum Ask {
     Skip,
     /// End it as it is, and free the lock.
     Abandon,
+    /// Yes.
+    Approve,
+    /// No: go back.
+    Reject,
+    /// Begin no further step for now.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Do not wait any longer.
+    Advance,
+    /// End it, and leave what was done as it is.
+    Stop,
 }
 
 /// Why a rollback began.
@@ -119,6 +162,13 @@ pub enum Cause {
         step: StepId,
         /// How.
         failure: Failure,
+    },
+    /// By policy only the phase that failed is taken back.
+    Phase {
+        /// Which phase of the forward plan.
+        phase: u16,
+        /// Why.
+        cause: Box<Cause>,
     },
     /// Someone asked.
     Request {
@@ -136,6 +186,7 @@ impl Cause {
             // Not knowing is no fault of the release: it is taken back, and may be tried again.
             Cause::Verification(verdict) => verdict.outcome == crate::verdict::Outcome::Fail,
             Cause::Request { .. } => true,
+            Cause::Phase { cause, .. } => cause.blames_release(),
             Cause::Step { failure, .. } => {
                 matches!(
                     failure.class,
@@ -145,11 +196,21 @@ impl Cause {
         }
     }
 
+    /// Whether nobody asked for it.
+    pub fn is_automatic(&self) -> bool {
+        match self {
+            Cause::Verification(_) | Cause::Step { .. } => true,
+            Cause::Phase { cause, .. } => cause.is_automatic(),
+            Cause::Request { .. } => false,
+        }
+    }
+
     /// One sentence.
     pub fn sentence(&self) -> String {
         match self {
             Cause::Verification(verdict) => verdict.sentence.clone(),
             Cause::Step { failure, .. } => failure.message.clone(),
+            Cause::Phase { cause, .. } => cause.sentence(),
             Cause::Request {
                 actor,
                 reason: Some(reason),
@@ -228,6 +289,9 @@ pub enum Event {
         attempt: u32,
         /// Hash of what the step was told, to recognise it at takeover.
         fingerprint: String,
+        /// What is there on the phase's target when the phase begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Box<State>>,
     },
     /// The platform works on it.
     Accepted {
@@ -302,12 +366,30 @@ pub enum Event {
         step: Option<StepId>,
         /// Why, in one sentence.
         why: String,
+        /// Until when an answer is waited for, Unix milliseconds; absent: as long as it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<i64>,
+        /// What is done when nobody has answered by then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        then: Option<Act>,
     },
     /// It is over.
     Ended {
         /// How.
         outcome: Outcome,
     },
+}
+
+impl Event {
+    /// It waits for a person, as long as it takes.
+    pub fn parked(step: Option<StepId>, why: impl Into<String>) -> Self {
+        Self::Parked {
+            step,
+            why: why.into(),
+            until_ms: None,
+            then: None,
+        }
+    }
 }
 
 /// An event as stored.

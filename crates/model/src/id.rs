@@ -74,6 +74,24 @@ pub struct Scope {
     pub environment: EnvironmentName,
 }
 
+/// Stands for every service, or for every environment, where a freeze is about more than one scope. No name has it.
+pub const EVERY: &str = "*";
+
+impl Scope {
+    /// Those whose freezes hold here: its own, its environment's and its service's.
+    pub fn frozen_by(&self) -> [Scope; 3] {
+        let every_service = Scope {
+            service: ServiceName::new(EVERY),
+            environment: self.environment.clone(),
+        };
+        let every_environment = Scope {
+            service: self.service.clone(),
+            environment: EnvironmentName::new(EVERY),
+        };
+        [self.clone(), every_service, every_environment]
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.service, self.environment)

@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod plan;
+pub mod policy;
 pub mod release;
 pub mod state;
 pub mod summary;

@@ -1,9 +1,12 @@
 //! Plans: frozen steps with all inputs resolved.
 
-use crate::config::Check;
+use crate::config::{Check, CommandLine, Duration};
 use crate::id::RecordHash;
+use crate::policy::Rule;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The part of a move a step belongs to. A wave starts when the one before is done.
@@ -93,6 +96,89 @@ pub enum Action {
         /// How long to watch, milliseconds; zero: until every check has one answer.
         hold_ms: u64,
     },
+    /// People say yes or no.
+    Approve(Approval),
+    /// Time passes.
+    Wait {
+        /// How long, milliseconds.
+        ms: u64,
+    },
+    /// A command, or a call over HTTP.
+    Run(Run),
+}
+
+/// Who has to say yes before a deployment goes on. A no is a failure that rolls back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// What is asked.
+    pub title: String,
+    /// Who may answer; empty: anyone.
+    pub by: Vec<String>,
+    /// How many of them have to say yes, at least 1.
+    pub count: u16,
+    /// How long they may take, milliseconds; absent: as long as they like.
+    pub within_ms: Option<u64>,
+}
+
+impl Approval {
+    /// Whether that person's answer counts: by their name, or by the part before an `@`.
+    pub fn may(&self, actor: &str) -> bool {
+        let name = actor.split_once('@').map_or(actor, |(name, _)| name);
+        self.by.is_empty() || self.by.iter().any(|one| one == actor || one == name)
+    }
+}
+
+/// Something of the user's own that is run once, and perhaps has a way back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// In words.
+    pub title: String,
+    /// What is run.
+    pub call: Call,
+    /// What takes it back; absent: nothing does.
+    pub back: Option<Call>,
+    /// How long it may take, milliseconds.
+    pub timeout_ms: u64,
+    /// What is done when nobody knows whether it was run.
+    pub on_unknown: OnUnknown,
+    /// What stays behind although the deployment goes back; absent: nothing (I14).
+    pub residue: Option<String>,
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Call {
+    /// A command; done when it ends with 0.
+    Command(CommandLine),
+    /// A request; done when it is answered with a status from 200 to 299.
+    Http {
+        /// `POST`, `PUT` and the like.
+        method: String,
+        /// Where.
+        url: String,
+        /// Headers.
+        #[serde(default)]
+        header: BTreeMap<String, String>,
+        /// Body.
+        #[serde(default)]
+        body: Option<String>,
+    },
+}
+
+/// What is done when nobody knows whether something was run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// It is run again: doing it twice does no harm.
+    Retry,
+    /// It counts as failed, and is taken back.
+    RollBack,
+    /// A person says.
+    #[default]
+    Ask,
 }
 
 /// One step.
@@ -105,9 +191,36 @@ pub struct Step {
     pub promotes: bool,
     /// It belongs to the bake: the release is promoted already.
     pub bake: bool,
+    /// What is done when it fails: its own rules, then those of its group, its phase and its deployment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_failure: Vec<Rule>,
 }
 
 impl Step {
+    /// A step that does that and nothing else.
+    pub fn of(action: Action) -> Self {
+        Self {
+            action,
+            promotes: false,
+            bake: false,
+            on_failure: Vec::new(),
+        }
+    }
+
+    /// Whether doing it may change the world.
+    pub fn is_effect(&self) -> bool {
+        matches!(self.action, Action::Effect(_) | Action::Run(_))
+    }
+
+    /// What stays behind although it is taken back (I14).
+    pub fn residue(&self) -> Option<&str> {
+        match &self.action {
+            Action::Effect(effect) => effect.residue.as_deref(),
+            Action::Run(run) => run.residue.as_deref(),
+            Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } => None,
+        }
+    }
+
     /// One line for people.
     pub fn title(&self) -> String {
         match &self.action {
@@ -125,9 +238,12 @@ impl Step {
                 match (checks.len(), hold_ms) {
                     (0, 0) => format!("{what} (readiness only)"),
                     (_, 0) => what.to_owned(),
-                    (_, ms) => format!("{what} for {}", crate::config::Duration::from_ms(*ms)),
+                    (_, ms) => format!("{what} for {}", Duration::from_ms(*ms)),
                 }
             }
+            Action::Approve(approval) => approval.title.clone(),
+            Action::Wait { ms } => format!("wait for {}", Duration::from_ms(*ms)),
+            Action::Run(run) => run.title.clone(),
         }
     }
 }
@@ -139,8 +255,8 @@ impl Step {
 pub struct Phase {
     /// Its name; where nobody gave one, the target's.
     pub name: String,
-    /// The target all its steps touch.
-    pub target: String,
+    /// The target all its steps touch; absent: they touch none.
+    pub target: Option<String>,
     /// Phases that are over before this one begins, by their place in the plan; each comes earlier there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<u16>,

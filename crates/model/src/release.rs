@@ -120,6 +120,13 @@ impl Record {
         format!("r{}-{}", self.release, self.hash().short())
     }
 
+    /// Which host's workers may touch its targets, where that matters. Those that name a host all name one.
+    pub fn host(&self) -> Option<&str> {
+        self.targets
+            .iter()
+            .find_map(|target| target.host.as_deref())
+    }
+
     /// One of its targets, by name.
     pub fn target(&self, name: &str) -> Option<&Target> {
         self.targets.iter().find(|target| target.name == name)

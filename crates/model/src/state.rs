@@ -38,7 +38,7 @@ pub struct Resource {
 pub struct State {
     /// Format of this type, now 1.
     pub format: u16,
-    /// Resources by key, such as `group/r2-1a2b3c4d` or `route`.
+    /// Resources by key, such as `group/r2-1a2b3c4d` or `route`. A group whose `spec` says `traffic: false` works without.
     pub resources: BTreeMap<String, Resource>,
 }
 
@@ -204,6 +204,6 @@ pub struct Goal {
     pub records: BTreeMap<RecordHash, Record>,
     /// In words: `release 1`, `nothing (as before)`.
     pub title: String,
-    /// The record that takes the traffic at the goal; absent: nothing does.
+    /// The record that takes the traffic at the goal, or does the work where there is none; absent: nothing does.
     pub record: Option<RecordHash>,
 }

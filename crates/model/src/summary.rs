@@ -16,6 +16,10 @@ pub enum Phase {
     Queued,
     /// Goes forward.
     Running,
+    /// Waits for an approval or for time to pass; holds the lock.
+    Waiting,
+    /// Someone asked it to begin no further step; holds the lock.
+    Paused,
     /// Promoted, watched; holds the lock.
     Baking,
     /// Goes back.
@@ -31,6 +35,8 @@ impl std::fmt::Display for Phase {
         f.write_str(match self {
             Phase::Queued => "queued",
             Phase::Running => "running",
+            Phase::Waiting => "waiting",
+            Phase::Paused => "paused",
             Phase::Baking => "baking",
             Phase::RollingBack => "rolling back",
             Phase::NeedsOperator => "needs operator",
@@ -120,6 +126,9 @@ pub struct Summary {
     /// Targets of the forward plan that the release is not promoted on yet.
     #[serde(default)]
     unpromoted: u16,
+    /// Where it stood when it was paused.
+    #[serde(default)]
+    before_pause: Option<Phase>,
 }
 
 impl Summary {
@@ -168,6 +177,7 @@ impl Summary {
             plan: None,
             plan_number: 0,
             unpromoted: 0,
+            before_pause: None,
         })
     }
 
@@ -199,14 +209,18 @@ impl Summary {
                 self.step_title = self.step_of(*step).map(crate::plan::Step::title);
                 self.stuck = None;
                 if self.phase == Phase::NeedsOperator {
-                    self.phase = if step.plan == 0 {
-                        Phase::Running
-                    } else {
-                        Phase::RollingBack
-                    };
+                    self.phase = self.at_work();
                 }
-                if step.plan == 0 && self.step_of(*step).is_some_and(|step| step.bake) {
+                let planned = self.step_of(*step);
+                let waits = planned.is_some_and(|step| {
+                    matches!(step.action, Action::Approve(_) | Action::Wait { .. })
+                });
+                if step.plan == 0 && planned.is_some_and(|step| step.bake) {
                     self.phase = Phase::Baking;
+                } else if waits {
+                    self.phase = Phase::Waiting;
+                } else if self.phase == Phase::Waiting {
+                    self.phase = self.at_work();
                 }
             }
             Event::TimerSet { .. } => {}
@@ -225,13 +239,15 @@ impl Summary {
                         self.cause = Some(Cause::Request { actor, reason }.sentence());
                     }
                 }
+                if *ask == Ask::Pause && self.phase != Phase::Paused {
+                    self.before_pause = Some(self.phase);
+                    self.phase = Phase::Paused;
+                } else if self.phase == Phase::Paused && *ask != Ask::Pause {
+                    self.phase = self.before_pause.take().unwrap_or_else(|| self.at_work());
+                }
                 if self.phase == Phase::NeedsOperator {
                     // Answered: it goes on, or says anew what it waits for.
-                    self.phase = if self.plan_number == 0 {
-                        Phase::Running
-                    } else {
-                        Phase::RollingBack
-                    };
+                    self.phase = self.at_work();
                     // Kept: what a person was asked is part of how it went.
                     self.remarks.extend(self.stuck.take());
                 }
@@ -269,6 +285,14 @@ impl Summary {
                 self.ended_us = Some(entry.at_us);
                 self.stuck = None;
             }
+        }
+    }
+
+    fn at_work(&self) -> Phase {
+        if self.plan_number == 0 {
+            Phase::Running
+        } else {
+            Phase::RollingBack
         }
     }
 
@@ -335,7 +359,9 @@ impl Summary {
     ) {
         let wave = self.step_of(step).and_then(|step| match &step.action {
             Action::Effect(effect) => Some(effect.wave),
-            Action::Verify { .. } => None,
+            Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } | Action::Run(_) => {
+                None
+            }
         });
         let timeline = &mut self.timeline;
         match wave {
@@ -345,8 +371,10 @@ impl Summary {
                 timeline.t5 = Some(at_us);
                 timeline.t0 = timeline.t0.or(times.get("t0").copied());
             }
+            // Where there is no traffic nothing is switched, and this is all there is to tell.
+            Some(Wave::Grow) => timeline.t5 = Some(at_us),
             Some(Wave::Shrink) => timeline.t7 = Some(at_us),
-            Some(Wave::Grow) | None => {}
+            None => {}
         }
     }
 

@@ -9,7 +9,7 @@ use crate::retention::{Collector, Retention};
 use crate::secrets::{Sealed, SealedSecrets};
 use belay_driver::{Driver, Router};
 use belay_engine::ports::{Drivers, Ports, Store, StoreError};
-use belay_sources::Sources;
+use belay_sources::{Programs, Sources};
 use belay_store::{ArtifactOptions, Artifacts, Blobs, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,10 @@ impl Belay {
         let launcher = Launcher::new(dir.clone(), exe, options.key);
         let clock = Arc::new(SystemClock);
         let stored = Arc::new(StoredArtifacts(artifacts.clone()));
+        let runner = Programs {
+            artifacts: stored.clone(),
+            clock: clock.clone(),
+        };
         let verifier = Sources {
             clock: clock.clone(),
             counters: Arc::new(ProxyCounters::new(launcher.client())),
@@ -92,6 +96,7 @@ impl Belay {
             clock,
             retention: Arc::new(retention),
             verifier: Arc::new(verifier),
+            runner: Arc::new(runner),
             secrets: Arc::new(SealedSecrets(sealed.clone())),
             drivers: Arc::new(Registry::new(&launcher, stored)),
         };

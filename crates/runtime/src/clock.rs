@@ -16,6 +16,13 @@ impl Clock for SystemClock {
         i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
     }
 
+    fn monotonic_ms(&self) -> u64 {
+        // Not `Instant`: that stands still while the machine sleeps, and the clock of a store does not.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let (seconds, nanos) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
+        seconds * 1000 + nanos / 1_000_000
+    }
+
     async fn sleep_ms(&self, ms: u64) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }

@@ -132,7 +132,7 @@ impl Belay {
             reason: Some(reason.to_owned()),
         };
         let events = vec![(self.now_us(), event)];
-        self.store().append_environment(scope, events).await?;
+        self.store().append_environment(scope, None, events).await?;
         Ok(Lifted {
             scope: scope.clone(),
             record,
@@ -223,6 +223,13 @@ fn objection(summary: &Summary, ask: &Ask) -> Option<&'static str> {
         (Phase::RollingBack, Ask::Abort) => Some("it goes back already"),
         (_, Ask::Abort) => None,
         (_, Ask::Retry | Ask::Skip | Ask::Abandon) => Some("it does not wait for a person"),
+        (Phase::Waiting, Ask::Approve | Ask::Reject | Ask::Advance) => None,
+        (_, Ask::Approve | Ask::Reject) => Some("it does not wait for an approval"),
+        (_, Ask::Advance) => Some("it does not wait"),
+        (Phase::Paused, Ask::Pause) => Some("it is paused already"),
+        (Phase::Paused, Ask::Resume) => None,
+        (_, Ask::Resume) => Some("it is not paused"),
+        (_, Ask::Pause | Ask::Stop) => None,
     }
 }
 
@@ -232,5 +239,11 @@ fn word(ask: &Ask) -> &'static str {
         Ask::Retry => "retry",
         Ask::Skip => "skip",
         Ask::Abandon => "abandon",
+        Ask::Approve => "approve",
+        Ask::Reject => "reject",
+        Ask::Pause => "pause",
+        Ask::Resume => "resume",
+        Ask::Advance => "advance",
+        Ask::Stop => "stop",
     }
 }

@@ -32,14 +32,16 @@ impl PlannedStep {
     fn of_step(step: &Step) -> Self {
         let effect = match &step.action {
             Action::Effect(effect) => Some(effect),
-            Action::Verify { .. } => None,
+            Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } | Action::Run(_) => {
+                None
+            }
         };
         Self {
             title: step.title(),
             wave: effect.map(|effect| effect.wave),
             promotes: step.promotes,
             bake: step.bake,
-            residue: effect.and_then(|effect| effect.residue.clone()),
+            residue: step.residue().map(str::to_owned),
         }
     }
 }

@@ -136,6 +136,9 @@ fn inputs(
         goal: None,
         parallel: 1,
         strategy: environment.strategy(),
+        phases: Vec::new(),
+        approve: None,
+        on_failure: Vec::new(),
         checks: checks.cloned().collect(),
         bake_ms: environment.keep.bake.as_ms(),
         warm_ms: environment.keep.warm().as_ms(),
@@ -205,7 +208,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 pub(crate) fn targets(scope: &Scope, environment: &Environment) -> Vec<Target> {
     let Place::Process(process) = &environment.target;
     let mut process = process.clone();
-    process.ready = Some(process.ready());
+    process.ready = process.ready();
     vec![Target {
         driver: "process".to_owned(),
         name: scope.to_string(),

@@ -53,7 +53,9 @@ impl Belay {
                 let at_us = self.now_us();
                 let resealed: Vec<_> = resealed.into_iter().map(|event| (at_us, event)).collect();
                 if !resealed.is_empty() {
-                    self.store().append_environment(scope, resealed).await?;
+                    self.store()
+                        .append_environment(scope, None, resealed)
+                        .await?;
                 }
                 let ended = self.tell_to_go_back(scope, &id, request).await?;
                 return Ok(Accepted::Signal { id, ended });
@@ -92,6 +94,9 @@ impl Belay {
             goal: is_undo.then_some(goal),
             strategy: Strategy::Basic,
             parallel,
+            phases: Vec::new(),
+            approve: None,
+            on_failure: Vec::new(),
             checks,
             bake_ms: 0,
             warm_ms: 0,

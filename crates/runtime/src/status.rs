@@ -39,11 +39,11 @@ pub struct GroupStatus {
     pub group: String,
     /// Its release, if it is known here.
     pub release: Option<ReleaseNumber>,
-    /// Instances that can take traffic.
+    /// Instances that can take traffic, or do their work where there is none.
     pub ready: u32,
     /// Instances that shall be there.
     pub instances: u32,
-    /// Share of the traffic, per mille.
+    /// Share of the traffic, per mille; 0 where there is none.
     pub weight: u32,
     /// Why it is not healthy.
     pub unhealthy: Option<String>,
@@ -58,7 +58,7 @@ pub struct GroupStatus {
 pub struct TargetStatus {
     /// Its name.
     pub name: String,
-    /// Where clients connect, where the platform tells.
+    /// Where clients connect, where the platform tells; absent, too, where nobody does.
     pub listen: Option<String>,
     /// What is there.
     pub groups: Vec<GroupStatus>,

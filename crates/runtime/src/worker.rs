@@ -3,9 +3,9 @@
 
 use crate::lock::WorkerLock;
 use crate::{Belay, Error};
+use belay_engine::lease::{Owner, Work};
 use belay_engine::ports::StoreError;
 use belay_engine::worker::Worker;
-use belay_model::environment::View;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -47,8 +47,8 @@ pub async fn run_worker(belay: &Belay, idle_ms: u64) -> Result<Left, Error> {
         drop(held);
         match done {
             // Someone works without our lock, which a person may have removed. Whoever has the lock now goes on.
-            Err(Error::Store(StoreError::Fenced(id))) => {
-                tracing::warn!(deployment = %id, "another worker took over");
+            Err(Error::Store(StoreError::Fenced(what))) => {
+                tracing::warn!(what, "another worker took over");
                 sleep(AFTER_TAKEOVER).await;
             }
             done => done?,
@@ -61,12 +61,9 @@ pub async fn run_worker(belay: &Belay, idle_ms: u64) -> Result<Left, Error> {
 }
 
 async fn work(belay: &Belay, idle_ms: u64) -> Result<(), Error> {
-    let owner = format!(
-        "{}/{}/{}",
-        crate::host::name(),
-        std::process::id(),
-        belay.now_us()
-    );
+    let host = crate::host::name();
+    let name = format!("{host}/{}/{}", std::process::id(), belay.now_us());
+    let owner = Owner { name, host };
     let worker = Worker::new(belay.ports(), owner);
     loop {
         worker.run().await?;
@@ -93,17 +90,7 @@ async fn wait_for_work(belay: &Belay, deadline: Instant) -> Result<bool, Error> 
 }
 
 pub(crate) async fn has_work(belay: &Belay) -> Result<bool, Error> {
-    let store = belay.store();
-    if !store.open().await?.is_empty() {
-        return Ok(true);
-    }
-    for scope in store.scopes().await? {
-        let view = View::of(&store.environment(&scope, 0).await?);
-        if !view.cleanups.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(belay.store().work().await? != Work::default())
 }
 
 async fn sweep_for_ever(belay: &Belay) {

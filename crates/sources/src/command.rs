@@ -7,21 +7,16 @@
 
 use crate::place::Place;
 use crate::probe::Sight;
+use crate::program::{Group, Tail, finish};
 use crate::watch::Watch;
 use belay_model::config::CommandLine;
 use belay_model::verdict::Outcome;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Map, json};
-use std::collections::VecDeque;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 const TEMPORARY_FAILURE: i32 = 75;
-const OUTPUT_LINES: usize = 10;
-const OUTPUT_BYTES: usize = 8 * 1024;
 
 /// Runs it once, at most `timeout_ms`.
 pub(crate) async fn run(
@@ -96,19 +91,6 @@ fn command(watch: &Watch<'_>, line: &CommandLine, directory: &Path, place: &Plac
     command
 }
 
-/// Waits for the end and for the rest of the output.
-async fn finish(child: &mut Child, tail: &Tail, ended: &mut Option<std::io::Result<ExitStatus>>) {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let group = child.id();
-    let wait = async {
-        *ended = Some(child.wait().await);
-        // At once: while anything is left in the group, its number cannot be given to anyone else, and if nothing is,
-        // nothing happens.
-        kill(group);
-    };
-    tokio::join!(wait, tail.take(stdout), tail.take(stderr));
-}
-
 fn judge(status: ExitStatus) -> (Outcome, String) {
     match status.code() {
         Some(0) => (Outcome::Pass, "it ended with exit code 0".to_owned()),
@@ -129,56 +111,5 @@ fn sight(outcome: Outcome, said: String, exit: Option<i32>, output: &str) -> Sig
         outcome,
         said,
         seen,
-    }
-}
-
-/// Kills the process group when it goes out of scope before the program has ended: it was too slow, or nobody waits.
-struct Group(Option<u32>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id())
-    }
-
-    /// Once the program has been waited for, its number may become someone else's.
-    fn disarm(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        kill(self.0);
-    }
-}
-
-fn kill(group: Option<u32>) {
-    let pid = group.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    if let Some(pid) = pid {
-        kill_process_group(pid, Signal::KILL).ok();
-    }
-}
-
-/// The end of what was written to stdout and stderr.
-#[derive(Default)]
-struct Tail(Mutex<VecDeque<u8>>);
-
-impl Tail {
-    async fn take(&self, from: Option<impl AsyncRead + Unpin>) {
-        let Some(mut from) = from else { return };
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            bytes.extend(&buffer[..count]);
-            let surplus = bytes.len().saturating_sub(OUTPUT_BYTES);
-            bytes.drain(..surplus);
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(bytes.make_contiguous()).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(OUTPUT_LINES)..].join("\n")
     }
 }

@@ -26,11 +26,14 @@ mod http;
 mod json_path;
 mod place;
 mod probe;
+mod program;
 mod readiness;
+mod runner;
 mod tcp;
 mod traffic;
 mod verifier;
 mod watch;
 
 pub use counters::{Bucket, Counters, Reading};
+pub use runner::Programs;
 pub use verifier::Sources;

@@ -1,4 +1,5 @@
-//! Where a check asks: every new instance while they are staged, the address of the service afterwards.
+//! Where a check asks: every new instance while they are staged, the address of the service afterwards. What takes no
+//! traffic has no such address: its instances stay the place.
 
 use belay_engine::ports::Question;
 use belay_model::plan::Look;
@@ -17,8 +18,16 @@ pub(crate) struct Place {
 pub(crate) fn places(question: &Question) -> Result<Vec<Place>, (Outcome, String)> {
     match question.look {
         Look::Staged => instances(question),
+        Look::Live | Look::Bake if !takes_traffic(question) => instances(question),
         Look::Live | Look::Bake => Ok(vec![live(question)?]),
     }
+}
+
+/// Whether the release in question works by taking traffic, as far as the platform tells.
+pub(crate) fn takes_traffic(question: &Question) -> bool {
+    let key = format!("group/{}", question.record.group());
+    let group = question.state.resources.get(&key);
+    group.is_none_or(|group| group.spec["traffic"].as_bool() != Some(false))
 }
 
 fn live(question: &Question) -> Result<Place, (Outcome, String)> {

@@ -3,7 +3,7 @@
 use crate::answer::{self, Answer};
 use crate::counters::Counters;
 use crate::http::HttpProbe;
-use crate::place::places;
+use crate::place::{places, takes_traffic};
 use crate::probe::{Ask, Probe};
 use crate::readiness::readiness;
 use crate::traffic::TrafficWatch;
@@ -56,7 +56,7 @@ impl Verifier for Sources {
             clock: self.clock.as_ref(),
             progress: progress.as_ref(),
         };
-        let sorted = self.sort(question).await;
+        let sorted = self.sort(&watch).await;
         let mut verdict = if sorted.names.is_empty() {
             let answer = readiness(&watch).await;
             answer::verdict(&watch, &["readiness".to_owned()], vec![answer])
@@ -71,7 +71,8 @@ impl Verifier for Sources {
             answer::verdict(&watch, &names, answers)
         };
         let is_live = question.look != Look::Staged;
-        if verdict.outcome == Outcome::Fail && is_live && verdict.first_bad_us.is_none() {
+        let counted = is_live && takes_traffic(question);
+        if verdict.outcome == Outcome::Fail && counted && verdict.first_bad_us.is_none() {
             verdict.first_bad_us = self.first_bad_us(&watch).await;
         }
         verdict
@@ -110,13 +111,21 @@ impl Sources {
         answers
     }
 
-    async fn sort(&self, question: &Question) -> Sorted {
+    async fn sort(&self, watch: &Watch<'_>) -> Sorted {
+        let question = watch.question;
         let mut sorted = Sorted::default();
         let at = match question.look {
             Look::Staged => At::Staged,
             Look::Live | Look::Bake => At::Live,
         };
         for check in question.checks.iter().filter(|check| check.at() == at) {
+            if at == At::Live && !takes_traffic(question) && check.command.is_none() {
+                // Refused where it is written for such a release: it comes from one that had an address, which is left.
+                let (name, release) = (check.name(), question.record.title());
+                let line = format!("`{name}` is not asked: {release} takes no traffic");
+                watch.progress.line(&line);
+                continue;
+            }
             let name = unique(&sorted.names, check.name());
             sorted.names.push(name.clone());
             match self.ready(question, &name, check).await {

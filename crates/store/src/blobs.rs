@@ -2,16 +2,16 @@
 //! digests of values, never a value; so a blob can be deleted, and the hash chain still holds.
 
 use crate::change::{Answer, Change, MAX_BODY};
+use crate::database::Database;
 use crate::key::{Key, mac};
-use crate::reader::Reader;
-use crate::store::SqliteStore;
-use crate::writer::Handle;
+use crate::reader;
 use belay_engine::ports::StoreError;
 use belay_model::id::BlobId;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// First byte of what is stored: XChaCha20-Poly1305, 24 bytes of nonce, then the ciphertext.
 const VERSION: u8 = 1;
@@ -52,53 +52,45 @@ pub enum BlobError {
 /// Seals and opens blobs of one store.
 #[derive(Clone)]
 pub struct Blobs {
-    writer: Handle,
-    reader: Reader,
+    database: Arc<dyn Database>,
     cipher: XChaCha20Poly1305,
     digests: [u8; 32],
 }
 
-impl SqliteStore {
-    /// Blobs sealed with `key` (64 hex digits, the value of `BELAY_KEY`), else with the key file beside the store,
-    /// which is made on first use.
-    ///
-    /// # Errors
-    /// When the key is not the one that the store is sealed with, or is gone, or others may read it.
-    pub async fn blobs(&self, key: Option<&str>) -> Result<Blobs, BlobError> {
-        let path = self.dir().join("key");
-        let known = self.reader().meta(CHECK).await?;
+impl Blobs {
+    /// Blobs sealed with `key`, else with the key in the file `path`, which is made on first use.
+    pub(crate) async fn open(
+        database: Arc<dyn Database>,
+        key: Option<&str>,
+        path: &Path,
+    ) -> Result<Self, BlobError> {
+        let gone = || path.to_owned();
+        let known = reader::meta(database.read().await?.as_mut(), CHECK).await?;
         let key = match key {
             Some(text) => Key::parse(text)?,
-            None => match (Key::read(&path)?, &known) {
+            None => match (Key::read(path)?, &known) {
                 (Some(key), _) => key,
-                (None, Some(_)) => return Err(BlobError::KeyGone(path)),
-                (None, None) => Key::create(&path)?,
+                (None, Some(_)) => return Err(BlobError::KeyGone(gone())),
+                (None, None) => Key::create(path)?,
             },
         };
         let known = match known {
             Some(known) => known,
-            None => match self
-                .writer()
-                .change(Change::Meta(CHECK, key.check()))
-                .await?
-            {
+            None => match database.change(Change::Meta(CHECK, key.check())).await? {
                 Answer::Text(kept) => kept,
-                _ => return Err(BlobError::WrongKey(path)),
+                _ => return Err(BlobError::WrongKey(gone())),
             },
         };
         if known != key.check() {
-            return Err(BlobError::WrongKey(path));
+            return Err(BlobError::WrongKey(gone()));
         }
-        Ok(Blobs {
-            writer: self.writer().clone(),
-            reader: self.reader().clone(),
+        Ok(Self {
+            database,
             cipher: key.cipher(),
             digests: key.for_digests(),
         })
     }
-}
 
-impl Blobs {
     /// Seals values by name. The same content again answers the same blob. `at_us`: now, Unix microseconds.
     ///
     /// # Errors
@@ -131,7 +123,7 @@ impl Blobs {
             sealed,
             at_us,
         };
-        match self.writer.change(change).await? {
+        match self.database.change(change).await? {
             Answer::Text(kept) => Ok(BlobId::new(kept)),
             other => Err(StoreError::Damaged(format!("the writer answered {other:?}")).into()),
         }
@@ -142,7 +134,7 @@ impl Blobs {
     /// # Errors
     /// `Missing` when it was removed, `Altered` when what is stored is not what was sealed.
     pub async fn unseal(&self, id: &BlobId) -> Result<BTreeMap<String, String>, BlobError> {
-        let stored = self.reader.blob(id.as_str()).await?;
+        let stored = reader::blob(self.database.read().await?.as_mut(), id.as_str()).await?;
         let stored = stored.ok_or_else(|| BlobError::Missing(id.clone()))?;
         let altered = || BlobError::Altered(id.clone());
         let (version, rest) = stored.split_first().ok_or_else(altered)?;

@@ -2,11 +2,10 @@
 //! unseen. It proves order and content against accident and casual edits; who can rewrite the whole file can rewrite
 //! the chain with it.
 
-use crate::error::store_error;
+use crate::sql::{Sql, optional, query, values};
 use belay_engine::ports::StoreError;
 use belay_model::id::{DeploymentId, Scope};
 use sha2::{Digest, Sha256};
-use sqlx::SqlitePool;
 
 /// The first link that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,53 +44,48 @@ type Row = (i64, i64, i64, String, String);
 /// Where the projection says that the chain ends: position and hash.
 type Head = Option<(i64, String)>;
 
+/// `tx` sees one moment, so that an append in between is not taken for a break.
 pub(crate) async fn verify_deployment(
-    readers: &SqlitePool,
+    tx: &mut dyn Sql,
     id: &DeploymentId,
 ) -> Result<Option<BrokenLink>, StoreError> {
-    // One transaction, so that an append in between is not taken for a break.
-    let mut read = readers.begin().await.map_err(|e| store_error(&e))?;
-    let head: Head = sqlx::query_as("SELECT head_seq, head_hash FROM deployments WHERE id = $1")
-        .bind(id.as_str())
-        .fetch_optional(&mut *read)
-        .await
-        .map_err(|e| store_error(&e))?;
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT seq, at_us, format, body, hash FROM events WHERE deployment = $1 ORDER BY seq",
+    let head: Head = optional(
+        tx,
+        "SELECT head_seq, head_hash FROM deployments WHERE id = $1",
+        values![id.as_str()],
     )
-    .bind(id.as_str())
-    .fetch_all(&mut *read)
-    .await
-    .map_err(|e| store_error(&e))?;
+    .await?;
+    let rows: Vec<Row> = query(
+        tx,
+        "SELECT seq, at_us, format, body, hash FROM events WHERE deployment = $1 ORDER BY seq",
+        values![id.as_str()],
+    )
+    .await?;
     if head.is_none() && rows.is_empty() {
         return Err(StoreError::Missing(format!("deployment {id}")));
     }
     Ok(first_break(root_of_deployment(id), &rows, head))
 }
 
+/// `tx` sees one moment.
 pub(crate) async fn verify_scope(
-    readers: &SqlitePool,
+    tx: &mut dyn Sql,
     scope: &Scope,
 ) -> Result<Option<BrokenLink>, StoreError> {
-    let mut read = readers.begin().await.map_err(|e| store_error(&e))?;
-    let head: Head = sqlx::query_as(
+    let head: Head = optional(
+        tx,
         "SELECT head_seq, head_hash FROM environments WHERE service = $1 AND environment = $2",
+        values![scope.service.as_str(), scope.environment.as_str()],
     )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .fetch_optional(&mut *read)
-    .await
-    .map_err(|e| store_error(&e))?;
-    let rows: Vec<Row> = sqlx::query_as(
+    .await?;
+    let rows: Vec<Row> = query(
+        tx,
         "SELECT seq, at_us, format, body, hash FROM environment_events
          WHERE service = $1 AND environment = $2 ORDER BY seq",
+        values![scope.service.as_str(), scope.environment.as_str()],
     )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .fetch_all(&mut *read)
-    .await
-    .map_err(|e| store_error(&e))?;
-    if head.is_none() && rows.is_empty() {
+    .await?;
+    if head.as_ref().is_none_or(|(seq, _)| *seq == 0) && rows.is_empty() {
         return Ok(None);
     }
     Ok(first_break(root_of_scope(scope), &rows, head))

@@ -1,13 +1,15 @@
-//! Everything that may be written to `belay.db`, as data for the writer, and what it answers.
+//! Everything that may be written, as data for a writer, and what it answers.
 
 use crate::error::{Refusal, unreadable};
-use crate::journal;
+use crate::leases::{self, Claim};
+use crate::sql::{Dialect, Sql, one, optional, query, values};
+use crate::{journal, postgres, stream};
+use belay_engine::lease::{Lease, Owner};
 use belay_engine::ports::{Batch, Evidence, StoreError};
 use belay_model::id::{BlobId, DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::Release;
 use belay_model::{environment, event};
 use sha2::{Digest, Sha256};
-use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 
 /// Bytes of one event or one evidence entry at most (I11).
@@ -26,7 +28,12 @@ pub(crate) enum Change {
         limit: usize,
     },
     Append(Batch),
-    Environment(Scope, Vec<(i64, environment::Event)>),
+    /// Appends to a stream; a worker with its epoch.
+    Environment(Scope, Option<u64>, Vec<(i64, environment::Event)>),
+    Claim(Box<Claim>),
+    /// Lets an owner live for so many microseconds from now; answers what it has.
+    Renew(Owner, i64),
+    Resign(Owner),
     Evidence(DeploymentId, Vec<Evidence>),
     Release(Box<Release>),
     /// Keeps a sealed blob unless one with that digest is there; answers the id of the one that is.
@@ -53,11 +60,12 @@ pub(crate) enum Answer {
     Release(Box<Release>),
     Text(String),
     Blobs(Vec<BlobId>),
+    Leases(Vec<Lease>),
 }
 
 impl Change {
     /// Makes the change inside the transaction that is open on `tx`.
-    pub(crate) async fn apply(&self, tx: &mut SqliteConnection) -> Result<Answer, Refusal> {
+    pub(crate) async fn apply(&self, tx: &mut dyn Sql) -> Result<Answer, Refusal> {
         match self {
             Change::Create {
                 id,
@@ -70,8 +78,19 @@ impl Change {
                 Ok(Answer::Done)
             }
             Change::Append(batch) => Ok(Answer::Entries(journal::append(tx, batch).await?)),
-            Change::Environment(scope, events) => {
-                journal::append_environment(tx, scope, events).await?;
+            Change::Environment(scope, epoch, events) => {
+                stream::append_as(tx, scope, *epoch, events).await?;
+                Ok(Answer::Done)
+            }
+            Change::Claim(claim) => Ok(Answer::Leases(claim.make(tx).await?)),
+            Change::Renew(owner, lives_us) => Ok(Answer::Leases(match tx.dialect() {
+                Dialect::Sqlite => leases::of_owner(tx, &owner.name).await?,
+                Dialect::Postgres => postgres::leases::renew(tx, owner, *lives_us).await?,
+            })),
+            Change::Resign(owner) => {
+                if tx.dialect() == Dialect::Postgres {
+                    postgres::leases::resign(tx, owner).await?;
+                }
                 Ok(Answer::Done)
             }
             Change::Evidence(id, evidence) => add_evidence(tx, id, evidence).await,
@@ -89,32 +108,34 @@ impl Change {
 }
 
 async fn add_evidence(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     id: &DeploymentId,
     evidence: &[Evidence],
 ) -> Result<Answer, Refusal> {
-    let (mut seq,): (i64,) =
-        sqlx::query_as("SELECT COALESCE(MAX(seq), 0) FROM evidence WHERE deployment = $1")
-            .bind(id.as_str())
-            .fetch_one(&mut *tx)
-            .await?;
-    for one in evidence {
+    let (mut seq,): (i64,) = one(
+        tx,
+        "SELECT COALESCE(MAX(seq), 0) FROM evidence WHERE deployment = $1",
+        values![id.as_str()],
+    )
+    .await?;
+    for entry in evidence {
         seq += 1;
-        let counts = one.counts.to_string();
-        if seq > MAX_EVIDENCE || counts.len() > MAX_BODY || one.cursor.len() > MAX_BODY {
+        let counts = entry.counts.to_string();
+        if seq > MAX_EVIDENCE || counts.len() > MAX_BODY || entry.cursor.len() > MAX_BODY {
             return Err(StoreError::TooLarge(format!("evidence of deployment {id}")).into());
         }
-        sqlx::query(
+        tx.execute(
             "INSERT INTO evidence (deployment, seq, step, at_us, cursor, counts)
              VALUES ($1, $2, $3, $4, $5, $6)",
+            values![
+                id.as_str(),
+                seq,
+                &entry.step.to_string(),
+                entry.at_us,
+                entry.cursor.as_str(),
+                &counts
+            ],
         )
-        .bind(id.as_str())
-        .bind(seq)
-        .bind(one.step.to_string())
-        .bind(one.at_us)
-        .bind(one.cursor.as_str())
-        .bind(counts)
-        .execute(&mut *tx)
         .await?;
     }
     Ok(Answer::Done)
@@ -131,23 +152,32 @@ fn content_of(release: &Release) -> String {
     hex::encode(Sha256::digest(content.to_string()))
 }
 
-async fn number_release(tx: &mut SqliteConnection, candidate: &Release) -> Result<Answer, Refusal> {
+async fn number_release(tx: &mut dyn Sql, candidate: &Release) -> Result<Answer, Refusal> {
     let content = content_of(candidate);
-    let known: Option<(String,)> =
-        sqlx::query_as("SELECT body FROM releases WHERE service = $1 AND content = $2")
-            .bind(candidate.service.as_str())
-            .bind(content.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
+    if tx.dialect() == Dialect::Postgres {
+        // Two that number at the same time would both take the next number.
+        tx.rows(
+            "SELECT pg_advisory_xact_lock(hashtextextended('belay releases of ' || $1, 0))",
+            values![candidate.service.as_str()],
+        )
+        .await?;
+    }
+    let known: Option<(String,)> = optional(
+        tx,
+        "SELECT body FROM releases WHERE service = $1 AND content = $2",
+        values![candidate.service.as_str(), content.as_str()],
+    )
+    .await?;
     if let Some((body,)) = known {
         let release = serde_json::from_str(&body).map_err(|e| unreadable("a release", &e))?;
         return Ok(Answer::Release(Box::new(release)));
     }
-    let (last,): (i64,) =
-        sqlx::query_as("SELECT COALESCE(MAX(number), 0) FROM releases WHERE service = $1")
-            .bind(candidate.service.as_str())
-            .fetch_one(&mut *tx)
-            .await?;
+    let (last,): (i64,) = one(
+        tx,
+        "SELECT COALESCE(MAX(number), 0) FROM releases WHERE service = $1",
+        values![candidate.service.as_str()],
+    )
+    .await?;
     let number = u32::try_from(last + 1)
         .map_err(|_| StoreError::TooLarge(format!("releases of {}", candidate.service)))?;
     let release = Release {
@@ -158,18 +188,21 @@ async fn number_release(tx: &mut SqliteConnection, candidate: &Release) -> Resul
     if body.len() > MAX_BODY {
         return Err(StoreError::TooLarge(format!("a release of {}", candidate.service)).into());
     }
-    sqlx::query("INSERT INTO releases (service, number, content, body) VALUES ($1, $2, $3, $4)")
-        .bind(candidate.service.as_str())
-        .bind(i64::from(number))
-        .bind(content)
-        .bind(body)
-        .execute(&mut *tx)
-        .await?;
+    tx.execute(
+        "INSERT INTO releases (service, number, content, body) VALUES ($1, $2, $3, $4)",
+        values![
+            candidate.service.as_str(),
+            i64::from(number),
+            &content,
+            &body
+        ],
+    )
+    .await?;
     Ok(Answer::Release(Box::new(release)))
 }
 
 async fn keep_blob(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     id: &BlobId,
     digest: &str,
     sealed: &[u8],
@@ -177,56 +210,58 @@ async fn keep_blob(
 ) -> Result<Answer, Refusal> {
     // One that is there already counts as young again, so that a collection in between does not take it from
     // whoever is about to name it.
-    sqlx::query(
+    tx.execute(
         "INSERT INTO blobs (id, digest, sealed, created_at_us) VALUES ($1, $2, $3, $4)
          ON CONFLICT (digest) DO UPDATE SET created_at_us = excluded.created_at_us",
+        values![id.as_str(), digest, sealed, at_us],
     )
-    .bind(id.as_str())
-    .bind(digest)
-    .bind(sealed)
-    .bind(at_us)
-    .execute(&mut *tx)
     .await?;
-    let (kept,): (String,) = sqlx::query_as("SELECT id FROM blobs WHERE digest = $1")
-        .bind(digest)
-        .fetch_one(&mut *tx)
-        .await?;
+    let (kept,): (String,) = one(
+        tx,
+        "SELECT id FROM blobs WHERE digest = $1",
+        values![digest],
+    )
+    .await?;
     Ok(Answer::Text(kept))
 }
 
 async fn collect_blobs(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     keep: &BTreeSet<BlobId>,
     before_us: i64,
 ) -> Result<Answer, Refusal> {
-    let old: Vec<(String,)> =
-        sqlx::query_as("SELECT id FROM blobs WHERE created_at_us < $1 ORDER BY id")
-            .bind(before_us)
-            .fetch_all(&mut *tx)
+    let old: Vec<(String,)> = query(
+        tx,
+        "SELECT id FROM blobs WHERE created_at_us < $1 ORDER BY id",
+        values![before_us],
+    )
+    .await?;
+    let mut gone = Vec::new();
+    for id in old.into_iter().map(|(id,)| BlobId::new(id)) {
+        if keep.contains(&id) {
+            continue;
+        }
+        // Perhaps it was asked for in between.
+        let deleted = tx
+            .execute(
+                "DELETE FROM blobs WHERE id = $1 AND created_at_us < $2",
+                values![id.as_str(), before_us],
+            )
             .await?;
-    let gone: Vec<BlobId> = old
-        .into_iter()
-        .map(|(id,)| BlobId::new(id))
-        .filter(|id| !keep.contains(id))
-        .collect();
-    for id in &gone {
-        sqlx::query("DELETE FROM blobs WHERE id = $1")
-            .bind(id.as_str())
-            .execute(&mut *tx)
-            .await?;
+        if deleted > 0 {
+            gone.push(id);
+        }
     }
     Ok(Answer::Blobs(gone))
 }
 
-async fn keep_meta(tx: &mut SqliteConnection, name: &str, value: &str) -> Result<Answer, Refusal> {
-    sqlx::query("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-        .bind(name)
-        .bind(value)
-        .execute(&mut *tx)
-        .await?;
-    let (kept,): (String,) = sqlx::query_as("SELECT value FROM meta WHERE name = $1")
-        .bind(name)
-        .fetch_one(&mut *tx)
-        .await?;
+async fn keep_meta(tx: &mut dyn Sql, name: &str, value: &str) -> Result<Answer, Refusal> {
+    tx.execute(
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        values![name, value],
+    )
+    .await?;
+    let (kept,): (String,) =
+        one(tx, "SELECT value FROM meta WHERE name = $1", values![name]).await?;
     Ok(Answer::Text(kept))
 }

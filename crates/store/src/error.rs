@@ -1,65 +1,60 @@
-//! What SQLite's errors mean, in the words of the port: what happened, what was kept, what to do.
+//! Why something was not done, before it is said in the words of the port. What a database's own errors mean is said
+//! beside that database.
 
 use belay_engine::ports::StoreError;
+
+/// A failure of the storage, and what can be done about it.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) error: StoreError,
+    pub(crate) kind: Kind,
+}
+
+/// What a fault means for the transaction that it befell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Rolled back because of others at the same time: making it again may work.
+    Again,
+    /// The connection is gone, and what it was at with it.
+    Lost,
+    /// Trying again would change nothing.
+    Final,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: Kind, error: StoreError) -> Self {
+        Self { error, kind }
+    }
+
+    pub(crate) fn damaged(why: String) -> Self {
+        Self::new(Kind::Final, StoreError::Damaged(why))
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        fault.error
+    }
+}
 
 /// Why a change inside a transaction was not made.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// This change only: the others of the transaction go on.
     Change(StoreError),
-    /// The storage itself: SQLite may have rolled back the whole transaction already.
-    Storage(StoreError),
+    /// The storage itself: the whole transaction may be gone already.
+    Storage(Fault),
 }
 
-impl From<sqlx::Error> for Refusal {
-    fn from(error: sqlx::Error) -> Self {
-        Refusal::Storage(store_error(&error))
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Refusal::Storage(fault)
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Refusal::Change(error)
-    }
-}
-
-/// Translates. The primary result codes are at <https://www.sqlite.org/rescode.html>.
-pub(crate) fn store_error(error: &sqlx::Error) -> StoreError {
-    match error {
-        sqlx::Error::Database(database) => {
-            let code = database.code().and_then(|code| code.parse::<i64>().ok());
-            from_code(code.unwrap_or(0) & 0xff, database.message())
-        }
-        sqlx::Error::Io(error) => {
-            StoreError::Unwritable(format!("{error}; nothing of this change was kept"))
-        }
-        sqlx::Error::PoolTimedOut => StoreError::Unwritable(
-            "all its connections were busy for too long; try again".to_owned(),
-        ),
-        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => closed(),
-        other => StoreError::Damaged(other.to_string()),
-    }
-}
-
-fn from_code(code: i64, message: &str) -> StoreError {
-    let unwritable = |why: &str| {
-        StoreError::Unwritable(format!(
-            "{why} ({message}); nothing of this change was kept"
-        ))
-    };
-    match code {
-        5 | 6 => unwritable("another process has kept it locked for too long; try again"),
-        8 => unwritable("it is read-only; make `.belay` writable and try again"),
-        10 => unwritable("the disk reports an error; look at the system's log"),
-        13 => unwritable("there is no room left on its disk; free some and try again"),
-        14 => unwritable(
-            "its files cannot be opened; check that `.belay` is there, writable and has room",
-        ),
-        18 => StoreError::TooLarge(message.to_owned()),
-        11 | 26 => StoreError::Damaged(format!(
-            "{message}; nothing was changed: keep a copy of `.belay`, and restore `belay.db` from a backup"
-        )),
-        _ => StoreError::Damaged(message.to_owned()),
     }
 }
 
@@ -84,9 +79,4 @@ pub(crate) fn again(error: &StoreError) -> StoreError {
 /// Text that does not parse where we wrote it.
 pub(crate) fn unreadable(what: impl std::fmt::Display, error: &serde_json::Error) -> StoreError {
     StoreError::Damaged(format!("{what} cannot be read: {error}"))
-}
-
-/// An input or output error beside the database.
-pub(crate) fn io_error(what: &std::path::Path, error: &std::io::Error) -> StoreError {
-    StoreError::Unwritable(format!("{}: {error}; nothing was changed", what.display()))
 }

@@ -1,25 +1,22 @@
-//! The writing half of the journal and of the environment streams: who may append, where, and the projection that
-//! goes with it. Runs inside the writer's transaction; it never commits, and never changes a stored entry.
+//! The writing half of the journal: who may append, where, and the projection that goes with it. Runs inside the writer's transaction; it never commits, and never changes a stored entry.
 
 use crate::chain;
 use crate::change::MAX_BODY;
 use crate::error::{Refusal, unreadable};
+use crate::sql::{Sql, locking, one, optional, values};
+use crate::stream;
 use belay_engine::ports::{Batch, StoreError, Writer};
 use belay_model::environment;
 use belay_model::event::{self, Entry, Event};
 use belay_model::id::{DeploymentId, EnvironmentName, Scope, ServiceName};
 use belay_model::summary::{Phase, Summary};
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 /// Events per deployment at most (I11).
 const MAX_EVENTS: i64 = 10_000;
 
 /// Where signals stop being taken, so that a flood of them leaves a deployment the room to end.
 const MAX_EVENTS_OF_SIGNALS: i64 = 9_000;
-
-/// Format of environment events that is written now.
-const ENVIRONMENT_FORMAT: i64 = 1;
 
 /// Where a stream ends: its last position and hash.
 struct Head {
@@ -28,7 +25,7 @@ struct Head {
 }
 
 pub(crate) async fn create(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     id: &DeploymentId,
     at_us: i64,
     created: &Event,
@@ -47,11 +44,14 @@ pub(crate) async fn create(
         );
     };
     let scope = summary.scope.clone();
+    stream::make(tx, &scope).await?;
     refuse_too_many(tx, &scope, limit).await?;
-    let known: Option<(i64,)> = sqlx::query_as("SELECT head_seq FROM deployments WHERE id = $1")
-        .bind(id.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
+    let known: Option<(i64,)> = optional(
+        tx,
+        "SELECT head_seq FROM deployments WHERE id = $1",
+        values![id.as_str()],
+    )
+    .await?;
     if known.is_some() {
         return Err(StoreError::Moved(id.clone()).into());
     }
@@ -60,34 +60,31 @@ pub(crate) async fn create(
         hash: chain::root_of_deployment(id),
     };
     insert_event(tx, id, &mut head, &entry).await?;
-    sqlx::query(
+    tx.execute(
         "INSERT INTO deployments
-           (id, service, environment, phase, ended, epoch, summary, head_seq, head_hash)
-         VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7)",
+           (id, service, environment, phase, ended, epoch, summary, head_seq, head_hash, host)
+         VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7, $8)",
+        values![
+            id.as_str(),
+            scope.service.as_str(),
+            scope.environment.as_str(),
+            &word(&summary.phase)?,
+            &json("a summary", &summary)?,
+            head.seq,
+            &head.hash,
+            host_of(created),
+        ],
     )
-    .bind(id.as_str())
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .bind(word(&summary.phase)?)
-    .bind(json("a summary", &summary)?)
-    .bind(head.seq)
-    .bind(head.hash)
-    .execute(&mut *tx)
     .await?;
-    append_environment(tx, &scope, environment).await
+    stream::append(tx, &scope, environment).await
 }
 
-async fn refuse_too_many(
-    tx: &mut SqliteConnection,
-    scope: &Scope,
-    limit: usize,
-) -> Result<(), Refusal> {
-    let (open,): (i64,) = sqlx::query_as(
+async fn refuse_too_many(tx: &mut dyn Sql, scope: &Scope, limit: usize) -> Result<(), Refusal> {
+    let (open,): (i64,) = one(
+        tx,
         "SELECT COUNT(*) FROM deployments WHERE service = $1 AND environment = $2 AND ended = 0",
+        values![scope.service.as_str(), scope.environment.as_str()],
     )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .fetch_one(&mut *tx)
     .await?;
     if usize::try_from(open).unwrap_or(usize::MAX) < limit {
         return Ok(());
@@ -98,7 +95,8 @@ async fn refuse_too_many(
     .into())
 }
 
-/// A deployment's row: service, environment, ended, owner, epoch, last position, last hash, summary.
+/// A deployment's row: service, environment, ended, owner, epoch, last position, last hash, summary; and the epoch of its
+/// scope.
 type Row = (
     String,
     String,
@@ -108,28 +106,28 @@ type Row = (
     i64,
     String,
     String,
+    i64,
 );
 
-pub(crate) async fn append(
-    tx: &mut SqliteConnection,
-    batch: &Batch,
-) -> Result<Vec<Entry>, Refusal> {
+pub(crate) async fn append(tx: &mut dyn Sql, batch: &Batch) -> Result<Vec<Entry>, Refusal> {
     let id = &batch.deployment;
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT service, environment, ended, owner, epoch, head_seq, head_hash, summary
-         FROM deployments WHERE id = $1",
-    )
-    .bind(id.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some((service, environment, ended, owner, epoch, seq, hash, summary)) = row else {
+    let sql = locking!(
+        tx,
+        "SELECT d.service, d.environment, d.ended, d.owner, d.epoch, d.head_seq, d.head_hash,
+           d.summary, e.epoch
+         FROM deployments d
+         JOIN environments e ON e.service = d.service AND e.environment = d.environment
+         WHERE d.id = $1"
+    );
+    let row: Option<Row> = optional(tx, sql, values![id.as_str()]).await?;
+    let Some((service, environment, ended, owner, epoch, seq, hash, summary, leased)) = row else {
         return Err(StoreError::Missing(format!("deployment {id}")).into());
     };
     if ended != 0 && !batch.events.is_empty() {
         return Err(StoreError::Missing(format!("open deployment {id}: it has ended")).into());
     }
     let mut head = Head { seq, hash };
-    let (owner, epoch) = admit(batch, owner, epoch, head.seq)?;
+    let (owner, epoch) = admit(batch, owner, epoch, leased, head.seq)?;
     let mut summary: Summary = serde_json::from_str(&summary)
         .map_err(|e| unreadable(format!("the summary of {id}"), &e))?;
     let mut entries = Vec::with_capacity(batch.events.len());
@@ -144,34 +142,37 @@ pub(crate) async fn append(
         summary.apply(&entry);
         entries.push(entry);
     }
-    sqlx::query(
+    tx.execute(
         "UPDATE deployments SET phase = $2, ended = $3, owner = $4, epoch = $5, summary = $6,
            head_seq = $7, head_hash = $8
          WHERE id = $1",
+        values![
+            id.as_str(),
+            &word(&summary.phase)?,
+            i64::from(summary.phase == Phase::Ended),
+            owner.as_deref(),
+            epoch,
+            &json("a summary", &summary)?,
+            head.seq,
+            &head.hash
+        ],
     )
-    .bind(id.as_str())
-    .bind(word(&summary.phase)?)
-    .bind(i64::from(summary.phase == Phase::Ended))
-    .bind(owner)
-    .bind(epoch)
-    .bind(json("a summary", &summary)?)
-    .bind(head.seq)
-    .bind(head.hash)
-    .execute(&mut *tx)
     .await?;
     let scope = Scope {
         service: ServiceName::new(service),
         environment: EnvironmentName::new(environment),
     };
-    append_environment(tx, &scope, &batch.environment).await?;
+    stream::append(tx, &scope, &batch.environment).await?;
     Ok(entries)
 }
 
-/// Whether this writer may append now; answers owner and epoch as they are afterwards.
+/// Whether this writer may append now; answers owner and epoch as they are afterwards. `stored`: the deployment's epoch,
+/// `leased`: its scope's.
 fn admit(
     batch: &Batch,
     owner: Option<String>,
     stored: i64,
+    leased: i64,
     head: i64,
 ) -> Result<(Option<String>, i64), StoreError> {
     let id = &batch.deployment;
@@ -182,17 +183,19 @@ fn admit(
             Err(StoreError::Moved(id.clone()))
         }
     };
+    let fenced = || Err(StoreError::Fenced(format!("deployment {id}")));
     match &batch.writer {
         Writer::Worker { epoch, after } => {
-            if i64::try_from(*epoch) != Ok(stored) {
-                return Err(StoreError::Fenced(id.clone()));
+            let epoch = i64::try_from(*epoch).unwrap_or(-1);
+            if epoch != leased || epoch != stored {
+                return fenced();
             }
             at_end(*after)?;
             Ok((owner, stored))
         }
         Writer::Claim { epoch, after } => {
-            if i64::try_from(*epoch) != Ok(stored + 1) {
-                return Err(StoreError::Fenced(id.clone()));
+            if i64::try_from(*epoch) != Ok(leased) || leased <= stored {
+                return fenced();
             }
             at_end(*after)?;
             let claimed = batch.events.iter().find_map(|(_, event)| match event {
@@ -200,7 +203,7 @@ fn admit(
                 _ => None,
             });
             match claimed {
-                Some(owner) => Ok((Some(owner), stored + 1)),
+                Some(owner) => Ok((Some(owner), leased)),
                 None => Err(StoreError::Damaged(format!(
                     "a claim of {id} comes without its `claimed`"
                 ))),
@@ -216,7 +219,7 @@ fn admit(
 }
 
 async fn insert_event(
-    tx: &mut SqliteConnection,
+    tx: &mut dyn Sql,
     id: &DeploymentId,
     head: &mut Head,
     entry: &Entry,
@@ -234,76 +237,29 @@ async fn insert_event(
     let seq = head.seq + 1;
     let format = i64::from(entry.format);
     let hash = chain::link(&head.hash, seq, entry.at_us, format, &body);
-    sqlx::query(
+    tx.execute(
         "INSERT INTO events (deployment, seq, at_us, format, body, hash)
          VALUES ($1, $2, $3, $4, $5, $6)",
+        values![id.as_str(), seq, entry.at_us, format, &body, &hash],
     )
-    .bind(id.as_str())
-    .bind(seq)
-    .bind(entry.at_us)
-    .bind(format)
-    .bind(body)
-    .bind(hash.as_str())
-    .execute(&mut *tx)
     .await?;
     *head = Head { seq, hash };
     Ok(())
 }
 
-pub(crate) async fn append_environment(
-    tx: &mut SqliteConnection,
-    scope: &Scope,
-    events: &[(i64, environment::Event)],
-) -> Result<(), Refusal> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let row: Option<(i64, String)> = sqlx::query_as(
-        "SELECT head_seq, head_hash FROM environments WHERE service = $1 AND environment = $2",
-    )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let (mut seq, mut hash) = row.unwrap_or_else(|| (0, chain::root_of_scope(scope)));
-    for (at_us, event) in events {
-        let body = json("an environment event", event)?;
-        if body.len() > MAX_BODY {
-            return Err(StoreError::TooLarge(format!("an environment event of {scope}")).into());
-        }
-        seq += 1;
-        hash = chain::link(&hash, seq, *at_us, ENVIRONMENT_FORMAT, &body);
-        sqlx::query(
-            "INSERT INTO environment_events (service, environment, seq, at_us, format, body, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(scope.service.as_str())
-        .bind(scope.environment.as_str())
-        .bind(seq)
-        .bind(*at_us)
-        .bind(ENVIRONMENT_FORMAT)
-        .bind(body)
-        .bind(hash.as_str())
-        .execute(&mut *tx)
-        .await?;
-    }
-    sqlx::query(
-        "INSERT INTO environments (service, environment, head_seq, head_hash)
-         VALUES ($1, $2, $3, $4)
-         ON CONFLICT (service, environment)
-         DO UPDATE SET head_seq = excluded.head_seq, head_hash = excluded.head_hash",
-    )
-    .bind(scope.service.as_str())
-    .bind(scope.environment.as_str())
-    .bind(seq)
-    .bind(hash)
-    .execute(&mut *tx)
-    .await?;
-    Ok(())
+pub(crate) fn json(what: &str, value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| unreadable(what, &e))
 }
 
-fn json(what: &str, value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| unreadable(what, &e))
+/// Whose workers may touch the target of a deployment: that of its record, or of what the goal of an undo runs.
+fn host_of(created: &Event) -> Option<&str> {
+    let Event::Created(inputs) = created else {
+        return None;
+    };
+    let goal = inputs.goal.as_ref();
+    let of_goal = || goal.and_then(|goal| goal.records.values().next());
+    let record = inputs.record.as_ref().or_else(of_goal);
+    record.and_then(|record| record.host())
 }
 
 /// The stored word of a phase.

@@ -1,8 +1,13 @@
 //! The durable places: the journal, the environment stream, the evidence ledger, sealed blobs, artifacts.
 //!
-//! [`SqliteStore`] implements the engine's `Store` on one SQLite file in `.belay/`. Several processes may have it
-//! open: a command writes what it wants and follows, a worker does it; they meet here. [`Blobs`] keeps the values of
-//! secrets sealed, [`Artifacts`] keeps what releases run, content addressed.
+//! [`SqlStore`] implements the engine's `Store`: as [`SqliteStore`] on one SQLite file in `.belay/`, as
+//! [`PostgresStore`] on a server. Several processes may have it open: a command writes what it wants and follows, a
+//! worker does it; they meet here. [`Blobs`] keeps the values of secrets sealed, [`Artifacts`] keeps what releases run,
+//! content addressed.
+//!
+//! What is written once: the port (`store`), what may be written (`change`, `journal`, `stream`), what is read (`reader`), the
+//! hash chain, blobs, retention; all of it on the seam `sql`. What a database brings of its own is in its directory and
+//! behind `database`: connections, grouped commits, hints, errors, migrations.
 //!
 //! The crate decides nothing about deployments. It knows orders, epochs, limits and hashes, and what to keep.
 #![warn(missing_docs)]
@@ -11,21 +16,26 @@ mod artifacts;
 mod blobs;
 mod chain;
 mod change;
-mod connection;
+mod database;
 mod error;
-mod hints;
 mod journal;
 mod key;
+mod leases;
+mod postgres;
 mod progress;
 mod reader;
 mod retention;
+mod sql;
+mod sqlite;
 mod store;
-mod writer;
+mod stream;
 
 pub use artifacts::{ArtifactError, ArtifactOptions, Artifacts};
 pub use belay_engine::ports::StoreError as Error;
 pub use blobs::{BlobError, Blobs};
 pub use chain::BrokenLink;
+pub use database::Stats;
+pub use postgres::{Postgres, PostgresOptions, PostgresStore};
 pub use retention::{Kept, retention};
-pub use store::{Options, SqliteStore};
-pub use writer::Stats;
+pub use sqlite::{Options, Sqlite, SqliteStore};
+pub use store::SqlStore;

@@ -2,7 +2,8 @@
 //! is read of a journal or a stream is checked against its hash chain: nothing is decided on an altered one.
 
 use crate::chain;
-use crate::error::{store_error, unreadable};
+use crate::error::unreadable;
+use crate::sql::{Sql, optional, query, values};
 use belay_engine::ports::{Evidence, StoreError};
 use belay_model::environment;
 use belay_model::event;
@@ -10,240 +11,249 @@ use belay_model::id::{DeploymentId, EnvironmentName, ReleaseNumber, Scope, Servi
 use belay_model::release::Release;
 use belay_model::summary::Summary;
 use serde::de::DeserializeOwned;
-use sqlx::SqlitePool;
 
 /// An entry's row: position, time, format, body, hash, and the position at which its chain ends.
 type EntryRow = (i64, i64, i64, String, String, Option<i64>);
 
-#[derive(Clone)]
-pub(crate) struct Reader(pub(crate) SqlitePool);
+pub(crate) async fn events(
+    tx: &mut dyn Sql,
+    id: &DeploymentId,
+    after: u64,
+) -> Result<Vec<event::Entry>, StoreError> {
+    let rows: Vec<EntryRow> = query(
+        tx,
+        "SELECT seq, at_us, format, body, hash,
+           (SELECT head_seq FROM deployments WHERE id = $1)
+         FROM events WHERE deployment = $1 AND seq >= $2 ORDER BY seq",
+        values![id.as_str(), position(after)],
+    )
+    .await?;
+    let rows = chained(
+        rows,
+        after,
+        event::FORMAT,
+        chain::root_of_deployment(id),
+        id,
+    )?;
+    let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
+        let what = || format!("event {seq} of {id}");
+        Ok(event::Entry {
+            seq: seq.unsigned_abs(),
+            at_us,
+            format: known_format(format, event::FORMAT, what)?,
+            event: parse(&body, what)?,
+        })
+    });
+    entries.collect()
+}
 
-impl Reader {
-    pub(crate) async fn events(
-        &self,
-        id: &DeploymentId,
-        after: u64,
-    ) -> Result<Vec<event::Entry>, StoreError> {
-        let rows: Vec<EntryRow> = sqlx::query_as(
-            "SELECT seq, at_us, format, body, hash,
-               (SELECT head_seq FROM deployments WHERE id = $1)
-             FROM events WHERE deployment = $1 AND seq >= $2 ORDER BY seq",
-        )
-        .bind(id.as_str())
-        .bind(position(after))
-        .fetch_all(&self.0)
-        .await
-        .map_err(|e| store_error(&e))?;
-        let rows = chained(
-            rows,
-            after,
-            event::FORMAT,
-            chain::root_of_deployment(id),
-            id,
-        )?;
-        let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
-            let what = || format!("event {seq} of {id}");
-            Ok(event::Entry {
-                seq: seq.unsigned_abs(),
-                at_us,
-                format: known_format(format, event::FORMAT, what)?,
-                event: parse(&body, what)?,
-            })
-        });
-        entries.collect()
-    }
+pub(crate) async fn environment(
+    tx: &mut dyn Sql,
+    scope: &Scope,
+    after: u64,
+) -> Result<Vec<environment::Entry>, StoreError> {
+    let rows: Vec<EntryRow> = query(
+        tx,
+        "SELECT seq, at_us, format, body, hash,
+           (SELECT head_seq FROM environments WHERE service = $1 AND environment = $2)
+         FROM environment_events
+         WHERE service = $1 AND environment = $2 AND seq >= $3 ORDER BY seq",
+        values![
+            scope.service.as_str(),
+            scope.environment.as_str(),
+            position(after)
+        ],
+    )
+    .await?;
+    let rows = chained(rows, after, 1, chain::root_of_scope(scope), scope)?;
+    let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
+        let what = || format!("event {seq} of {scope}");
+        Ok(environment::Entry {
+            seq: seq.unsigned_abs(),
+            at_us,
+            format: known_format(format, 1, what)?,
+            event: parse(&body, what)?,
+        })
+    });
+    entries.collect()
+}
 
-    pub(crate) async fn environment(
-        &self,
-        scope: &Scope,
-        after: u64,
-    ) -> Result<Vec<environment::Entry>, StoreError> {
-        let rows: Vec<EntryRow> = sqlx::query_as(
-            "SELECT seq, at_us, format, body, hash,
-               (SELECT head_seq FROM environments WHERE service = $1 AND environment = $2)
-             FROM environment_events
-             WHERE service = $1 AND environment = $2 AND seq >= $3 ORDER BY seq",
-        )
-        .bind(scope.service.as_str())
-        .bind(scope.environment.as_str())
-        .bind(position(after))
-        .fetch_all(&self.0)
-        .await
-        .map_err(|e| store_error(&e))?;
-        let rows = chained(rows, after, 1, chain::root_of_scope(scope), scope)?;
-        let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
-            let what = || format!("event {seq} of {scope}");
-            Ok(environment::Entry {
-                seq: seq.unsigned_abs(),
-                at_us,
-                format: known_format(format, 1, what)?,
-                event: parse(&body, what)?,
-            })
-        });
-        entries.collect()
-    }
+pub(crate) async fn scopes(tx: &mut dyn Sql) -> Result<Vec<Scope>, StoreError> {
+    let rows: Vec<(String, String)> = query(
+        tx,
+        "SELECT service, environment FROM environments WHERE head_seq > 0
+         UNION SELECT service, environment FROM deployments ORDER BY 1, 2",
+        values![],
+    )
+    .await?;
+    let scopes = rows.into_iter().map(|(service, environment)| Scope {
+        service: ServiceName::new(service),
+        environment: EnvironmentName::new(environment),
+    });
+    Ok(scopes.collect())
+}
 
-    pub(crate) async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT service, environment FROM environments
-             UNION SELECT service, environment FROM deployments ORDER BY 1, 2",
-        )
-        .fetch_all(&self.0)
-        .await
-        .map_err(|e| store_error(&e))?;
-        let scopes = rows.into_iter().map(|(service, environment)| Scope {
-            service: ServiceName::new(service),
-            environment: EnvironmentName::new(environment),
-        });
-        Ok(scopes.collect())
-    }
+pub(crate) async fn open(tx: &mut dyn Sql) -> Result<Vec<Summary>, StoreError> {
+    let rows = query(
+        tx,
+        "SELECT summary FROM deployments WHERE ended = 0 ORDER BY created_seq",
+        values![],
+    )
+    .await?;
+    summaries(rows)
+}
 
-    pub(crate) async fn open(&self) -> Result<Vec<Summary>, StoreError> {
-        let rows =
-            sqlx::query_as("SELECT summary FROM deployments WHERE ended = 0 ORDER BY created_seq")
-                .fetch_all(&self.0)
-                .await;
-        summaries(rows)
-    }
+pub(crate) async fn summary(
+    tx: &mut dyn Sql,
+    id: &DeploymentId,
+) -> Result<Option<Summary>, StoreError> {
+    let rows: Vec<(String,)> = query(
+        tx,
+        "SELECT summary FROM deployments WHERE id = $1",
+        values![id.as_str()],
+    )
+    .await?;
+    Ok(summaries(rows)?.pop())
+}
 
-    pub(crate) async fn summary(&self, id: &DeploymentId) -> Result<Option<Summary>, StoreError> {
-        let rows = sqlx::query_as("SELECT summary FROM deployments WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_all(&self.0)
-            .await;
-        Ok(summaries(rows)?.pop())
-    }
+pub(crate) async fn oldest_open(
+    tx: &mut dyn Sql,
+    scope: &Scope,
+) -> Result<Option<Summary>, StoreError> {
+    let rows = query(
+        tx,
+        "SELECT summary FROM deployments
+         WHERE service = $1 AND environment = $2 AND ended = 0 ORDER BY created_seq LIMIT 1",
+        values![scope.service.as_str(), scope.environment.as_str()],
+    )
+    .await?;
+    Ok(summaries(rows)?.pop())
+}
 
-    pub(crate) async fn history(
-        &self,
-        scope: &Scope,
-        limit: usize,
-    ) -> Result<Vec<Summary>, StoreError> {
-        let rows = sqlx::query_as(
-            "SELECT summary FROM deployments WHERE service = $1 AND environment = $2
-             ORDER BY created_seq DESC LIMIT $3",
-        )
-        .bind(scope.service.as_str())
-        .bind(scope.environment.as_str())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.0)
-        .await;
-        summaries(rows)
-    }
+pub(crate) async fn history(
+    tx: &mut dyn Sql,
+    scope: &Scope,
+    limit: usize,
+) -> Result<Vec<Summary>, StoreError> {
+    let rows: Vec<(String,)> = query(
+        tx,
+        "SELECT summary FROM deployments WHERE service = $1 AND environment = $2
+         ORDER BY created_seq DESC LIMIT $3",
+        values![
+            scope.service.as_str(),
+            scope.environment.as_str(),
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
+    )
+    .await?;
+    summaries(rows)
+}
 
-    pub(crate) async fn epoch(&self, id: &DeploymentId) -> Result<u64, StoreError> {
-        let row: Option<(i64,)> = sqlx::query_as("SELECT epoch FROM deployments WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(&self.0)
-            .await
-            .map_err(|e| store_error(&e))?;
-        let (epoch,) = row.ok_or_else(|| StoreError::Missing(format!("deployment {id}")))?;
-        Ok(epoch.unsigned_abs())
-    }
+pub(crate) async fn epoch(tx: &mut dyn Sql, id: &DeploymentId) -> Result<u64, StoreError> {
+    let row: Option<(i64,)> = optional(
+        tx,
+        "SELECT e.epoch FROM deployments d
+         JOIN environments e ON e.service = d.service AND e.environment = d.environment
+         WHERE d.id = $1",
+        values![id.as_str()],
+    )
+    .await?;
+    let (epoch,) = row.ok_or_else(|| StoreError::Missing(format!("deployment {id}")))?;
+    Ok(epoch.unsigned_abs())
+}
 
-    pub(crate) async fn evidence(&self, id: &DeploymentId) -> Result<Vec<Evidence>, StoreError> {
-        let rows: Vec<(String, i64, String, String)> = sqlx::query_as(
-            "SELECT step, at_us, cursor, counts FROM evidence WHERE deployment = $1 ORDER BY seq",
-        )
-        .bind(id.as_str())
-        .fetch_all(&self.0)
-        .await
-        .map_err(|e| store_error(&e))?;
-        let what = || format!("evidence of {id}");
-        let evidence = rows.into_iter().map(|(step, at_us, cursor, counts)| {
-            let step: StepId = serde_json::from_value(serde_json::Value::String(step))
-                .map_err(|e| unreadable(what(), &e))?;
-            let counts = parse(&counts, what)?;
-            Ok(Evidence {
-                step,
-                at_us,
-                cursor,
-                counts,
-            })
-        });
-        evidence.collect()
-    }
+pub(crate) async fn evidence(
+    tx: &mut dyn Sql,
+    id: &DeploymentId,
+) -> Result<Vec<Evidence>, StoreError> {
+    let rows: Vec<(String, i64, String, String)> = query(
+        tx,
+        "SELECT step, at_us, cursor, counts FROM evidence WHERE deployment = $1 ORDER BY seq",
+        values![id.as_str()],
+    )
+    .await?;
+    let what = || format!("evidence of {id}");
+    let evidence = rows.into_iter().map(|(step, at_us, cursor, counts)| {
+        let step: StepId = serde_json::from_value(serde_json::Value::String(step))
+            .map_err(|e| unreadable(what(), &e))?;
+        let counts = parse(&counts, what)?;
+        Ok(Evidence {
+            step,
+            at_us,
+            cursor,
+            counts,
+        })
+    });
+    evidence.collect()
+}
 
-    pub(crate) async fn release(
-        &self,
-        service: &ServiceName,
-        number: ReleaseNumber,
-    ) -> Result<Option<Release>, StoreError> {
-        let row: Option<(String,)> =
-            sqlx::query_as("SELECT body FROM releases WHERE service = $1 AND number = $2")
-                .bind(service.as_str())
-                .bind(i64::from(number.0))
-                .fetch_optional(&self.0)
-                .await
-                .map_err(|e| store_error(&e))?;
-        let what = || format!("release {number} of {service}");
-        row.map(|(body,)| parse(&body, what)).transpose()
-    }
+pub(crate) async fn release(
+    tx: &mut dyn Sql,
+    service: &ServiceName,
+    number: ReleaseNumber,
+) -> Result<Option<Release>, StoreError> {
+    let row: Option<(String,)> = optional(
+        tx,
+        "SELECT body FROM releases WHERE service = $1 AND number = $2",
+        values![service.as_str(), i64::from(number.0)],
+    )
+    .await?;
+    let what = || format!("release {number} of {service}");
+    row.map(|(body,)| parse(&body, what)).transpose()
+}
 
-    pub(crate) async fn releases(&self, service: &ServiceName) -> Result<Vec<Release>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT body FROM releases WHERE service = $1 ORDER BY number DESC")
-                .bind(service.as_str())
-                .fetch_all(&self.0)
-                .await
-                .map_err(|e| store_error(&e))?;
-        let what = || format!("a release of {service}");
-        rows.iter().map(|(body,)| parse(body, what)).collect()
-    }
+pub(crate) async fn releases(
+    tx: &mut dyn Sql,
+    service: &ServiceName,
+) -> Result<Vec<Release>, StoreError> {
+    let rows: Vec<(String,)> = query(
+        tx,
+        "SELECT body FROM releases WHERE service = $1 ORDER BY number DESC",
+        values![service.as_str()],
+    )
+    .await?;
+    let what = || format!("a release of {service}");
+    rows.iter().map(|(body,)| parse(body, what)).collect()
+}
 
-    /// Releases of all services.
-    pub(crate) async fn all_releases(&self) -> Result<Vec<Release>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT body FROM releases ORDER BY service, number")
-                .fetch_all(&self.0)
-                .await
-                .map_err(|e| store_error(&e))?;
-        let what = || "a release".to_owned();
-        rows.iter().map(|(body,)| parse(body, what)).collect()
-    }
+/// Releases of all services.
+pub(crate) async fn all_releases(tx: &mut dyn Sql) -> Result<Vec<Release>, StoreError> {
+    let rows: Vec<(String,)> = query(
+        tx,
+        "SELECT body FROM releases ORDER BY service, number",
+        values![],
+    )
+    .await?;
+    let what = || "a release".to_owned();
+    rows.iter().map(|(body,)| parse(body, what)).collect()
+}
 
-    /// The sealed bytes of a blob.
-    pub(crate) async fn blob(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let row: Option<(Vec<u8>,)> = sqlx::query_as("SELECT sealed FROM blobs WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&self.0)
-            .await
-            .map_err(|e| store_error(&e))?;
-        Ok(row.map(|(sealed,)| sealed))
-    }
+/// The sealed bytes of a blob.
+pub(crate) async fn blob(tx: &mut dyn Sql, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let row: Option<(Vec<u8>,)> =
+        optional(tx, "SELECT sealed FROM blobs WHERE id = $1", values![id]).await?;
+    Ok(row.map(|(sealed,)| sealed))
+}
 
-    /// A fact kept under a name.
-    pub(crate) async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT value FROM meta WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.0)
-            .await
-            .map_err(|e| store_error(&e))?;
-        Ok(row.map(|(value,)| value))
-    }
+/// A fact kept under a name.
+pub(crate) async fn meta(tx: &mut dyn Sql, name: &str) -> Result<Option<String>, StoreError> {
+    let row: Option<(String,)> =
+        optional(tx, "SELECT value FROM meta WHERE name = $1", values![name]).await?;
+    Ok(row.map(|(value,)| value))
+}
 
-    /// All deployments, in the order of their creation.
-    pub(crate) async fn deployments(&self) -> Result<Vec<DeploymentId>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT id FROM deployments ORDER BY created_seq")
-                .fetch_all(&self.0)
-                .await
-                .map_err(|e| store_error(&e))?;
-        Ok(rows
-            .into_iter()
-            .map(|(id,)| DeploymentId::new(id))
-            .collect())
-    }
-
-    /// What SQLite itself finds wrong with the file, one line each.
-    pub(crate) async fn quick_check(&self) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as("PRAGMA quick_check(10)")
-            .fetch_all(&self.0)
-            .await
-            .map_err(|e| store_error(&e))?;
-        let lines = rows.into_iter().map(|(line,)| line);
-        Ok(lines.filter(|line| line != "ok").collect())
-    }
+/// All deployments, in the order of their creation.
+pub(crate) async fn deployments(tx: &mut dyn Sql) -> Result<Vec<DeploymentId>, StoreError> {
+    let rows: Vec<(String,)> = query(
+        tx,
+        "SELECT id FROM deployments ORDER BY created_seq",
+        values![],
+    )
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id,)| DeploymentId::new(id))
+        .collect())
 }
 
 /// The rows after a position, when each of them links to the one before and the last is the last.
@@ -293,8 +303,7 @@ fn position(after: u64) -> i64 {
     i64::try_from(after).unwrap_or(i64::MAX)
 }
 
-fn summaries(rows: Result<Vec<(String,)>, sqlx::Error>) -> Result<Vec<Summary>, StoreError> {
-    let rows = rows.map_err(|e| store_error(&e))?;
+fn summaries(rows: Vec<(String,)>) -> Result<Vec<Summary>, StoreError> {
     let what = || "a summary".to_owned();
     rows.iter().map(|(summary,)| parse(summary, what)).collect()
 }

@@ -1,7 +1,9 @@
 //! What is kept. The rule is pure; who collects asks the store what the rule means for all scopes at once.
 
 use crate::change::{Answer, Change};
-use crate::store::SqliteStore;
+use crate::database::Database;
+use crate::reader;
+use crate::store::SqlStore;
 use belay_engine::goal;
 use belay_engine::ports::{Store, StoreError};
 use belay_model::environment::View;
@@ -61,7 +63,11 @@ impl Kept {
     }
 }
 
-impl SqliteStore {
+#[allow(
+    private_bounds,
+    reason = "there are two databases, and both are made here"
+)]
+impl<D: Database> SqlStore<D> {
     /// Applies the rule to everything in the store: all scopes, as many good records as the last deployment of each
     /// said, all open deployments, releases of the last `days`.
     ///
@@ -70,7 +76,7 @@ impl SqliteStore {
     pub async fn kept(&self, now_us: i64, days: u32) -> Result<Kept, StoreError> {
         let mut kept = Kept::default();
         // Open deployments first: one that ends meanwhile has left its record in the stream that is read after it.
-        for summary in self.reader().open().await? {
+        for summary in Store::open(self).await? {
             for entry in self.events(&summary.id, 0).await? {
                 records_in(&entry.event).for_each(|record| kept.keep(record));
             }
@@ -86,7 +92,7 @@ impl SqliteStore {
                 }
             }
         }
-        for release in self.reader().all_releases().await? {
+        for release in reader::all_releases(self.read().await?.as_mut()).await? {
             if release.created_at_ms >= since_ms {
                 kept.artifacts.insert(release.artifact);
             }
@@ -127,7 +133,7 @@ impl SqliteStore {
             keep: keep.clone(),
             before_us,
         };
-        match self.writer().change(change).await? {
+        match self.database.change(change).await? {
             Answer::Blobs(gone) => Ok(gone),
             other => Err(StoreError::Damaged(format!(
                 "the writer answered {other:?}"

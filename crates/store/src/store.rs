@@ -1,130 +1,43 @@
-//! The store on SQLite: opens the parts, offers them as the engine's port, and closes them.
+//! The store as the engine's port, and what else is the same on all databases: checks, progress, closing.
 
 use crate::chain::{self, BrokenLink};
 use crate::change::{Answer, Change};
-use crate::connection;
-use crate::hints::Hints;
-use crate::progress::Progress;
-use crate::reader::Reader;
-use crate::writer::{Counters, Handle, Message, Opener, Stats, Task};
+use crate::database::{Database, Leases, Stats};
+use crate::leases::{self, Claim};
+use crate::reader;
+use crate::sql::Sql;
 use async_trait::async_trait;
+use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Evidence, Store, StoreError};
 use belay_model::environment;
 use belay_model::event::{Entry, Event};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use std::sync::Arc;
 
-/// How often we look for commits of others that sent no hint.
-const POLL: Duration = Duration::from_millis(100);
-
-/// `changed` returns after this long at the latest: it is a hint, and hints may be lost.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How a store is opened.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bytes that must be free on its disk; fewer: refused before anything changes. A rollback has to be journalled,
-    /// too.
-    pub reserve_bytes: u64,
+/// The store on a database: [`SqliteStore`](crate::SqliteStore), [`PostgresStore`](crate::PostgresStore).
+pub struct SqlStore<D> {
+    pub(crate) database: Arc<D>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            reserve_bytes: 8 << 20,
-        }
-    }
-}
-
-/// The store in `.belay/`.
-pub struct SqliteStore {
-    dir: PathBuf,
-    writer: Handle,
-    reader: Reader,
-    progress: Progress,
-    hints: Arc<Hints>,
-    counters: Arc<Counters>,
-    pulse: watch::Receiver<u64>,
-    watching: OnceLock<AbortHandle>,
-}
-
-impl SqliteStore {
-    /// Opens the store in `dir` (`.belay/`), and makes it when there is none. A store that is there and up to date is
-    /// only read until something is written, so that looking works on a full or read-only disk. Needs a tokio runtime,
-    /// and belongs to it.
-    ///
-    /// # Errors
-    /// `Damaged`, or `Newer` when a newer Belay wrote it; `Unwritable` when it has to be made or migrated and cannot
-    /// be. Nothing is changed then.
-    pub async fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        let mut opener = Opener::new(dir, options.reserve_bytes);
-        let connection = if connection::is_current(dir).await? {
-            None
-        } else {
-            connection::make_directory(dir)?;
-            Some(opener.open().await?)
-        };
-        let hints = Arc::new(Hints::open(dir));
-        let (readers, frozen) = connection::readers(dir).await?;
-        opener.frozen = frozen;
-        let reader = Reader(readers);
-        let progress = Progress::open(dir).await;
-        let counters = Arc::new(Counters::default());
-        let (pulse_sender, pulse) = watch::channel(0);
-        let (sender, inbox) = mpsc::channel(1024);
-        let task = Task {
-            opener,
-            connection,
-            watcher: reader.0.clone(),
-            inbox,
-            pulse: pulse_sender,
-            hints: hints.clone(),
-            counters: counters.clone(),
-        };
-        tokio::spawn(task.run());
-        Ok(Self {
-            dir: dir.to_owned(),
-            writer: Handle(sender),
-            reader,
-            progress,
-            hints,
-            counters,
-            pulse,
-            watching: OnceLock::new(),
-        })
-    }
-
-    /// Makes sure that the store can be written: has room, a writable disk, and takes a small write. Called before
-    /// anything is changed that the store has to know of.
+#[allow(
+    private_bounds,
+    reason = "there are two databases, and both are made here"
+)]
+impl<D: Database> SqlStore<D> {
+    /// Makes sure that the store can be written: has room and takes a small write. Called before anything is changed
+    /// that the store has to know of.
     ///
     /// # Errors
     /// `Unwritable` says why; nothing was changed then.
     pub async fn require_writable(&self) -> Result<(), StoreError> {
-        self.writer.require().await
+        self.database.require_writable().await
     }
 
-    /// Bytes that are free on its disk.
-    ///
-    /// # Errors
-    /// The disk does not tell.
-    pub fn free_bytes(&self) -> Result<u64, StoreError> {
-        connection::free_bytes(&self.dir)
-    }
-
-    /// Where it is.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// What the writer did so far.
+    /// What was written so far.
     pub fn stats(&self) -> Stats {
-        self.counters.stats()
+        self.database.stats()
     }
 
     /// The first link of a deployment's hash chain that does not hold.
@@ -132,7 +45,7 @@ impl SqliteStore {
     /// # Errors
     /// `Missing` when there is no such deployment.
     pub async fn verify_chain(&self, id: &DeploymentId) -> Result<Option<BrokenLink>, StoreError> {
-        chain::verify_deployment(&self.reader.0, id).await
+        chain::verify_deployment(self.database.snapshot().await?.as_mut(), id).await
     }
 
     /// The first link of an environment stream's hash chain that does not hold.
@@ -143,21 +56,22 @@ impl SqliteStore {
         &self,
         scope: &Scope,
     ) -> Result<Option<BrokenLink>, StoreError> {
-        chain::verify_scope(&self.reader.0, scope).await
+        chain::verify_scope(self.database.snapshot().await?.as_mut(), scope).await
     }
 
-    /// Looks at everything: the file, and all hash chains. One line for each thing found; empty: all is well.
+    /// Looks at everything: the database's own check, and all hash chains. One line for each thing found; empty: all
+    /// is well.
     ///
     /// # Errors
     /// When the store cannot be read at all.
     pub async fn check(&self) -> Result<Vec<String>, StoreError> {
-        let mut found = self.reader.quick_check().await?;
-        for id in self.reader.deployments().await? {
+        let mut found = self.database.self_check().await?;
+        for id in reader::deployments(self.read().await?.as_mut()).await? {
             if let Some(broken) = self.verify_chain(&id).await? {
                 found.push(format!("event {} of {id}: {}", broken.seq, broken.why));
             }
         }
-        for scope in self.reader.scopes().await? {
+        for scope in self.scopes().await? {
             if let Some(broken) = self.verify_environment(&scope).await? {
                 found.push(format!("event {} of {scope}: {}", broken.seq, broken.why));
             }
@@ -170,67 +84,23 @@ impl SqliteStore {
     /// # Errors
     /// When they cannot be removed.
     pub async fn prune_progress(&self, before_us: i64) -> Result<u64, StoreError> {
-        self.progress.prune_before(before_us).await
+        self.database.prune_progress(before_us).await
     }
 
-    /// Closes all files. Requests that come later are refused.
+    /// Closes all connections. Requests that come later are refused.
     pub async fn close(&self) {
-        if let Some(watching) = self.watching.get() {
-            watching.abort();
-        }
-        self.writer.close().await;
-        self.reader.0.close().await;
-        self.progress.close().await;
+        self.database.close().await;
     }
 
-    pub(crate) fn writer(&self) -> &Handle {
-        &self.writer
-    }
-
-    pub(crate) fn reader(&self) -> &Reader {
-        &self.reader
-    }
-
-    /// Starts to look for commits of others, on the first call that wants to know.
-    fn watch(&self) {
-        self.watching.get_or_init(|| {
-            let writer = self.writer.0.downgrade();
-            let hints = self.hints.clone();
-            let watching = async move {
-                let socket = hints
-                    .bind()
-                    .inspect_err(|error| tracing::debug!(%error, "no hints here; polling alone"))
-                    .ok();
-                while let Some(writer) = writer.upgrade() {
-                    if writer.send(Message::Look).await.is_err() {
-                        break;
-                    }
-                    drop(writer);
-                    hint_or_poll(socket.as_ref()).await;
-                }
-            };
-            tokio::spawn(watching).abort_handle()
-        });
+    pub(crate) async fn read(&self) -> Result<Box<dyn Sql>, StoreError> {
+        self.database.read().await
     }
 }
 
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        if let Some(watching) = self.watching.get() {
-            watching.abort();
-        }
-    }
-}
-
-async fn hint_or_poll(socket: Option<&tokio::net::UnixDatagram>) {
-    let Some(socket) = socket else {
-        return tokio::time::sleep(POLL).await;
-    };
-    let mut byte = [0; 1];
-    if let Ok(Ok(_)) = tokio::time::timeout(POLL, socket.recv(&mut byte)).await {
-        // Ten hints say no more than one.
-        while socket.try_recv(&mut byte).is_ok() {}
-    }
+fn micros(leases: Option<Leases>) -> i64 {
+    leases.map_or(0, |leases| {
+        i64::try_from(leases.each.as_micros()).unwrap_or(i64::MAX)
+    })
 }
 
 fn unexpected(answer: &Answer) -> StoreError {
@@ -238,7 +108,7 @@ fn unexpected(answer: &Answer) -> StoreError {
 }
 
 #[async_trait]
-impl Store for SqliteStore {
+impl<D: Database> Store for SqlStore<D> {
     async fn create(
         &self,
         id: &DeploymentId,
@@ -254,27 +124,28 @@ impl Store for SqliteStore {
             environment,
             limit,
         };
-        self.writer.change(change).await.map(drop)
+        self.database.change(change).await.map(drop)
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Entry>, StoreError> {
-        match self.writer.change(Change::Append(batch)).await? {
+        match self.database.change(Change::Append(batch)).await? {
             Answer::Entries(entries) => Ok(entries),
             other => Err(unexpected(&other)),
         }
     }
 
     async fn events(&self, id: &DeploymentId, after: u64) -> Result<Vec<Entry>, StoreError> {
-        self.reader.events(id, after).await
+        reader::events(self.read().await?.as_mut(), id, after).await
     }
 
     async fn append_environment(
         &self,
         scope: &Scope,
+        epoch: Option<u64>,
         events: Vec<(i64, environment::Event)>,
     ) -> Result<(), StoreError> {
-        let change = Change::Environment(scope.clone(), events);
-        self.writer.change(change).await.map(drop)
+        let change = Change::Environment(scope.clone(), epoch, events);
+        self.database.change(change).await.map(drop)
     }
 
     async fn environment(
@@ -282,41 +153,95 @@ impl Store for SqliteStore {
         scope: &Scope,
         after: u64,
     ) -> Result<Vec<environment::Entry>, StoreError> {
-        self.reader.environment(scope, after).await
+        reader::environment(self.read().await?.as_mut(), scope, after).await
     }
 
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        self.reader.scopes().await
+        reader::scopes(self.read().await?.as_mut()).await
     }
 
     async fn open(&self) -> Result<Vec<Summary>, StoreError> {
-        self.reader.open().await
+        reader::open(self.read().await?.as_mut()).await
     }
 
     async fn summary(&self, id: &DeploymentId) -> Result<Option<Summary>, StoreError> {
-        self.reader.summary(id).await
+        reader::summary(self.read().await?.as_mut(), id).await
     }
 
     async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError> {
-        self.reader.history(scope, limit).await
+        reader::history(self.read().await?.as_mut(), scope, limit).await
+    }
+
+    async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError> {
+        reader::oldest_open(self.read().await?.as_mut(), scope).await
+    }
+
+    async fn work(&self) -> Result<Work, StoreError> {
+        Ok(leases::work(self.read().await?.as_mut()).await?)
+    }
+
+    async fn claim(
+        &self,
+        owner: &Owner,
+        held: &[Lease],
+        now_us: i64,
+        at_most: usize,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let lives = self.database.leases();
+        let claim = Claim {
+            owner: owner.clone(),
+            held: held.to_owned(),
+            now_us,
+            at_most,
+            lives_us: micros(lives),
+            per_environment: lives.map_or(usize::MAX, |lives| lives.per_environment),
+        };
+        if !claim.is_worth_it(self.read().await?.as_mut()).await? {
+            return Ok(Vec::new());
+        }
+        match self.database.change(Change::Claim(Box::new(claim))).await? {
+            Answer::Leases(leases) => Ok(leases),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn renew(&self, owner: &Owner, held: &[Lease]) -> Result<Vec<Lease>, StoreError> {
+        let lives_us = micros(self.database.leases());
+        let change = Change::Renew(owner.clone(), lives_us);
+        let has = match self.database.change(change).await? {
+            Answer::Leases(leases) => leases,
+            other => return Err(unexpected(&other)),
+        };
+        let lost = held.iter().filter(|lease| !has.contains(lease));
+        Ok(lost.cloned().collect())
+    }
+
+    async fn resign(&self, owner: &Owner) -> Result<(), StoreError> {
+        let change = Change::Resign(owner.clone());
+        self.database.change(change).await.map(drop)
+    }
+
+    fn lease_ms(&self) -> Option<u64> {
+        let lives = self.database.leases()?;
+        Some(u64::try_from(lives.each.as_millis()).unwrap_or(u64::MAX))
     }
 
     async fn epoch(&self, id: &DeploymentId) -> Result<u64, StoreError> {
-        self.reader.epoch(id).await
+        reader::epoch(self.read().await?.as_mut(), id).await
     }
 
     async fn evidence(&self, id: &DeploymentId, evidence: Vec<Evidence>) -> Result<(), StoreError> {
         let change = Change::Evidence(id.clone(), evidence);
-        self.writer.change(change).await.map(drop)
+        self.database.change(change).await.map(drop)
     }
 
     async fn evidence_of(&self, id: &DeploymentId) -> Result<Vec<Evidence>, StoreError> {
-        self.reader.evidence(id).await
+        reader::evidence(self.read().await?.as_mut(), id).await
     }
 
     /// Adding progress does not wake `changed`: who shows lines asks for them when it likes.
     async fn progress(&self, id: &DeploymentId, at_us: i64, line: &str) -> Result<(), StoreError> {
-        self.progress.add(id, at_us, line).await;
+        self.database.add_progress(id, at_us, line).await;
         Ok(())
     }
 
@@ -325,12 +250,12 @@ impl Store for SqliteStore {
         id: &DeploymentId,
         after: i64,
     ) -> Result<Vec<(i64, i64, String)>, StoreError> {
-        self.progress.after(id, after).await
+        self.database.progress(id, after).await
     }
 
     async fn release(&self, candidate: Release) -> Result<Release, StoreError> {
         let change = Change::Release(Box::new(candidate));
-        match self.writer.change(change).await? {
+        match self.database.change(change).await? {
             Answer::Release(release) => Ok(*release),
             other => Err(unexpected(&other)),
         }
@@ -341,26 +266,18 @@ impl Store for SqliteStore {
         service: &ServiceName,
         number: ReleaseNumber,
     ) -> Result<Option<Release>, StoreError> {
-        self.reader.release(service, number).await
+        reader::release(self.read().await?.as_mut(), service, number).await
     }
 
     async fn releases(&self, service: &ServiceName) -> Result<Vec<Release>, StoreError> {
-        self.reader.releases(service).await
+        reader::releases(self.read().await?.as_mut(), service).await
     }
 
     fn generation(&self) -> u64 {
-        self.watch();
-        *self.pulse.borrow()
+        self.database.generation()
     }
 
     async fn changed(&self, since: u64) {
-        self.watch();
-        let mut pulse = self.pulse.clone();
-        let wait = async { pulse.wait_for(|count| *count != since).await.is_ok() };
-        let gone = matches!(tokio::time::timeout(PATIENCE, wait).await, Ok(false));
-        if gone {
-            // The writer is gone: nothing will change any more, and nobody shall spin on that.
-            tokio::time::sleep(PATIENCE).await;
-        }
+        self.database.changed(since).await;
     }
 }

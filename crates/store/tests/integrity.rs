@@ -16,6 +16,10 @@ async fn filled(dir: &Path) -> SqliteStore {
             .create(&id, 1, created("shop"), vec![recorded("shop", 1)], 9)
             .await
             .unwrap();
+        if name == "a" {
+            // Of the scope, for both.
+            support::lease(&store, "worker 1").await;
+        }
         store.append(claim(&id, 1, 1)).await.unwrap();
         for text in ["x", "y", "z"] {
             let text = format!("{name}{text}");
@@ -26,7 +30,7 @@ async fn filled(dir: &Path) -> SqliteStore {
         }
     }
     store
-        .append_environment(&scope("shop"), vec![recorded("shop", 2)])
+        .append_environment(&scope("shop"), None, vec![recorded("shop", 2)])
         .await
         .unwrap();
     store

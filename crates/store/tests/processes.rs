@@ -61,6 +61,7 @@ async fn a_refused_request_takes_no_other_with_it() {
         .create(&bad, 1, created("shop"), vec![], 2)
         .await
         .unwrap();
+    support::lease(&store, "worker 1").await;
     let before = store.stats();
     // Its first event is fine, its second is not: both have to go, and nobody else's.
     let long = signal(&"x".repeat(1 << 20));

@@ -114,7 +114,7 @@ async fn as_many_are_kept_as_the_last_deployment_said() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path()).await;
     store
-        .append_environment(&scope("shop"), week())
+        .append_environment(&scope("shop"), None, week())
         .await
         .unwrap();
     let id = deployment("1");
@@ -155,7 +155,7 @@ async fn the_store_keeps_what_anything_needs() {
         (1, recorded(8)),
     ];
     store
-        .append_environment(&scope("shop"), events)
+        .append_environment(&scope("shop"), None, events)
         .await
         .unwrap();
     // Names record 1.

@@ -38,6 +38,11 @@ impl Clock for FakeClock {
         last.map_or(BEGIN_US, |last| (BEGIN_US + passed).max(last + 1))
     }
 
+    fn monotonic_ms(&self) -> u64 {
+        // From a moment long ago, as a machine that has been up for a while.
+        1_000_000 + u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(0)
+    }
+
     async fn sleep_ms(&self, ms: u64) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }

@@ -95,6 +95,6 @@ fn phase_of(plan: &Plan, index: u16) -> usize {
 fn wave_of(step: &Step) -> Option<Wave> {
     match &step.action {
         Action::Effect(effect) => Some(effect.wave),
-        Action::Verify { .. } => None,
+        Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } | Action::Run(_) => None,
     }
 }

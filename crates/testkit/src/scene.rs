@@ -1,8 +1,9 @@
 //! A scene: one world, one store, one worker at a time; what tests of the engine are written with.
 
-use crate::{Crashes, FakeClock, MemoryStore, Script, World, worlds};
+use crate::{Crashes, FakeClock, MemoryStore, Runs, Script, World, worlds};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material};
+use belay_engine::fold::Deployment;
 use belay_engine::goal;
 use belay_engine::ports::{
     Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
@@ -10,10 +11,12 @@ use belay_engine::ports::{
 use belay_engine::worker::Worker;
 use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
 use belay_model::environment::{self, View};
-use belay_model::event::{Ask, Event, Inputs, Kind};
+use belay_model::event::{Ask, Event, Inputs, Kind, PhaseInput};
 use belay_model::id::{
     ArtifactDigest, BlobId, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
 };
+use belay_model::plan::Approval;
+use belay_model::policy::Rule;
 use belay_model::release::{Record, Target};
 use belay_model::summary::{Phase, Summary};
 use serde_json::Value;
@@ -33,8 +36,11 @@ pub struct Scene {
     pub worlds: BTreeMap<String, Arc<World>>,
     /// What verification says.
     pub script: Arc<Script>,
+    /// What users bring.
+    pub runner: Arc<Runs>,
     clock: Arc<FakeClock>,
     next: AtomicU32,
+    owners: AtomicU32,
     /// What new deployments start with.
     pub strategy: Strategy,
     /// Bake, milliseconds.
@@ -47,6 +53,12 @@ pub struct Scene {
     pub on_first_failure: FirstFailure,
     /// How many targets are served side by side.
     pub parallel: u16,
+    /// Phases that someone wrote.
+    pub phases: Vec<PhaseInput>,
+    /// Who has to say yes.
+    pub approve: Option<Approval>,
+    /// What is done when a step fails.
+    pub on_failure: Vec<Rule>,
 }
 
 /// A driver for each target, so that each has a world of its own.
@@ -94,36 +106,51 @@ impl Scene {
 
     /// One target of a kind, with nothing on it.
     pub fn of(kind: worlds::Kind, strategy: Strategy, instances: u32) -> Self {
-        Self::spread_of(kind, strategy, instances, &["shop/test"])
+        Self::across(strategy, instances, &[("shop/test", kind)])
     }
 
     /// Several targets with groups side by side, and nothing on them.
     pub fn spread(strategy: Strategy, instances: u32, targets: &[&str]) -> Self {
-        Self::spread_of(worlds::Kind::SideBySide, strategy, instances, targets)
+        let targets: Vec<_> = targets
+            .iter()
+            .map(|name| (*name, worlds::Kind::SideBySide))
+            .collect();
+        Self::across(strategy, instances, &targets)
     }
 
-    fn spread_of(kind: worlds::Kind, strategy: Strategy, instances: u32, targets: &[&str]) -> Self {
+    /// One target without traffic, with nothing on it.
+    pub fn workers(strategy: Strategy, instances: u32) -> Self {
+        Self::of(worlds::Kind::Workers, strategy, instances)
+    }
+
+    /// Several targets, each of a kind, with nothing on them.
+    pub fn across(strategy: Strategy, instances: u32, targets: &[(&str, worlds::Kind)]) -> Self {
         let crashes = Arc::new(Crashes::default());
         let clock = Arc::new(FakeClock::default());
-        let world = |name: &&str| {
-            let world = World::new(kind, crashes.clone(), instances);
+        let world = |(name, kind): &(&str, worlds::Kind)| {
+            let world = World::new(*kind, crashes.clone(), instances);
             ((*name).to_owned(), Arc::new(world))
         };
         let worlds: BTreeMap<_, _> = targets.iter().map(world).collect();
         Self {
-            world: worlds[targets[0]].clone(),
+            world: worlds[targets[0].0].clone(),
             worlds,
             store: Arc::new(MemoryStore::new(crashes.clone())),
             script: Arc::new(Script::new(clock.clone())),
+            runner: Arc::new(Runs::new(crashes.clone())),
             crashes,
             clock,
             next: AtomicU32::new(1),
+            owners: AtomicU32::new(0),
             strategy,
             bake_ms: 1000,
             checks: Vec::new(),
             inconclusive: Inconclusive::RollBack,
             on_first_failure: FirstFailure::Remove,
             parallel: 1,
+            phases: Vec::new(),
+            approve: None,
+            on_failure: Vec::new(),
         }
     }
 
@@ -169,10 +196,16 @@ impl Scene {
             store: self.store.clone(),
             clock: self.clock.clone(),
             verifier: self.script.clone(),
+            runner: self.runner.clone(),
             secrets: Arc::new(NoSecrets),
             retention: Arc::new(KeepAll),
             drivers: Arc::new(Worlds(self.worlds.clone())),
         }
+    }
+
+    /// The name of a worker that never was before: who comes new takes over.
+    pub fn owner(&self) -> String {
+        format!("worker-{}", self.owners.fetch_add(1, Ordering::SeqCst))
     }
 
     /// Asks for a release.
@@ -234,6 +267,9 @@ impl Scene {
             goal,
             strategy: self.strategy.clone(),
             parallel: self.parallel,
+            phases: self.phases.clone(),
+            approve: self.approve.clone(),
+            on_failure: self.on_failure.clone(),
             checks: self.checks.clone(),
             bake_ms: self.bake_ms,
             warm_ms: 10_000,
@@ -251,6 +287,23 @@ impl Scene {
         id
     }
 
+    /// Something is said of an environment.
+    pub async fn say(&self, scope: &Scope, event: environment::Event) {
+        let events = vec![(self.clock.now_us(), event)];
+        let kept = self.store.append_environment(scope, None, events).await;
+        kept.expect("memory");
+    }
+
+    /// What time it is, Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_us() / 1000
+    }
+
+    /// Time passes.
+    pub async fn pass(&self, ms: u64) {
+        self.clock.sleep_ms(ms).await;
+    }
+
     /// Newer values of a release's secrets are sealed under that name.
     pub async fn reseal(&self, release: u32, blob: &str) -> BlobId {
         let blob = BlobId::new(blob);
@@ -260,15 +313,23 @@ impl Scene {
         });
         let event = environment::Event::Recorded { record };
         let events = vec![(self.clock.now_us(), event)];
-        let kept = self.store.append_environment(&self.scope(), events).await;
+        let kept = self
+            .store
+            .append_environment(&self.scope(), None, events)
+            .await;
         kept.expect("memory");
         blob
     }
 
     /// Sends a signal.
     pub async fn signal(&self, id: &DeploymentId, ask: Ask) {
+        self.signal_of("test", id, ask).await;
+    }
+
+    /// Somebody sends a signal.
+    pub async fn signal_of(&self, actor: &str, id: &DeploymentId, ask: Ask) {
         let event = Event::Signal {
-            actor: "test".to_owned(),
+            actor: actor.to_owned(),
             ask,
             reason: Some("because".to_owned()),
         };
@@ -285,8 +346,8 @@ impl Scene {
     pub async fn work(&self) -> u32 {
         let mut killed = 0;
         loop {
-            let worker = Worker::new(self.ports(), format!("worker-{killed}"));
-            let running = tokio::spawn(async move { worker.run().await });
+            let worker = Worker::new(self.ports(), self.owner());
+            let mut running = tokio::spawn(async move { worker.run().await });
             let resting = self.at_rest();
             tokio::select! {
                 biased;
@@ -302,18 +363,50 @@ impl Scene {
                     let _ = running.await;
                     return killed;
                 }
+                done = &mut running => {
+                    let done = done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                    done.expect("a worker goes on as long as there is something to do");
+                }
             }
         }
     }
 
     /// Resolves when a deployment waits for a person.
     pub async fn until_parked(&self, id: &DeploymentId) {
+        self.until(id, Phase::NeedsOperator).await;
+    }
+
+    /// Resolves when a deployment stands there.
+    pub async fn until(&self, id: &DeploymentId, phase: Phase) {
         loop {
             let generation = self.store.generation();
-            if self.summary(id).await.phase == Phase::NeedsOperator {
+            if self.summary(id).await.phase == phase {
                 return;
             }
             self.store.changed(generation).await;
+        }
+    }
+
+    /// Resolves when a deployment waits on a target for people to say yes.
+    pub async fn until_asked(&self, id: &DeploymentId, target: &str) {
+        loop {
+            let generation = self.store.generation();
+            let deployment = Deployment::of(id.clone(), &self.store.journal(id));
+            let step = self.summary(id).await.step;
+            let here = step.and_then(|step| deployment.target_of(step)) == Some(target);
+            if here && self.summary(id).await.phase == Phase::Waiting {
+                return;
+            }
+            self.store.changed(generation).await;
+        }
+    }
+
+    /// Works for that long, and stops.
+    pub async fn work_for(&self, ms: u64) {
+        let worker = Worker::new(self.ports(), "worker");
+        tokio::select! {
+            _ = worker.run() => {}
+            () = self.clock.sleep_ms(ms) => {}
         }
     }
 
@@ -339,8 +432,12 @@ impl Scene {
             .expect("it exists")
     }
 
-    /// The release that has all the traffic.
+    /// The group that has all the traffic; where there is none, the one that works alone.
     pub fn serving(&self) -> Option<String> {
+        if !self.world.takes_traffic() {
+            let mut groups = self.world.groups();
+            return groups.pop().filter(|_| groups.is_empty());
+        }
         let weights = self.world.weights();
         weights
             .iter()

@@ -46,6 +46,10 @@ impl Platform for World {
         Some(self.0.record(BROKEN))
     }
 
+    fn takes_traffic(&self) -> bool {
+        self.0.world.takes_traffic()
+    }
+
     async fn meddle(&self) {
         self.0.world.meddle();
     }
@@ -68,7 +72,10 @@ impl Platform for World {
     }
 
     fn fences(&self) -> bool {
-        matches!(self.0.world.kind(), Kind::SideBySide | Kind::InPlace)
+        matches!(
+            self.0.world.kind(),
+            Kind::SideBySide | Kind::Workers | Kind::InPlace
+        )
     }
 }
 
@@ -88,6 +95,7 @@ macro_rules! worlds {
 
 worlds! {
     side_by_side: SideBySide,
+    no_traffic: Workers,
     swap: Swap,
     in_place: InPlace,
     revisions: Revisions,

@@ -59,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "belay-testkit",
         &["belay-model", "belay-driver", "belay-engine"],
     ),
+    ("belay-testbed", &[]),
     ("bookstore", &[]),
 ];
 

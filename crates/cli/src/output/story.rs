@@ -122,6 +122,12 @@ impl Story {
                     Ask::Retry => "try again",
                     Ask::Skip => "go on without the step",
                     Ask::Abandon => "end as it is",
+                    Ask::Approve => "yes",
+                    Ask::Reject => "no",
+                    Ask::Pause => "pause",
+                    Ask::Resume => "go on",
+                    Ask::Advance => "do not wait any longer",
+                    Ask::Stop => "end, and leave it as it is",
                 };
                 says.push(note(format!(
                     "{actor} said: {ask}{}",

@@ -122,7 +122,7 @@ fn promised(project: &Project, id: &str) -> (Vec<(String, Wave)>, String) {
             step, fingerprint, ..
         } => match &plan.steps().nth(usize::from(step.index))?.action {
             Action::Effect(effect) => Some((fingerprint.clone(), effect.wave)),
-            Action::Verify { .. } => None,
+            _ => None,
         },
         _ => None,
     });

@@ -36,6 +36,11 @@ fn going_back_works() {
 }
 
 #[test]
+fn workers_works() {
+    guide::check("docs/workers.md");
+}
+
+#[test]
 fn when_belay_is_down_works() {
     guide::check("docs/when-belay-is-down.md");
 }

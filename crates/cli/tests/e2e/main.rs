@@ -4,3 +4,4 @@ mod misfortune;
 mod nginx;
 #[path = "../support/mod.rs"]
 mod support;
+mod workers;

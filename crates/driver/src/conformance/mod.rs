@@ -46,7 +46,10 @@ pub trait Platform: Send + Sync {
     fn record(&self, number: u32) -> Record;
     /// A release that never becomes ready, and says so within ten seconds. None: the platform has no such thing.
     fn broken(&self) -> Option<Record>;
-    /// Someone else moves the traffic.
+    /// Whether traffic goes to what is deployed here. False: no step switches, so there is no traffic that someone else
+    /// could have moved in between, and [`a_foreign_change_is_not_overwritten`] is left out.
+    fn takes_traffic(&self) -> bool;
+    /// Someone else moves the traffic. Not called where there is none.
     async fn meddle(&self);
     /// The next change of traffic is refused for now: the platform asks to come back after that many milliseconds.
     /// False: nobody throttles here.
@@ -98,6 +101,12 @@ async fn go(platform: &impl Platform, goal: &Goal) {
         let after = driver.after(&target, &at, &effect);
         at = observe(platform).await;
         same(platform, &after, &at, &effect.title);
+        let switches = effect.wave == Wave::Switch;
+        assert!(
+            platform.takes_traffic() || !switches,
+            "{} is said of no traffic",
+            effect.title
+        );
     }
     same(platform, goal.want.of(&target.name), &at, &goal.title);
 }
@@ -161,8 +170,8 @@ fn same(platform: &impl Platform, want: &State, have: &State, what: &str) {
 }
 
 fn goal(platform: &impl Platform, record: &Record) -> Goal {
-    let target = target(platform);
-    let want = platform.driver().desired(record, &target);
+    let target = &record.targets[0];
+    let want = platform.driver().desired(record, target);
     Goal {
         want: States::one(&target.name, want),
         records: BTreeMap::from([(record.hash(), record.clone())]),

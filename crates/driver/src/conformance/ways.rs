@@ -10,6 +10,7 @@ pub async fn round_trip(platform: &impl Platform) {
     let (one, two) = (platform.record(1), platform.record(2));
     go(platform, &goal(platform, &one)).await;
     let baseline = observe(platform).await;
+    assert!(!baseline.is_absent(), "a release is something");
     go(platform, &goal(platform, &two)).await;
     go(platform, &as_before(platform, baseline, [&one, &two])).await;
     go(platform, &as_before(platform, State::default(), [&one])).await;

@@ -18,7 +18,7 @@ impl Course {
         let (targets, before, failures) = self.look().await;
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
         let (goal, plan, mut remarks) = match targets {
-            Ok(targets) => self.way_back(&targets, &view, &before),
+            Ok(targets) => self.way_back(&targets, &view, &before, &cause),
             Err(failure) => (None, Plan::empty(), vec![failure.message]),
         };
         if let Some(failure) = failures.first() {
@@ -27,7 +27,16 @@ impl Course {
                 failure.message
             ));
         }
-        for event in conclude::on_rollback(&self.id, self.inputs(), &cause, goal.as_ref(), &view) {
+        let now_us = self.journal.now_us();
+        let events = conclude::on_rollback(
+            &self.id,
+            self.inputs(),
+            &cause,
+            goal.as_ref(),
+            &view,
+            now_us,
+        );
+        for event in events {
             self.journal.push_environment(event);
         }
         let why = remarks.last().cloned();
@@ -43,19 +52,19 @@ impl Course {
         });
         if stuck {
             let why = why.unwrap_or_else(|| "there is nothing to go back to".to_owned());
-            self.journal.push(Event::Parked { step: None, why });
+            self.journal.push(Event::parked(None, why));
         }
         Ok(())
     }
 
-    /// `on_first_failure: leave`: nothing was there before, and someone wants to look at what failed.
-    pub(super) fn leave(&mut self, cause: &Cause) {
+    /// Policy says so: someone wants to look at what failed.
+    pub(super) fn leave(&mut self, cause: &Cause, policy: &str) {
         for event in conclude::on_left(self.state(), self.inputs(), cause) {
             self.journal.push_environment(event);
         }
         let there: Vec<_> = self.state().left.keys().cloned().collect();
         let line = format!(
-            "{} stays as it is, as `on_first_failure: leave` says: {}",
+            "{} stays as it is, as `{policy}` says: {}",
             self.inputs()
                 .record
                 .as_ref()
@@ -86,13 +95,19 @@ impl Course {
         targets: &Targets,
         view: &View,
         before: &States,
+        cause: &Cause,
     ) -> (Option<Goal>, Plan, Vec<String>) {
-        let touched = self.state().touched();
-        let (goal, mut remarks) = if touched.is_empty() {
+        let mut touched = self.state().touched();
+        let (goal, mut remarks) = match cause {
+            Cause::Phase { phase, .. } => {
+                let phase = usize::from(*phase);
+                let only = self.state().plans[0].plan.phases[phase].target.as_deref();
+                touched.retain(|name| Some(*name) == only);
+                (goal::before_phase(self.state(), phase), Vec::new())
+            }
             // Nothing was begun: there is nothing to take back, whatever it is worth.
-            (self.state().baseline_goal.clone(), Vec::new())
-        } else {
-            goal::undo(targets, view, self.state())
+            _ if touched.is_empty() => (self.state().baseline_goal.clone(), Vec::new()),
+            _ => goal::undo(targets, view, self.state()),
         };
         let seen = targets.only(|name| before.get(name).is_some());
         let foreign = seen.diff(&self.state().left, before);
@@ -112,7 +127,9 @@ impl Course {
         // I2: what something was begun on, and no more.
         let touched = targets.only(|name| touched.contains(&name));
         let inputs = self.inputs();
-        match planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel) {
+        let planned = planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel);
+        let planned = planned.map(|plan| planning::with_taken_back(plan, self.state(), cause));
+        match planned {
             Ok(plan) => (Some(goal), plan, remarks),
             Err(error) => {
                 remarks.push(format!("failed to plan the way back: {error}"));
@@ -123,32 +140,31 @@ impl Course {
 
     /// I5: restored only when what is there equals the goal.
     pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
-        let (targets, now, failures) = self.look().await;
-        let unmet = match targets {
-            Ok(targets) => {
-                let (_, run) = self.state().current().expect("confirming a plan");
-                let goal = run.goal.as_ref().expect("a plan with a goal");
-                let touched = self.state().touched();
-                let touched = targets.only(|name| touched.contains(&name));
-                touched.diff(&goal.want, &now)
-            }
+        let unmet = match self.targets() {
+            Ok(targets) => self.unmet(&targets).await,
             Err(failure) => vec![failure.message],
         };
-        let unmet: Vec<String> = unmet
-            .into_iter()
-            .chain(failures.into_iter().map(|failure| failure.message))
-            .collect();
         let skipped = !self.state().residue.is_empty();
         if unmet.is_empty() || skipped {
             let outcome = decide::ending(self.state());
             return self.end(outcome).await;
         }
         let why = format!("the goal is not met: {}", unmet.join("; "));
-        self.journal.push(Event::Parked {
-            step: self.last_effect(),
-            why,
-        });
+        self.journal.push(Event::parked(self.last_effect(), why));
         Ok(())
+    }
+
+    /// What keeps what was touched from being the goal.
+    async fn unmet(&self, targets: &Targets) -> Vec<String> {
+        let (_, run) = self.state().current().expect("confirming a plan");
+        let goal = run.goal.as_ref().expect("a plan with a goal");
+        let touched = self.state().touched();
+        let is_meant = |name: &str| touched.contains(&name) && goal.want.get(name).is_some();
+        let touched = targets.only(is_meant);
+        let (now, failures) = self.observe(&touched).await;
+        let mut unmet = touched.diff(&goal.want, &now);
+        unmet.extend(failures.into_iter().map(|failure| failure.message));
+        unmet
     }
 
     /// The step that a retry repeats when the goal is not met though every step was done.

@@ -3,13 +3,13 @@
 use super::hands::{Accepted, Note};
 use super::run::{Course, Times};
 use crate::conclude;
-use crate::ports::{Materials, Ports, StoreError};
+use crate::ports::{Materials, Ports, Running, StoreError};
 use crate::targets::Place;
 use belay_driver::{Applied, Context, Driver, Settled};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::{Event, Finish};
 use belay_model::id::StepId;
-use belay_model::plan::Effect;
+use belay_model::plan::{Action, Effect, Run};
 use belay_model::release::{Record, Target};
 use belay_model::state::State;
 use sha2::{Digest, Sha256};
@@ -21,7 +21,15 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) struct Call {
     step: StepId,
     attempt: u32,
-    effect: Effect,
+    work: Work,
+}
+
+/// What changes the world.
+pub(super) enum Work {
+    /// By a driver.
+    Effect(Effect),
+    /// By something of the user's own.
+    Run(Run),
 }
 
 /// Everything that a call on an effect needs, apart from the course.
@@ -35,20 +43,61 @@ pub(super) struct Reach {
 
 impl Course {
     /// Journals that an attempt begins.
-    pub(super) fn intend(&mut self, id: StepId) -> Call {
-        let effect = self.effect(id);
+    ///
+    /// None: someone else changed the target before the phase began, and a person was asked.
+    pub(super) async fn intend(&mut self, id: StepId) -> Option<Call> {
+        let work = self.work(id);
+        let before = match self.look_again(id).await {
+            Ok(before) => before.map(Box::new),
+            Err(why) => {
+                self.journal.push(Event::parked(Some(id), why));
+                return None;
+            }
+        };
         let attempt = self.state().step(id).1.last_attempt + 1;
-        let fingerprint = fingerprint(&effect);
+        let fingerprint = fingerprint(&self.state().step(id).0.action);
         self.journal.push(Event::Started {
             step: id,
             attempt,
             fingerprint,
+            before,
         });
-        Call {
+        Some(Call {
             step: id,
             attempt,
-            effect,
+            work,
+        })
+    }
+
+    /// I1: a later phase captures its target anew before it begins. If it moved since, someone else did it (I10).
+    async fn look_again(&self, id: StepId) -> Result<Option<State>, String> {
+        let (_, run) = self.state().current().expect("a step of the plan");
+        let phase = run.phase_of(usize::from(id.index));
+        let has_begun = |phase: usize| {
+            let is_move = |index: usize| matches!(run.step(index).action, Action::Effect(_));
+            let mut moves = run.range(phase).filter(|index| is_move(*index));
+            moves.any(|index| run.steps[index].has_begun())
+        };
+        let is_first = !(0..run.plan.phases.len()).any(has_begun);
+        let is_move = matches!(run.step(usize::from(id.index)).action, Action::Effect(_));
+        if id.plan > 0 || !is_move || is_first || has_begun(phase) {
+            return Ok(None);
         }
+        let Ok(place) = self.place(id) else {
+            return Ok(None);
+        };
+        let name = &place.target.name;
+        let seen = self.observe_one(&place).await;
+        let seen = seen.map_err(|failure| format!("look at {name}: {}", failure.message))?;
+        let left = self.state().left.of(name);
+        let foreign = place.driver.diff(left, &seen).lines();
+        if !foreign.is_empty() && !self.state().step(id).1.is_as_it_is {
+            return Err(format!(
+                "someone else changed {name} before its phase began: {}; `retry` goes on with it as it is",
+                foreign.join("; ")
+            ));
+        }
+        Ok(Some(seen))
     }
 
     /// Takes the attempt in hand; that it begins is durable.
@@ -56,11 +105,15 @@ impl Course {
         let Call {
             step,
             attempt,
-            effect,
+            work,
         } = call;
+        let effect = match work {
+            Work::Effect(effect) => effect,
+            Work::Run(run) => return self.perform_run(step, attempt, run),
+        };
         // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left.
         let is_back = self.state().goes_back();
-        let left = self.state().left.of(self.state().target_of(step)).clone();
+        let left = self.left_of(step);
         let reach = self.reach(step, attempt, &effect);
         let acceptance = self.hands.acceptance();
         self.hands.call(step, async move {
@@ -90,6 +143,27 @@ impl Course {
                 attempt,
                 outcome,
                 state,
+            }
+        });
+    }
+
+    fn perform_run(&mut self, step: StepId, attempt: u32, run: Run) {
+        let running = Running {
+            deployment: self.id.clone(),
+            step,
+            attempt,
+            record: self.inputs().record.clone(),
+            timeout_ms: run.timeout_ms,
+            call: run.call,
+        };
+        let runner = self.ports.runner.clone();
+        let progress = self.lines();
+        self.hands.call(step, async move {
+            let outcome = runner.run(&running, progress).await;
+            Note::Attempted {
+                attempt,
+                outcome: outcome.map(|()| Times::new()),
+                state: None,
             }
         });
     }
@@ -132,7 +206,7 @@ impl Course {
                 "someone else changed the target while Belay worked on it: {}; `retry` goes on with it as it is",
                 foreign.join("; ")
             );
-            self.journal.push(Event::Parked { step: None, why });
+            self.journal.push(Event::parked(None, why));
         }
         Ok(())
     }
@@ -144,7 +218,9 @@ impl Course {
             return Vec::new();
         };
         let before = self.state().left.of(&target.name);
-        let effect = &self.effect(id);
+        let Work::Effect(effect) = &self.work(id) else {
+            return Vec::new();
+        };
         let after = driver.after(&target, before, effect);
         let touched: Vec<String> = driver
             .diff(&after, before)
@@ -268,7 +344,7 @@ impl Reach {
     }
 }
 
-fn fingerprint(effect: &Effect) -> String {
-    let text = serde_json::to_string(effect).unwrap_or_default();
+fn fingerprint(action: &Action) -> String {
+    let text = serde_json::to_string(action).unwrap_or_default();
     hex::encode(&Sha256::digest(text)[..8])
 }

@@ -3,7 +3,7 @@
 use super::run::Course;
 use crate::ports::StoreError;
 use crate::targets::Targets;
-use crate::{conclude, goal, planning};
+use crate::{conclude, freeze, goal, planning};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
@@ -18,6 +18,10 @@ impl Course {
     pub(super) async fn plan(&mut self) -> Result<(), StoreError> {
         let view = self.view().await?;
         if let Some(why) = conclude::refusal(self.inputs(), &view) {
+            self.end_unchanged(why);
+            return Ok(());
+        }
+        if let Some(why) = self.frozen().await? {
             self.end_unchanged(why);
             return Ok(());
         }
@@ -56,9 +60,23 @@ impl Course {
                 "someone else changed the target since the last deployment: {}; `retry` goes on with it as it is",
                 foreign.join("; ")
             );
-            self.journal.push(Event::Parked { step: None, why });
+            self.journal.push(Event::parked(None, why));
         }
         Ok(())
+    }
+
+    /// Freezes hold up releases, and never a way back.
+    async fn frozen(&self) -> Result<Option<String>, StoreError> {
+        if self.inputs().kind != Kind::Deploy {
+            return Ok(None);
+        }
+        let mut views = Vec::new();
+        for scope in self.inputs().scope.frozen_by() {
+            let entries = self.ports.store.environment(&scope, 0).await?;
+            views.push((scope, View::of(&entries)));
+        }
+        let views = views.iter().map(|(scope, view)| (scope, view));
+        Ok(freeze::frozen(views, self.journal.now_us() / 1000))
     }
 
     /// The targets of what shall serve and of what serves, and what is there on them.

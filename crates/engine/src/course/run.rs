@@ -1,6 +1,7 @@
 //! The loop, and what all its parts ask: the fold, the target and its driver, what is there now.
 
 use super::hands::{Accepted, Hands, Note, Told};
+use super::perform::Work;
 use super::sinks::Lines;
 use crate::conclude;
 use crate::decide::{Command, Decision, decide};
@@ -8,14 +9,14 @@ use crate::fold::Deployment;
 use crate::journal::Journal;
 use crate::ports::{Materials, Ports, StoreError};
 use crate::targets::{Place, Targets};
-use belay_driver::Context;
+use belay_driver::{Context, Progress};
 use belay_model::environment::View;
 use belay_model::error::{Class, Failure};
-use belay_model::event::{Event, Inputs, Outcome};
+use belay_model::event::{Event, Finish, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
-use belay_model::plan::{Action, Effect};
+use belay_model::plan::Action;
 use belay_model::release::Record;
-use belay_model::state::States;
+use belay_model::state::{State, States};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -92,14 +93,32 @@ impl Course {
         for command in commands {
             match command {
                 Command::Plan => self.plan().await?,
-                Command::Perform(step) => calls.push(self.intend(step)),
+                Command::Perform(step) => calls.extend(self.intend(step).await),
                 Command::Settle(step) => self.settle(step),
                 Command::Verify(step) => self.verify(step).await?,
                 Command::Drop(step) => self.hands.drop(step),
                 Command::Rollback(cause) => self.roll_back(cause).await?,
-                Command::Leave(cause) => self.leave(&cause),
+                Command::Leave { cause, policy } => self.leave(&cause, policy),
+                Command::Await(step) => self.begin_to_wait(step),
+                Command::Finish { step, failure } => {
+                    let finish = failure.map_or(Finish::Done, Finish::Failed);
+                    let attempt = self.state().step(step).1.last_attempt;
+                    self.finish(step, attempt, finish, None, Times::new())
+                        .await?;
+                }
+                Command::Lapse(step) => self.journal.push(Event::TimerFired { step }),
                 Command::Confirm => self.confirm().await?,
-                Command::Park { step, why } => self.journal.push(Event::Parked { step, why }),
+                Command::Park {
+                    step,
+                    why,
+                    until_ms,
+                    then,
+                } => self.journal.push(Event::Parked {
+                    step,
+                    why,
+                    until_ms,
+                    then,
+                }),
                 Command::End(outcome) => self.end(outcome).await?,
             }
         }
@@ -236,7 +255,7 @@ impl Course {
 
     /// The target that a step touches, and its driver.
     pub(super) fn place(&self, step: StepId) -> Result<Place, Failure> {
-        let name = self.state().target_of(step);
+        let name = self.state().target_of(step).unwrap_or_default();
         self.targets()?.get(name).cloned().ok_or_else(|| {
             let message = format!("find target {name}: no record tells of it");
             belay_driver::Error::not_applied(Class::Unknown, message).into()
@@ -256,10 +275,48 @@ impl Course {
             epoch: self.state().epoch,
             deadline_ms: DEADLINE_MS,
             material,
-            progress: Arc::new(Lines {
-                ports: self.ports.clone(),
-                id: self.id.clone(),
-            }),
+            progress: self.lines(),
+        }
+    }
+
+    pub(super) fn lines(&self) -> Arc<dyn Progress> {
+        Arc::new(Lines {
+            ports: self.ports.clone(),
+            id: self.id.clone(),
+        })
+    }
+
+    /// What is there on one target.
+    pub(super) async fn observe_one(&self, place: &Place) -> Result<State, Failure> {
+        let cx = self.context(None, 0, Arc::default());
+        let seen = place.driver.observe(&cx, &place.target).await;
+        seen.map_err(Failure::from)
+    }
+
+    /// What was there on a step's target when we last looked.
+    pub(super) fn left_of(&self, step: StepId) -> State {
+        let name = self.state().target_of(step).unwrap_or_default();
+        self.state().left.of(name).clone()
+    }
+
+    /// For people, or for time.
+    fn begin_to_wait(&mut self, id: StepId) {
+        let wait_ms = match &self.state().step(id).0.action {
+            Action::Approve(approval) => approval.within_ms,
+            Action::Wait { ms } => Some(*ms),
+            _ => unreachable!("only these wait"),
+        };
+        let attempt = self.state().step(id).1.last_attempt + 1;
+        self.journal.push(Event::Started {
+            step: id,
+            attempt,
+            fingerprint: String::new(),
+            before: None,
+        });
+        if let Some(ms) = wait_ms {
+            let ms = i64::try_from(ms).unwrap_or(i64::MAX / 2000);
+            let due_ms = self.journal.now_us() / 1000 + ms;
+            self.journal.push(Event::TimerSet { step: id, due_ms });
         }
     }
 
@@ -273,17 +330,19 @@ impl Course {
 
     pub(super) async fn end(&mut self, outcome: Outcome) -> Result<(), StoreError> {
         let view = self.view().await?;
-        for event in conclude::on_end(self.journal.state(), &outcome, &view) {
+        let now_us = self.journal.now_us();
+        for event in conclude::on_end(self.journal.state(), &outcome, &view, now_us) {
             self.journal.push_environment(event);
         }
         self.journal.push(Event::Ended { outcome });
         self.journal.flush().await
     }
 
-    pub(super) fn effect(&self, id: StepId) -> Effect {
+    pub(super) fn work(&self, id: StepId) -> Work {
         match &self.state().step(id).0.action {
-            Action::Effect(effect) => effect.clone(),
-            Action::Verify { .. } => unreachable!("only effect steps are performed"),
+            Action::Effect(effect) => Work::Effect(effect.clone()),
+            Action::Run(run) => Work::Run(run.clone()),
+            _ => unreachable!("only what changes the world is performed"),
         }
     }
 }

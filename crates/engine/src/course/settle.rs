@@ -1,13 +1,13 @@
 //! What became of an attempt that we lost sight of (I4).
 
 use super::hands::Note;
-use super::perform::Reach;
+use super::perform::{Reach, Work};
 use super::run::{Course, Times};
 use belay_driver::{Settled, is_there};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::Finish;
 use belay_model::id::StepId;
-use belay_model::plan::Effect;
+use belay_model::plan::{Effect, OnUnknown, Run};
 use belay_model::state::State;
 use serde_json::Value;
 
@@ -15,10 +15,18 @@ impl Course {
     /// I4: settle, then observe, then compare. Nothing done: a new attempt. All done: done. Something done: a new
     /// attempt only if the step is idempotent, else it failed and nobody knows.
     pub(super) fn settle(&mut self, id: StepId) {
-        let effect = self.effect(id);
         let run = self.state().step(id).1;
         let (attempt, handle) = (run.last_attempt, run.handle.clone());
-        let before = self.state().left.of(self.state().target_of(id)).clone();
+        let effect = match self.work(id) {
+            Work::Effect(effect) => effect,
+            Work::Run(run) => {
+                // Nobody can be asked about it: the plan says what not knowing means.
+                self.hands
+                    .look(id, async move { after_loss(&run, attempt) });
+                return;
+            }
+        };
+        let before = self.left_of(id);
         let reach = self.reach(id, attempt, &effect);
         self.hands.look(id, async move {
             let found = match reach {
@@ -35,6 +43,21 @@ impl Course {
                 state,
             }
         });
+    }
+}
+
+fn after_loss(run: &Run, attempt: u32) -> Note {
+    let finish = match run.on_unknown {
+        OnUnknown::Retry => Finish::Unknown,
+        OnUnknown::RollBack | OnUnknown::Ask => {
+            let message = format!("see \"{}\" to its end: it was interrupted", run.title);
+            Finish::Failed(belay_driver::Error::maybe_applied(Class::Unknown, message).into())
+        }
+    };
+    Note::Settled {
+        attempt,
+        finish,
+        state: None,
     }
 }
 

@@ -28,7 +28,7 @@ impl Course {
                 checks,
                 hold_ms,
             } => (*look, checks.clone(), *hold_ms),
-            Action::Effect(_) => unreachable!("verify is asked of verify steps"),
+            _ => unreachable!("verify is asked of verify steps"),
         };
         if self.state().step(id).1.status != crate::fold::Status::Started {
             let attempt = self.state().step(id).1.last_attempt + 1;
@@ -36,6 +36,7 @@ impl Course {
                 step: id,
                 attempt,
                 fingerprint: String::new(),
+                before: None,
             });
             if hold_ms > 0 {
                 let due_ms = self.journal.now_us() / 1000
@@ -45,7 +46,7 @@ impl Course {
         }
         // The end of the effect before is durable while we watch: a crash in a bake must not lose a promotion.
         self.journal.flush().await?;
-        let name = self.state().target_of(id).to_owned();
+        let name = self.state().target_of(id).unwrap_or_default().to_owned();
         let asked = self
             .record_in_question()
             .and_then(|record| Some((record.target(&name)?.clone(), record)));

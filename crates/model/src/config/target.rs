@@ -11,25 +11,28 @@ use super::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Target {
-    /// Processes on this machine behind Belay's proxy.
+    /// Processes on this machine, behind Belay's proxy if they take traffic.
     Process(ProcessTarget),
 }
 
-/// Processes on this machine behind Belay's proxy.
+/// Processes on this machine, behind Belay's proxy if they take traffic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessTarget {
     /// The command line of one instance, split into words as a shell would, without a shell. It runs in the artifact's
     /// directory; a program with a `/` in its name is looked for there, any other on the `PATH`.
     pub run: CommandLine,
-    /// The address that clients use and the proxy listens on, such as `127.0.0.1:8080`. IPv6: `[::1]:8080`.
+    /// The address that clients use and the proxy listens on, such as `127.0.0.1:8080`. IPv6: `[::1]:8080`. Default: none;
+    /// the processes take no traffic (queue workers), there is no route to them, and they need no port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
-    pub listen: SocketAddr,
+    pub listen: Option<SocketAddr>,
     /// How many copies run, at least 1. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub instances: u32,
-    /// When an instance can take traffic. Default: as soon as its port accepts connections, within `30s`.
+    /// When an instance is ready. Default: as soon as its port accepts connections, within `30s`; without `listen`: when it
+    /// has run for one second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
     /// How long an instance may take to stop before it is killed. Default: `10s`.
@@ -37,7 +40,7 @@ pub struct ProcessTarget {
     pub stop_timeout: Duration,
 }
 
-/// When an instance can take traffic: exactly one of `http` and `tcp`.
+/// When an instance is ready: exactly one of `http` and `tcp`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ready {
@@ -108,9 +111,10 @@ impl Default for Ready {
 }
 
 impl ProcessTarget {
-    /// `ready` with its default resolved.
-    pub fn ready(&self) -> Ready {
-        self.ready.clone().unwrap_or_default()
+    /// `ready` with its default resolved. Absent: an instance is ready when it keeps running.
+    pub fn ready(&self) -> Option<Ready> {
+        let by_default = || self.listen.map(|_| Ready::default());
+        self.ready.clone().or_else(by_default)
     }
 }
 

@@ -28,6 +28,7 @@ impl Loaded {
             self.policy(&path, environment, &mut found);
             self.target(&path, environment, &mut found);
             self.strategy(&path, environment, &mut found);
+            self.checks_without_traffic(name, environment, &mut found);
             for (index, check) in environment.verify.iter().enumerate() {
                 self.one_check(&format!("{path}.verify[{index}]"), check, &mut found);
             }
@@ -202,10 +203,13 @@ impl Loaded {
         let mut seen: BTreeMap<u16, Vec<(&str, SocketAddr)>> = BTreeMap::new();
         for (name, environment) in &self.config.environments {
             let Target::Process(process) = &environment.target;
-            let others = seen.entry(process.listen.port()).or_default();
+            let Some(listen) = process.listen else {
+                continue;
+            };
+            let others = seen.entry(listen.port()).or_default();
             for (other, address) in others
                 .iter()
-                .filter(|(_, address)| overlap(*address, process.listen))
+                .filter(|(_, address)| overlap(*address, listen))
             {
                 if env.is_some_and(|env| env != name && env != *other) {
                     continue;
@@ -215,7 +219,7 @@ impl Loaded {
                 let complaint = self.on_value(Code::Contradiction, &path, message);
                 found.push(complaint.suggest("give each environment its own port".to_owned()));
             }
-            others.push((name, process.listen));
+            others.push((name, listen));
         }
     }
 }

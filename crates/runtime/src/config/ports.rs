@@ -20,28 +20,23 @@ impl Loaded {
             .into_iter()
             .filter_map(|(name, environment)| {
                 let Target::Process(process) = &environment.target;
-                let error = TcpListener::bind(process.listen).err()?;
+                let listen = process.listen?;
+                let error = TcpListener::bind(listen).err()?;
                 let path = format!("environments.{name}.target.process.listen");
                 let complain = |message| self.on_value(Code::PortInUse, &path, message);
                 Some(match error.kind() {
-                    ErrorKind::AddrInUse => {
-                        complain(format!("port {} is in use", process.listen.port()))
-                            .suggest("stop what listens there, or choose another port".to_owned())
+                    ErrorKind::AddrInUse => complain(format!("port {} is in use", listen.port()))
+                        .suggest("stop what listens there, or choose another port".to_owned()),
+                    ErrorKind::AddrNotAvailable => {
+                        complain(format!("{} is no address of this machine", listen.ip()))
+                            .suggest(format!("did you mean `127.0.0.1:{}`?", listen.port()))
                     }
-                    ErrorKind::AddrNotAvailable => complain(format!(
-                        "{} is no address of this machine",
-                        process.listen.ip()
-                    ))
-                    .suggest(format!(
-                        "did you mean `127.0.0.1:{}`?",
-                        process.listen.port()
-                    )),
                     ErrorKind::PermissionDenied => complain(format!(
                         "listening on port {} is not allowed for this user",
-                        process.listen.port()
+                        listen.port()
                     ))
                     .suggest("choose a port from 1024".to_owned()),
-                    _ => complain(format!("cannot listen on {}: {error}", process.listen)),
+                    _ => complain(format!("cannot listen on {listen}: {error}")),
                 })
             })
             .collect()

@@ -1,9 +1,16 @@
 //! The rules of a target and of the strategy on it.
 
-use belay_model::config::{Duration, Environment, Percent, ReadyError, Strategy, Target};
+use std::net::SocketAddr;
+
+use belay_model::config::{
+    At, Check, CheckKind, Duration, Environment, Percent, ReadyError, Strategy, Target,
+};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
+
+/// What helps where there is no traffic and a strategy needs it.
+const WITHOUT_TRAFFIC: &str = "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`";
 
 impl Loaded {
     pub(super) fn target(
@@ -24,10 +31,7 @@ impl Loaded {
                 .suggest("did you mean `1`?".to_owned()),
             );
         }
-        if process.listen.port() == 0 {
-            let message = "port 0 is any port, and clients could not know which";
-            found.push(self.on_value(Code::WrongValue, &format!("{path}.listen"), message));
-        }
+        self.listen(&format!("{path}.listen"), process.listen, found);
         let Some(ready) = &process.ready else { return };
         let path = format!("{path}.ready");
         if let Err(error) = ready.kind() {
@@ -53,22 +57,89 @@ impl Loaded {
         }
     }
 
+    fn listen(&self, path: &str, listen: Option<SocketAddr>, found: &mut Vec<Diagnostic>) {
+        if listen.is_some_and(|listen| listen.port() == 0) {
+            let message = "port 0 is any port, and clients could not know which";
+            found.push(self.on_value(Code::WrongValue, path, message));
+        }
+        let (_, is_written) = self.spans.nearest(path);
+        if listen.is_none() && is_written {
+            // Whoever forgot the address would lose the route without a word.
+            let message =
+                "`listen` has no address; processes that take no traffic leave the key out";
+            let complaint = self.on_key(Code::WrongValue, path, message);
+            found.push(complaint.suggest("write `listen: 127.0.0.1:8080`".to_owned()));
+        }
+    }
+
+    /// Checks of an environment, and of the service in it, that need traffic where none comes.
+    pub(super) fn checks_without_traffic(
+        &self,
+        name: &str,
+        environment: &Environment,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let Target::Process(process) = &environment.target;
+        if process.listen.is_some() {
+            return;
+        }
+        for (index, check) in self.config.verify.iter().enumerate() {
+            let path = format!("verify[{index}]");
+            found.extend(self.needs_traffic(&path, name, check));
+        }
+        for (index, check) in environment.verify.iter().enumerate() {
+            let path = format!("environments.{name}.verify[{index}]");
+            found.extend(self.needs_traffic(&path, name, check));
+        }
+    }
+
+    /// A live command is no such check: it is told the instances, which do not need the proxy.
+    fn needs_traffic(&self, path: &str, environment: &str, check: &Check) -> Option<Diagnostic> {
+        match check.kind() {
+            Ok(CheckKind::Traffic(_)) => {
+                let message = format!(
+                    "a `traffic` check counts requests, and `{environment}` has no `listen` where they would come"
+                );
+                let path = format!("{path}.traffic");
+                let complaint = self.on_key(Code::Contradiction, &path, message);
+                Some(complaint.suggest("use `command`, or add `listen: 127.0.0.1:8080`".to_owned()))
+            }
+            Ok(CheckKind::Http(_) | CheckKind::Tcp) if check.at() == At::Live => {
+                let message = format!(
+                    "a `live` check asks the address of the service, and `{environment}` has no `listen`"
+                );
+                let complaint = self.on_value(Code::Contradiction, &format!("{path}.at"), message);
+                Some(complaint.suggest("did you mean `staged`?".to_owned()))
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     pub(super) fn strategy(
         &self,
         path: &str,
         environment: &Environment,
         found: &mut Vec<Diagnostic>,
     ) {
-        let Some(Strategy::Canary(steps)) = &environment.strategy else {
-            return;
+        let path = format!("{path}.strategy");
+        let why_not = cannot_split(&environment.target);
+        let steps = match (&environment.strategy, why_not) {
+            (Some(Strategy::Canary(steps)), _) => steps,
+            (Some(Strategy::BlueGreen), Some(why)) => {
+                let message = format!(
+                    "blue/green keeps the release before ready for a switch of the traffic, and {why}"
+                );
+                let complaint = self.on_value(Code::ImpossibleStrategy, &path, message);
+                found.push(complaint.suggest(WITHOUT_TRAFFIC.to_owned()));
+                return;
+            }
+            _ => return,
         };
-        let path = format!("{path}.strategy.canary");
-        if let Some(why) = cannot_split(&environment.target) {
-            found.push(self.on_key(
-                Code::ImpossibleStrategy,
-                &path,
-                format!("a canary needs a share of the traffic, and {why}"),
-            ));
+        let path = format!("{path}.canary");
+        if let Some(why) = why_not {
+            let message = format!("a canary needs a share of the traffic, and {why}");
+            let complaint = self.on_key(Code::ImpossibleStrategy, &path, message);
+            found.push(complaint.suggest(WITHOUT_TRAFFIC.to_owned()));
         }
         if steps.is_empty() {
             let message = "a canary needs at least one step";
@@ -113,10 +184,13 @@ impl Loaded {
     }
 }
 
-/// Why a target cannot give a share of the traffic to a release. Every kind of target has to answer.
+/// Why a target cannot give a share of the traffic to a release, or all of it at once. Every kind of target has to answer.
 fn cannot_split(target: &Target) -> Option<&'static str> {
     match target {
-        // Belay's proxy stands before the processes.
-        Target::Process(_) => None,
+        // Belay's proxy stands before processes that have an address.
+        Target::Process(process) => match process.listen {
+            Some(_) => None,
+            None => Some("processes without `listen` get none"),
+        },
     }
 }

@@ -10,6 +10,7 @@ use expect_test::{Expect, expect};
 use super::{Code, Diagnostic, Loaded, load, parse};
 
 mod any;
+mod no_traffic;
 mod plan;
 mod structure;
 mod syntax;
@@ -126,8 +127,9 @@ fn every_documented_default() {
     let Target::Process(process) = &environment.target;
     assert_eq!(process.instances, 1);
     assert_eq!(process.stop_timeout, Duration::from_secs(10));
-    assert_eq!(process.ready().kind(), Ok(ReadyKind::Tcp));
-    assert_eq!(process.ready().within, Duration::from_secs(30));
+    let ready = process.ready().expect("it has an address");
+    assert_eq!(ready.kind(), Ok(ReadyKind::Tcp));
+    assert_eq!(ready.within, Duration::from_secs(30));
     assert_eq!(environment.strategy(), Strategy::Basic);
     assert_eq!(environment.keep.bake, Duration::from_mins(10));
     assert_eq!(environment.keep.warm(), Duration::from_mins(40));

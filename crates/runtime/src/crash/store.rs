@@ -2,6 +2,7 @@
 
 use super::Points;
 use async_trait::async_trait;
+use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Evidence, Store, StoreError};
 use belay_model::event::{Entry, Event};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
@@ -71,10 +72,11 @@ impl Store for Pointed {
     async fn append_environment(
         &self,
         scope: &Scope,
+        epoch: Option<u64>,
         events: Vec<(i64, environment::Event)>,
     ) -> Result<(), StoreError> {
         let about = kinds(&events);
-        let call = self.inner.append_environment(scope, events);
+        let call = self.inner.append_environment(scope, epoch, events);
         self.around(about, call).await
     }
 
@@ -108,6 +110,36 @@ impl Store for Pointed {
 
     async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError> {
         self.inner.history(scope, limit).await
+    }
+
+    async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError> {
+        self.inner.oldest_open(scope).await
+    }
+
+    async fn work(&self) -> Result<Work, StoreError> {
+        self.inner.work().await
+    }
+
+    async fn claim(
+        &self,
+        owner: &Owner,
+        held: &[Lease],
+        now_us: i64,
+        at_most: usize,
+    ) -> Result<Vec<Lease>, StoreError> {
+        self.inner.claim(owner, held, now_us, at_most).await
+    }
+
+    async fn renew(&self, owner: &Owner, held: &[Lease]) -> Result<Vec<Lease>, StoreError> {
+        self.inner.renew(owner, held).await
+    }
+
+    async fn resign(&self, owner: &Owner) -> Result<(), StoreError> {
+        self.inner.resign(owner).await
+    }
+
+    fn lease_ms(&self) -> Option<u64> {
+        self.inner.lease_ms()
     }
 
     async fn epoch(&self, deployment: &DeploymentId) -> Result<u64, StoreError> {

@@ -129,3 +129,44 @@ async fn without_an_address_there_is_no_pass() {
         "`http /` cannot be checked: bookstore/production has no address that could be asked";
     World::new().check(&question, Inconclusive, sentence).await;
 }
+
+/// Release 2 takes no traffic, and its instance is healthy.
+fn worker(look: Look, checks: Vec<Check>) -> Question {
+    let mut question = question(look, checks);
+    question.target.settings = json!({});
+    let mut group = group(&[4001]);
+    group.spec = json!({ "traffic": false });
+    let key = format!("group/{}", question.record.group());
+    question.state.resources.insert(key, group);
+    question
+}
+
+#[tokio::test]
+async fn a_live_command_of_workers_is_told_each_instance() {
+    let question = worker(Look::Live, vec![live(command("test $BELAY_ADDRESS"))]);
+    let on = "on instance i1 of release 2 (127.0.0.1:4001)";
+    let sentence = format!("`test $BELAY_ADDRESS` passed {on}");
+    World::new().check(&question, Pass, &sentence).await;
+}
+
+/// Going back to workers from a release that had an address: its checks are none of theirs.
+#[tokio::test]
+async fn checks_that_need_an_address_are_not_asked_of_workers() {
+    let checks = vec![
+        live(http("/")),
+        live(Check {
+            tcp: Some(true),
+            ..Check::default()
+        }),
+        traffic(),
+    ];
+    let world = World::counting(|_| Err("nobody may ask".to_owned()));
+    let sentence = "readiness is the only evidence: the instance of release 2 is ready";
+    for look in [Look::Live, Look::Bake] {
+        let question = worker(look, checks.clone());
+        world.check(&question, Pass, sentence).await;
+    }
+    let lines = world.notes.lines.lock().unwrap().join("\n");
+    let said = "`http /` is not asked: release 2 takes no traffic";
+    assert!(lines.contains(said), "{lines}");
+}

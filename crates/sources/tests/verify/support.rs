@@ -47,6 +47,10 @@ impl Clock for FakeClock {
         self.now_us.load(Ordering::SeqCst)
     }
 
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.now_us() / 1000).unwrap_or(0)
+    }
+
     async fn sleep_ms(&self, ms: u64) {
         if ms <= LONGEST_PAUSE_MS {
             self.advance_ms(ms);

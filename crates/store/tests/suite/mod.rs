@@ -1,7 +1,11 @@
 //! What every store must do, whatever it is made of. A store joins with a [`Factory`] and the list in its test file.
 
+mod leases;
+
+pub(crate) use leases::*;
+
 use crate::support::{
-    batch, claim, created, deployment, ended, record, recorded, release, scope, signal,
+    LONG, batch, claim, created, deployment, ended, lease, record, recorded, release, scope, signal,
 };
 use belay_engine::ports::{Evidence, Store, StoreError, Writer};
 use belay_model::environment;
@@ -9,19 +13,14 @@ use belay_model::event::Event;
 use belay_model::id::{ReleaseNumber, ServiceName, StepId};
 use belay_model::summary::Phase;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Makes one store; `another` is the same store as another process would open it.
+/// One store; each `open` is as another process would open it.
 #[async_trait::async_trait]
 pub(crate) trait Factory {
     async fn open(&self) -> Arc<dyn Store>;
-    async fn another(&self) -> Arc<dyn Store>;
     /// Verifies all hash chains; one line for each thing that is wrong.
     async fn check(&self) -> Vec<String>;
 }
-
-/// Longer than anything here takes, so that a test that hangs says where.
-const LONG: Duration = Duration::from_secs(20);
 
 pub(crate) async fn journal_keeps_order(factory: impl Factory) {
     let store = factory.open().await;
@@ -32,6 +31,7 @@ pub(crate) async fn journal_keeps_order(factory: impl Factory) {
         .await
         .unwrap();
     assert_eq!(store.epoch(&id).await.unwrap(), 0);
+    lease(&*store, "worker 1").await;
     let entries = store.append(claim(&id, 1, 1)).await.unwrap();
     assert_eq!(entries[0].seq, 2);
     let writer = Writer::Worker { epoch: 1, after: 2 };
@@ -131,6 +131,62 @@ pub(crate) async fn creation_is_bounded_and_happens_once(factory: impl Factory) 
     );
 }
 
+/// Whoever is answered first was created first, for everyone and for ever: the oldest open deployment holds the lock.
+pub(crate) async fn creators_of_one_scope_take_turns(factory: impl Factory) {
+    let stores = [
+        factory.open().await,
+        factory.open().await,
+        factory.open().await,
+    ];
+    let creators: Vec<_> = (0..3)
+        .map(|n: usize| {
+            let store = stores[n].clone();
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                for m in 0..10 {
+                    let id = deployment(&format!("{n}-{m}"));
+                    store
+                        .create(&id, 1, created("shop"), vec![recorded("shop", 1)], 30)
+                        .await
+                        .unwrap();
+                    let open = store.open().await.unwrap();
+                    let ids: Vec<_> = open.into_iter().map(|summary| summary.id).collect();
+                    assert!(ids.contains(&id));
+                    seen.push(ids);
+                }
+                seen
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for creator in creators {
+        seen.extend(creator.await.unwrap());
+    }
+    let open = stores[0].open().await.unwrap();
+    let order: Vec<_> = open.into_iter().map(|summary| summary.id).collect();
+    assert_eq!(order.len(), 30);
+    for ids in seen {
+        assert_eq!(
+            order[..ids.len()],
+            ids,
+            "nothing is put before what was seen"
+        );
+    }
+    let history = stores[1].history(&scope("shop"), 30).await.unwrap();
+    let back: Vec<_> = history
+        .into_iter()
+        .rev()
+        .map(|summary| summary.id)
+        .collect();
+    assert_eq!(back, order);
+    let full = stores[2]
+        .create(&deployment("31"), 1, created("shop"), vec![], 30)
+        .await;
+    assert!(matches!(full, Err(StoreError::TooLarge(_))), "{full:?}");
+    let stream = stores[0].environment(&scope("shop"), 0).await.unwrap();
+    assert_eq!(stream.len(), 30);
+}
+
 pub(crate) async fn only_the_newest_worker_appends(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("fence");
@@ -138,14 +194,45 @@ pub(crate) async fn only_the_newest_worker_appends(factory: impl Factory) {
         .create(&id, 1, created("shop"), vec![], 1)
         .await
         .unwrap();
+    // Without a lease there is no claim.
+    let early = store.append(claim(&id, 1, 1)).await;
+    assert!(matches!(early, Err(StoreError::Fenced(_))), "{early:?}");
+    lease(&*store, "worker 1").await;
+    let leap = store.append(claim(&id, 2, 1)).await;
+    assert!(matches!(leap, Err(StoreError::Fenced(_))), "{leap:?}");
+    let unclaimed = batch(
+        &id,
+        Writer::Worker { epoch: 1, after: 1 },
+        vec![signal("x")],
+    );
+    let unclaimed = store.append(unclaimed).await;
+    assert!(
+        matches!(unclaimed, Err(StoreError::Fenced(_))),
+        "{unclaimed:?}"
+    );
     store.append(claim(&id, 1, 1)).await.unwrap();
     let again = store.append(claim(&id, 1, 2)).await;
     assert!(matches!(again, Err(StoreError::Fenced(_))), "{again:?}");
-    let leap = store.append(claim(&id, 3, 2)).await;
-    assert!(matches!(leap, Err(StoreError::Fenced(_))), "{leap:?}");
+    // The next one takes the scope: from that moment the first appends nothing, not even before the next one does.
+    store.resign(&"worker 1".into()).await.unwrap();
+    lease(&*store, "worker 2").await;
+    let late = batch(
+        &id,
+        Writer::Worker { epoch: 1, after: 2 },
+        vec![signal("x")],
+    );
+    let late = store.append(late).await;
+    assert!(matches!(late, Err(StoreError::Fenced(_))), "{late:?}");
+    let shop = scope("shop");
+    let late = store.append_environment(&shop, Some(1), vec![recorded("shop", 1)]);
+    assert!(matches!(late.await, Err(StoreError::Fenced(_))));
     let behind = store.append(claim(&id, 2, 1)).await;
     assert!(matches!(behind, Err(StoreError::Moved(_))), "{behind:?}");
     store.append(claim(&id, 2, 2)).await.unwrap();
+    store
+        .append_environment(&shop, Some(2), vec![])
+        .await
+        .unwrap();
 
     let mut stale = batch(
         &id,
@@ -182,6 +269,7 @@ pub(crate) async fn anyone_appends_at_the_end(factory: impl Factory) {
         .create(&id, 1, created("shop"), vec![], 1)
         .await
         .unwrap();
+    lease(&*store, "worker 1").await;
     store.append(claim(&id, 1, 1)).await.unwrap();
     let entries = store
         .append(batch(&id, Writer::Anyone, vec![signal("x")]))
@@ -232,6 +320,7 @@ pub(crate) async fn events_are_bounded(factory: impl Factory) {
         matches!(signals, Err(StoreError::TooLarge(_))),
         "{signals:?}"
     );
+    lease(&*store, "worker 1").await;
     store.append(claim(&id, 1, 9_000)).await.unwrap();
     let writer = Writer::Worker {
         epoch: 1,
@@ -247,7 +336,12 @@ pub(crate) async fn events_are_bounded(factory: impl Factory) {
 }
 
 pub(crate) async fn concurrent_appenders_lose_nothing(factory: impl Factory) {
-    let stores = [factory.open().await, factory.another().await];
+    let stores = [
+        factory.open().await,
+        factory.open().await,
+        factory.open().await,
+        factory.open().await,
+    ];
     let ids: Vec<_> = (0..8).map(|n| deployment(&format!("c{n}"))).collect();
     for id in &ids {
         stores[0]
@@ -257,7 +351,7 @@ pub(crate) async fn concurrent_appenders_lose_nothing(factory: impl Factory) {
     }
     let tasks: Vec<_> = (0..64)
         .map(|task: usize| {
-            let (store, id) = (stores[task % 2].clone(), ids[task % 8].clone());
+            let (store, id) = (stores[task % 4].clone(), ids[task % 8].clone());
             tokio::spawn(async move {
                 for n in 0..10 {
                     let mut one = batch(&id, Writer::Anyone, vec![signal(&format!("{task}.{n}"))]);
@@ -305,7 +399,7 @@ pub(crate) async fn concurrent_appenders_lose_nothing(factory: impl Factory) {
 }
 
 pub(crate) async fn changes_wake_who_waits(factory: impl Factory) {
-    let (ours, theirs) = (factory.open().await, factory.another().await);
+    let (ours, theirs) = (factory.open().await, factory.open().await);
     let id = deployment("wake");
     ours.create(&id, 1, created("shop"), vec![], 1)
         .await
@@ -347,11 +441,11 @@ pub(crate) async fn environment_streams_are_kept(factory: impl Factory) {
     let store = factory.open().await;
     let shop = scope("shop");
     store
-        .append_environment(&shop, vec![recorded("shop", 1), recorded("shop", 2)])
+        .append_environment(&shop, None, vec![recorded("shop", 1), recorded("shop", 2)])
         .await
         .unwrap();
     store
-        .append_environment(&scope("bank"), vec![recorded("bank", 1)])
+        .append_environment(&scope("bank"), None, vec![recorded("bank", 1)])
         .await
         .unwrap();
     let cleanup = environment::Event::CleanupDue {
@@ -360,7 +454,7 @@ pub(crate) async fn environment_streams_are_kept(factory: impl Factory) {
         due_ms: 7,
     };
     store
-        .append_environment(&shop, vec![(30, cleanup)])
+        .append_environment(&shop, None, vec![(30, cleanup)])
         .await
         .unwrap();
     let stream = store.environment(&shop, 0).await.unwrap();
@@ -400,27 +494,28 @@ pub(crate) async fn releases_are_numbered_by_content(factory: impl Factory) {
         Some(two)
     );
 
+    let stores = [store, factory.open().await, factory.open().await];
     let tasks: Vec<_> = (0..32)
         .map(|n| {
-            let store = store.clone();
+            let store = stores[n % 3].clone();
             let candidate = release("race", &format!("{}", n % 4));
             tokio::spawn(async move { store.release(candidate).await.unwrap() })
         })
         .collect();
+    let mut numbers = std::collections::BTreeMap::new();
     for task in tasks {
-        task.await.unwrap();
+        let release = task.await.unwrap();
+        let number = *numbers.entry(release.artifact).or_insert(release.number);
+        assert_eq!(release.number, number, "one content, one number");
     }
-    assert_eq!(
-        store
-            .releases(&ServiceName::new("race"))
-            .await
-            .unwrap()
-            .len(),
-        4
-    );
+    let mut numbers: Vec<_> = numbers.into_values().map(|number| number.0).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    let releases = stores[0].releases(&ServiceName::new("race")).await;
+    assert_eq!(releases.unwrap().len(), 4);
 }
 
-pub(crate) async fn evidence_and_progress_are_kept(factory: impl Factory) {
+pub(crate) async fn evidence_is_kept(factory: impl Factory) {
     let store = factory.open().await;
     let id = deployment("ledger");
     let evidence = |n: u16| Evidence {
@@ -441,7 +536,11 @@ pub(crate) async fn evidence_and_progress_are_kept(factory: impl Factory) {
         .collect();
     assert_eq!(seen, [(1, "at 1"), (2, "at 2"), (3, "at 3")]);
     assert_eq!(kept[2].counts, serde_json::json!({ "requests": 3 }));
+}
 
+pub(crate) async fn progress_is_kept(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("ledger");
     store.progress(&id, 1, "starting").await.unwrap();
     store.progress(&id, 2, "started").await.unwrap();
     store

@@ -1,7 +1,9 @@
 //! What the tests of the store write: small deployments, records and releases.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use belay_engine::ports::{Batch, Writer};
+pub(crate) mod postgres;
+
+use belay_engine::ports::{Batch, Store, Writer};
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
 use belay_model::environment;
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
@@ -12,6 +14,10 @@ use belay_model::release::{Record, Release, Target};
 use belay_store::{Options, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+/// Longer than anything here takes, so that a test that hangs says where.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn scope(service: &str) -> Scope {
     Scope {
@@ -66,6 +72,9 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         record: Some(record(service, 1)),
         goal: None,
         parallel: 1,
+        phases: Vec::new(),
+        approve: None,
+        on_failure: Vec::new(),
         strategy: Strategy::Basic,
         checks: Vec::new(),
         bake_ms: 0,
@@ -107,6 +116,15 @@ pub(crate) fn claim(id: &DeploymentId, epoch: u64, after: u64) -> Batch {
         epoch,
     };
     batch(id, Writer::Claim { epoch, after }, vec![claimed])
+}
+
+/// A worker that never was before takes all that is to be had; answers the epochs by service.
+pub(crate) async fn lease(store: &dyn Store, name: &str) -> BTreeMap<String, u64> {
+    let leases = store.claim(&name.into(), &[], 0, 1_000).await;
+    let leases = leases.expect("claimed").into_iter();
+    leases
+        .map(|lease| (lease.scope.service.as_str().to_owned(), lease.epoch))
+        .collect()
 }
 
 pub(crate) fn recorded(service: &str, number: u32) -> (i64, environment::Event) {

@@ -135,6 +135,7 @@ impl Rules for InPlace {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             split: Split::Platform,
+            staged: false,
             warm_standby: false,
             units: self.instances,
         }

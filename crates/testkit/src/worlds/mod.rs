@@ -23,6 +23,9 @@ pub use world::{Fault, World};
 pub enum Kind {
     /// Groups beside each other, traffic by weight: local processes, hosts behind a router, Kubernetes with a mesh.
     SideBySide,
+    /// The same without traffic: they work as soon as they are there, nothing is switched, and nothing stands by. Queue
+    /// workers.
+    Workers,
     /// Two named places whose contents are exchanged by a swap that goes on by itself: slots of Azure Web Apps.
     Swap,
     /// One object whose content the platform replaces instance by instance: a Deployment of Kubernetes.
@@ -35,8 +38,9 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 6] = [
         Kind::SideBySide,
+        Kind::Workers,
         Kind::Swap,
         Kind::InPlace,
         Kind::Revisions,
@@ -45,7 +49,14 @@ impl Kind {
 
     fn rules(self, instances: u32) -> Box<dyn rules::Rules> {
         match self {
-            Kind::SideBySide => Box::new(side_by_side::SideBySide { instances }),
+            Kind::SideBySide => Box::new(side_by_side::SideBySide {
+                instances,
+                takes_traffic: true,
+            }),
+            Kind::Workers => Box::new(side_by_side::SideBySide {
+                instances,
+                takes_traffic: false,
+            }),
             Kind::Swap => Box::new(swap::Swap),
             Kind::InPlace => Box::new(in_place::InPlace { instances }),
             Kind::Revisions => Box::new(revisions::Revisions),

@@ -80,6 +80,7 @@ impl Rules for Resized {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             split: Split::Instances,
+            staged: false,
             warm_standby: false,
             units: self.instances,
         }

@@ -31,6 +31,7 @@ impl Rules for Revisions {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             split: Split::Weights,
+            staged: true,
             warm_standby: true,
             // A revision is replaced whole.
             units: 0,

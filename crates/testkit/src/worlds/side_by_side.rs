@@ -16,6 +16,15 @@ use std::collections::BTreeMap;
 pub(super) struct SideBySide {
     /// Instances per group.
     pub(super) instances: u32,
+    /// Without it groups work as soon as they are there: nothing is switched, and nothing stands by.
+    pub(super) takes_traffic: bool,
+}
+
+impl SideBySide {
+    /// A group that is only kept warm at this goal.
+    fn is_warm(&self, want: &Groups, name: &str) -> bool {
+        self.takes_traffic && !want.weights.contains_key(name)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -88,8 +97,13 @@ impl Groups {
 impl Rules for SideBySide {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            split: Split::Weights,
-            warm_standby: true,
+            split: if self.takes_traffic {
+                Split::Weights
+            } else {
+                Split::None
+            },
+            staged: true,
+            warm_standby: self.takes_traffic,
             units: self.instances,
         }
     }
@@ -103,7 +117,8 @@ impl Rules for SideBySide {
             is_ready: true,
         };
         let groups = BTreeMap::from([(name.clone(), group)]);
-        let weights = BTreeMap::from([(name, 1000)]);
+        let weight = self.takes_traffic.then_some((name, 1000));
+        let weights = weight.into_iter().collect();
         Groups { groups, weights }.state()
     }
 
@@ -116,8 +131,8 @@ impl Rules for SideBySide {
     ) -> Result<Vec<Effect>, Error> {
         let (now, want) = (Groups::of(from), Groups::of(want));
         let mut effects = Vec::new();
-        let serving = |name: &&String| want.weights.contains_key(*name);
-        for name in want.groups.keys().filter(serving) {
+        let works = |name: &&String| !self.is_warm(&want, name);
+        for name in want.groups.keys().filter(works) {
             let group = &want.groups[name];
             let needed = (group.instances * stage.capacity).div_ceil(1000);
             let there = now.groups.get(name).map(|group| group.instances);
@@ -198,9 +213,9 @@ impl Rules for SideBySide {
 
     fn weight(&self, want: &State, have: &State, key: &str) -> Weight {
         // As on real platforms, a group without traffic may be gone: it was only kept warm.
-        let wanted = Groups::of(want).weights;
+        let wanted = Groups::of(want);
         let name = key.strip_prefix("group/");
-        let is_warm = name.is_some_and(|name| !wanted.contains_key(name));
+        let is_warm = name.is_some_and(|name| self.is_warm(&wanted, name));
         if is_warm && !have.resources.contains_key(key) {
             Weight::Informational
         } else {
@@ -210,6 +225,14 @@ impl Rules for SideBySide {
 
     fn users(&self, there: &State) -> BTreeMap<String, u32> {
         let world = Groups::of(there);
+        if !self.takes_traffic {
+            // Who takes the work: all that are ready, each as much as the other.
+            let ready = world.groups.into_iter().filter(|(_, group)| group.is_ready);
+            let ready: Vec<_> = ready.map(|(name, group)| (name, group.instances)).collect();
+            let all: u32 = ready.iter().map(|(_, instances)| instances).sum();
+            let share = |(name, instances)| (name, 1000 * instances / all);
+            return ready.into_iter().map(share).collect();
+        }
         let mut users = BTreeMap::new();
         for (name, weight) in &world.weights {
             let works = world.groups.get(name).is_some_and(|group| group.is_ready);

@@ -113,6 +113,7 @@ impl Rules for Swap {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             split: Split::Weights,
+            staged: true,
             warm_standby: true,
             // Two places are exchanged whole.
             units: 0,

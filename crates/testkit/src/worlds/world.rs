@@ -58,6 +58,11 @@ impl World {
         self.kind
     }
 
+    /// Whether anything is switched here.
+    pub fn takes_traffic(&self) -> bool {
+        self.kind != Kind::Workers
+    }
+
     /// What the next applies meet, in order; `None` is no fault. Those that nobody met are forgotten.
     pub fn faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         *lock(&self.faults) = faults.into_iter().collect();

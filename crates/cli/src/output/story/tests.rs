@@ -17,9 +17,8 @@ fn effect(title: &str, promotes: bool) -> Step {
         residue: None,
     };
     Step {
-        action: Action::Effect(effect),
         promotes,
-        bake: false,
+        ..Step::of(Action::Effect(effect))
     }
 }
 
@@ -40,16 +39,12 @@ fn planned() -> Event {
     };
     let steps = vec![
         effect("stage 2 instances of release 2", false),
-        Step {
-            action: verify,
-            promotes: false,
-            bake: false,
-        },
+        Step::of(verify),
         effect("send all traffic to release 2", true),
     ];
     let phases = vec![Phase {
         name: "t".to_owned(),
-        target: "t".to_owned(),
+        target: Some("t".to_owned()),
         after: Vec::new(),
         steps,
     }];
@@ -67,6 +62,7 @@ fn started(index: u16) -> Event {
         step: StepId { plan: 0, index },
         attempt: 1,
         fingerprint: String::new(),
+        before: None,
     }
 }
 

@@ -31,7 +31,7 @@ fn an_artifact_that_was_altered_or_is_gone_is_named_before_anything_changes() {
     project.json(0, &["deploy"]);
     until("release 1 is gone", || {
         let status = project.json(0, &["status"]);
-        let groups = status.pointer("/services/0/target/groups")?.as_array()?;
+        let groups = status.pointer("/services/0/targets/0/groups")?.as_array()?;
         (groups.len() == 1).then_some(())
     });
     let list = project.json(0, &["release", "show", "1"]);

@@ -119,7 +119,7 @@ fn a_killed_command_and_worker_lose_nothing() {
 
 fn shares(project: &Project) -> Option<()> {
     let status = project.json(0, &["status"]);
-    let groups = status.pointer("/services/0/target/groups")?.as_array()?;
+    let groups = status.pointer("/services/0/targets/0/groups")?.as_array()?;
     let weighted = groups
         .iter()
         .filter(|group| group.get("weight_per_mille").and_then(Value::as_u64) > Some(0));

@@ -11,7 +11,7 @@ mod strangers;
 mod turns;
 
 /// A small HTTP server in Python: answers with its release, and misbehaves on request.
-const SERVER: &str = r#"
+pub(crate) const SERVER: &str = r#"
 import http.server, os, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

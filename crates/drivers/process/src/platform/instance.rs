@@ -1,11 +1,15 @@
 //! Instances on disk: which supervised directories belong to a target, and what each is doing.
 //!
 //! A directory's name is TARGET.GROUP.INDEX, so that one look at the folder tells what is there. The record's hash is
-//! in the instance's environment (`BELAY_RECORD`): what an instance runs is told by itself, not by its name.
+//! in the instance's environment (`BELAY_RECORD`): what an instance runs is told by itself, not by its name. So is that
+//! it takes no traffic (`BELAY_TRAFFIC`).
 
 use crate::supervisor::{Desired, Phase, Status, Supervised};
 use belay_model::release::Target;
 use std::path::{Path, PathBuf};
+
+/// The variable that tells an instance that it takes no traffic, and its value. Absent: it does.
+pub(super) const NO_TRAFFIC: (&str, &str) = ("BELAY_TRAFFIC", "none");
 
 /// One instance that shall run.
 #[derive(Clone, Debug)]
@@ -14,6 +18,7 @@ pub(super) struct Instance {
     pub index: u32,
     pub record: String,
     pub port: u16,
+    pub takes_traffic: bool,
     pub status: Status,
     pub supervised: Supervised,
 }
@@ -71,8 +76,11 @@ pub(super) async fn running(root: &Path, target: &Target) -> Vec<Instance> {
                 return None;
             }
             let record = spec.env.get("BELAY_RECORD").cloned().unwrap_or_default();
+            let (name, none) = NO_TRAFFIC;
+            let takes_traffic = spec.env.get(name).is_none_or(|value| value != none);
             Some(Instance {
                 group,
+                takes_traffic,
                 index,
                 record,
                 port: spec.port.unwrap_or(0),

@@ -19,6 +19,9 @@ pub(super) enum Params {
         group: String,
         record: RecordHash,
         instances: u32,
+        /// Plans of before there were groups without it do not say.
+        #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+        takes_traffic: bool,
     },
     /// Replace the route. Empty weights: remove it.
     Route {
@@ -39,8 +42,8 @@ pub(super) fn plan(from: &Shape, goal: &Shape, stage: Stage) -> Vec<Effect> {
     };
     let mut effects = Vec::new();
     for (name, group) in &goal.groups {
-        // A group without traffic at the goal was only kept warm: nobody needs it to be there.
-        if !goal.weights.contains_key(name) {
+        // A group that was only kept warm: nobody needs it to be there.
+        if !goal.is_at_work(name) {
             continue;
         }
         let needed = (group.instances * stage.capacity)
@@ -116,15 +119,29 @@ fn remaining(
             group.instances
         };
     }
+    if !group.takes_traffic {
+        // There is no switch that ends its work: what the goal does not want works until it is stopped.
+        return match stage.old {
+            Old::Keep if stage.share < 1000 => group.instances,
+            Old::Keep | Old::Remove => 0,
+            Old::Proportional => part(group.instances, stage),
+        };
+    }
     match stage.old {
         Old::Keep => group.instances,
         Old::Remove => 0,
         Old::Proportional => match weights.get(name) {
-            // Rounded up: the old side never has less than its share.
-            Some(_) => (group.instances * (1000 - stage.share)).div_ceil(1000),
+            // The goal takes none of it away before the route goes, so nothing of what serves it can be spared.
+            Some(_) if goal.weights.is_empty() => group.instances,
+            Some(_) => part(group.instances, stage),
             None => group.instances,
         },
     }
+}
+
+/// Rounded up: the old side never has less than its share.
+fn part(instances: u32, stage: Stage) -> u32 {
+    (instances * (1000 - stage.share)).div_ceil(1000)
 }
 
 fn grow(name: &str, group: &Group, instances: u32) -> Effect {
@@ -136,6 +153,7 @@ fn grow(name: &str, group: &Group, instances: u32) -> Effect {
             group: name.to_owned(),
             record: group.record.clone(),
             instances,
+            takes_traffic: group.takes_traffic,
         }),
         records: vec![group.record.clone()],
         idempotent: true,
@@ -205,11 +223,13 @@ pub(super) fn after(shape: &mut Shape, effect: &Params) {
             group,
             record,
             instances,
+            takes_traffic,
         } => {
             let group = shape.groups.entry(group.clone()).or_insert_with(|| Group {
                 record: record.clone(),
                 instances: 0,
                 healthy: true,
+                takes_traffic: *takes_traffic,
             });
             group.instances = group.instances.max(*instances);
             group.healthy = true;
@@ -248,10 +268,10 @@ pub(super) fn diff(want: &State, have: &State) -> Difference {
         if want_spec == have_spec {
             return None;
         }
-        // A group that had no traffic was only kept warm; that it is gone matters to nobody.
+        // A group that took traffic and had none was only kept warm; that it is gone matters to nobody.
         let warm_only = key
             .strip_prefix("group/")
-            .is_some_and(|name| !wanted.weights.contains_key(name));
+            .is_some_and(|name| !wanted.is_at_work(name));
         let gone = have_spec.is_null() && key != ROUTE && warm_only;
         let weight = if gone {
             Weight::Informational
@@ -266,6 +286,10 @@ pub(super) fn diff(want: &State, have: &State) -> Difference {
         })
     });
     Difference(entries.collect())
+}
+
+fn yes() -> bool {
+    true
 }
 
 pub(super) fn params(params: &Params) -> Value {
@@ -287,3 +311,6 @@ fn percent(per_mille: u32) -> String {
         format!("{}.{}", per_mille / 10, per_mille % 10)
     }
 }
+
+#[cfg(test)]
+mod tests;

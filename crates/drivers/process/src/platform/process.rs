@@ -65,11 +65,21 @@ impl Process {
 #[async_trait]
 impl Driver for Process {
     fn capabilities(&self, target: &Target) -> Capabilities {
-        let units = shape::settings(target).map_or(1, |settings| settings.instances);
+        let settings = shape::settings(target);
+        // Without an address there is no traffic that could be split, or kept from what stands by.
+        let takes_traffic = settings
+            .as_ref()
+            .is_ok_and(|settings| settings.listen.is_some());
         Capabilities {
-            split: Split::Weights,
-            warm_standby: true,
-            units,
+            split: if takes_traffic {
+                Split::Weights
+            } else {
+                Split::None
+            },
+            // Either way a group is ready before anything of the old one goes.
+            staged: true,
+            warm_standby: takes_traffic,
+            units: settings.map_or(1, |settings| settings.instances),
         }
     }
 
@@ -154,6 +164,7 @@ impl Driver for Process {
                 group,
                 record,
                 instances,
+                ..
             } => {
                 effects::grow(self, cx, target, &group, &record, instances).await?;
                 Ok(Applied::Done {
@@ -201,7 +212,7 @@ impl Driver for Process {
         for (name, group) in wanted
             .groups
             .iter()
-            .filter(|(name, _)| wanted.weights.contains_key(*name))
+            .filter(|(name, _)| wanted.is_at_work(name))
         {
             let ready = instances
                 .iter()
@@ -242,7 +253,9 @@ fn observed_group(instances: &[Instance]) -> belay_model::state::Resource {
         .first()
         .map(|first| first.record.clone())
         .unwrap_or_default();
-    let mut resource = shape::group_resource(&belay_model::id::RecordHash::new(record), count);
+    let takes_traffic = instances.first().is_none_or(|first| first.takes_traffic);
+    let record = belay_model::id::RecordHash::new(record);
+    let mut resource = shape::group_resource(&record, count, takes_traffic);
     let list: Vec<Value> = instances.iter().map(|instance| {
         json!({
             "id": instance.index.to_string(), "port": instance.port, "ready": instance.is_ready(),

@@ -20,6 +20,9 @@ pub(super) struct Group {
     pub instances: u32,
     /// Whether every instance serves; unknown counts as yes, so that a plan on a goal is a plan.
     pub healthy: bool,
+    /// Whether it works by taking traffic. If not it works as soon as it runs, and nothing keeps it warm: a worker that
+    /// only stands by does not exist.
+    pub takes_traffic: bool,
 }
 
 /// A target as it is meant to be, or as it is.
@@ -44,6 +47,7 @@ impl Shape {
                     record: RecordHash::new(record),
                     instances,
                     healthy,
+                    takes_traffic: resource.spec["traffic"].as_bool() != Some(false),
                 };
                 shape.groups.insert(name.to_owned(), group);
             } else if key == ROUTE {
@@ -66,7 +70,7 @@ impl Shape {
         for (name, group) in &self.groups {
             state.resources.insert(
                 format!("group/{name}"),
-                group_resource(&group.record, group.instances),
+                group_resource(&group.record, group.instances, group.takes_traffic),
             );
         }
         if let (Some(listen), false) = (self.listen, self.weights.is_empty()) {
@@ -76,10 +80,20 @@ impl Shape {
         }
         state
     }
+
+    /// Whether a group works at this goal: it has traffic, or it needs none. Any other is only kept warm.
+    pub(super) fn is_at_work(&self, name: &str) -> bool {
+        let needs_none = |group: &Group| !group.takes_traffic;
+        self.weights.contains_key(name) || self.groups.get(name).is_some_and(needs_none)
+    }
 }
 
-pub(super) fn group_resource(record: &RecordHash, instances: u32) -> Resource {
-    let spec = json!({ "record": record, "instances": instances });
+pub(super) fn group_resource(record: &RecordHash, instances: u32, takes_traffic: bool) -> Resource {
+    let mut spec = json!({ "record": record, "instances": instances });
+    if !takes_traffic {
+        // Left out where it does, so that states of before there were others stay equal.
+        spec["traffic"] = json!(false);
+    }
     Resource {
         spec,
         ..Resource::default()
@@ -112,10 +126,12 @@ pub(super) fn desired(record: &Record, target: &Target) -> Result<Shape, Error> 
         record: record.hash(),
         instances: settings.instances,
         healthy: true,
+        takes_traffic: settings.listen.is_some(),
     };
+    let weight = settings.listen.map(|_| (record.group(), 1000));
     Ok(Shape {
         groups: BTreeMap::from([(record.group(), group)]),
-        listen: Some(settings.listen),
-        weights: BTreeMap::from([(record.group(), 1000)]),
+        listen: settings.listen,
+        weights: weight.into_iter().collect(),
     })
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub(crate) struct Directory {
 pub(crate) struct Lock {
     _file: File,
 }
+
+/// Writes that this process began.
+static WRITERS: AtomicU64 = AtomicU64::new(0);
 
 impl Directory {
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
@@ -108,9 +112,11 @@ impl Directory {
 
     /// All or nothing: a new file takes the name of the old one.
     pub(crate) fn write(&self, name: &str, bytes: &[u8], durable: bool) -> Result<(), Error> {
+        // One name for each writer: two of them must not take each other's file away.
+        let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
         let (path, new) = (
             self.file(name),
-            self.file(&format!(".{name}.{}", std::process::id())),
+            self.file(&format!(".{name}.{}.{writer}", std::process::id())),
         );
         let write = || -> io::Result<()> {
             let mut file = fs::OpenOptions::new()
@@ -129,7 +135,10 @@ impl Directory {
             }
             Ok(())
         };
-        write().map_err(Error::io(format!("write {}", path.display())))
+        write().map_err(|error| {
+            let _ = fs::remove_file(&new);
+            Error::io(format!("write {}", path.display()))(error)
+        })
     }
 
     /// `None` if there is no such file.
@@ -217,4 +226,26 @@ impl Directory {
 /// A socket's path has 108 bytes at most (unix(7)), a directory's may have more: so it goes through the open directory.
 fn short(directory: &File) -> PathBuf {
     format!("/proc/self/fd/{}/s.sock", directory.as_raw_fd()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_who_write_at_once_all_succeed() {
+        let root = tempfile::tempdir().expect("a directory");
+        let directory = Directory::new(root.path());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        directory.write("desired", b"x", false).expect("written");
+                    }
+                });
+            }
+        });
+        let left: Vec<_> = fs::read_dir(root.path()).expect("read").flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
 }

@@ -11,7 +11,7 @@ use belay_driver_process::{Options, Process};
 use belay_model::id::{ArtifactDigest, EnvironmentName, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::{Record, Target};
 use router::Table;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,10 +27,23 @@ while True:
     listener.accept()[0].close()
 "#;
 
+/// Works without a port, or ends at once.
+const WORKER: &str = r#"
+import os, time
+if os.environ["RELEASE"] == "broken":
+    raise SystemExit("no queue")
+while True:
+    time.sleep(60)
+"#;
+
+const TARGET: &str = "shop/test";
+
 struct Machine {
     root: tempfile::TempDir,
     table: Arc<Table>,
     driver: Arc<Process>,
+    /// Of releases with odd and with even numbers.
+    settings: [Value; 2],
 }
 
 struct Files(PathBuf);
@@ -42,11 +55,44 @@ impl Artifacts for Files {
     }
 }
 
-async fn machine() -> Machine {
+/// Behind the router.
+fn server() -> Value {
+    json!({
+        "run": "python3 server.py", "listen": "127.0.0.1:1", "instances": 2,
+        "ready": { "tcp": true, "within": "5s" }, "stop_timeout": "2s",
+    })
+}
+
+/// Without traffic.
+fn worker() -> Value {
+    json!({ "run": "python3 worker.py", "instances": 2, "stop_timeout": "2s" })
+}
+
+async fn servers() -> Machine {
+    machine([server(), server()])
+}
+
+async fn workers() -> Machine {
+    machine([worker(), worker()])
+}
+
+/// The second release takes no traffic any more.
+async fn server_then_worker() -> Machine {
+    machine([server(), worker()])
+}
+
+/// The second release is the first to take traffic.
+async fn worker_then_server() -> Machine {
+    machine([worker(), server()])
+}
+
+/// Releases of odd and of even numbers.
+fn machine(settings: [Value; 2]) -> Machine {
     let root = tempfile::tempdir().expect("a directory");
     let files = root.path().join("files");
     std::fs::create_dir(&files).expect("a directory");
     std::fs::write(files.join("server.py"), SERVER).expect("written");
+    std::fs::write(files.join("worker.py"), WORKER).expect("written");
     let options = Options {
         root: root.path().join("instances"),
         exe: env!("CARGO_BIN_EXE_belay-supervise-test").into(),
@@ -58,6 +104,7 @@ async fn machine() -> Machine {
         driver: Arc::new(driver),
         table,
         root,
+        settings,
     }
 }
 
@@ -76,12 +123,9 @@ impl Machine {
             sealed: None,
             targets: vec![Target {
                 driver: "process".to_owned(),
-                name: "shop/test".to_owned(),
+                name: TARGET.to_owned(),
                 host: None,
-                settings: json!({
-                    "run": "python3 server.py", "listen": "127.0.0.1:1", "instances": 2,
-                    "ready": { "tcp": true, "within": "5s" }, "stop_timeout": "2s",
-                }),
+                settings: self.settings[usize::from(number.is_multiple_of(2))].clone(),
             }],
         }
     }
@@ -101,8 +145,12 @@ impl Platform for Machine {
         Some(self.release(9, "broken"))
     }
 
+    fn takes_traffic(&self) -> bool {
+        self.settings.iter().any(|one| one["listen"].is_string())
+    }
+
     async fn meddle(&self) {
-        self.table.meddle();
+        self.table.meddle(TARGET);
     }
 
     fn throttle(&self, retry_after_ms: u64) -> bool {
@@ -135,4 +183,18 @@ fn directories(root: &Path) -> Vec<PathBuf> {
     found.map(|entry| entry.path()).collect()
 }
 
-belay_driver::conformance!(machine);
+mod traffic {
+    belay_driver::conformance!(super::servers);
+}
+
+mod no_traffic {
+    belay_driver::conformance!(super::workers);
+}
+
+mod traffic_lost {
+    belay_driver::conformance!(super::server_then_worker);
+}
+
+mod traffic_gained {
+    belay_driver::conformance!(super::worker_then_server);
+}

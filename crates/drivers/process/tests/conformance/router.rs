@@ -22,15 +22,21 @@ impl Table {
     }
 
     /// Someone gives all traffic to something of their own.
-    pub(crate) fn meddle(&self) {
+    pub(crate) fn meddle(&self, name: &str) {
         let mut state = self.state();
         let upstream = Upstream {
             id: "theirs".to_owned(),
             address: "127.0.0.1:2".parse().expect("an address"),
         };
-        for route in state.routes.values_mut() {
-            route.groups = BTreeMap::from([("theirs".to_owned(), (1000, vec![upstream.clone()]))]);
-        }
+        let route = state
+            .routes
+            .entry(name.to_owned())
+            .or_insert_with(|| Route {
+                listen: "127.0.0.1:1".parse().expect("an address"),
+                groups: BTreeMap::new(),
+                mark: "theirs".to_owned(),
+            });
+        route.groups = BTreeMap::from([("theirs".to_owned(), (1000, vec![upstream]))]);
         state.number += 1;
     }
 

@@ -241,13 +241,13 @@ fn missing_keys() {
     "#]],
     );
     check(
-        with("").replace("listen: \"127.0.0.1:8080\"", "instances: 2"),
+        with("").replace("run: ./server", "instances: 2"),
         expect![[r#"
-            error[E0104]: missing key `listen` in `environments.production.target.process`
+            error[E0104]: missing key `run` in `environments.production.target.process`
               --> belay.yaml:5:15
                |
-             5 |     target: { process: { run: ./server, instances: 2 } }
-               |               ^^^^^^^ add `listen:`
+             5 |     target: { process: { instances: 2, listen: "127.0.0.1:8080" } }
+               |               ^^^^^^^ add `run:`
         "#]],
     );
     check(

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tokio::task::JoinSet;
 
+/// How long a process that nobody can ask has to run before it counts as ready, milliseconds. docs/belay-yaml.md says it.
+const RUNS_MS: u64 = 1000;
+
 /// Brings a group up: `count` instances of the record, all ready.
 pub(in crate::platform) async fn grow(
     driver: &Process,
@@ -99,14 +102,21 @@ async fn prepare(
         .directory(&material.record.artifact)
         .await?;
     let mut spec = Spec::new(format!("{group}.{index}"), command(&root, settings), root);
-    spec.env = environment(group, material);
+    spec.env = environment(group, material, settings);
     spec.port = Some(port);
-    let ready = settings.ready();
-    spec.ready = match ready.kind() {
-        Ok(ReadyKind::Http { path }) => Readiness::http(path),
-        Ok(ReadyKind::Tcp) | Err(_) => Readiness::Tcp,
-    };
-    spec.ready_timeout_ms = ready.within.as_ms();
+    match settings.ready() {
+        Some(ready) => {
+            spec.ready = match ready.kind() {
+                Ok(ReadyKind::Http { path }) => Readiness::http(path),
+                Ok(ReadyKind::Tcp) | Err(_) => Readiness::Tcp,
+            };
+            spec.ready_timeout_ms = ready.within.as_ms();
+        }
+        None => {
+            spec.ready = Readiness::Started;
+            spec.timing.started_ms = RUNS_MS;
+        }
+    }
     spec.stop_timeout_ms = settings.stop_timeout.as_ms();
     spec.key_file = Some(driver.options.key_file.clone());
     Supervised::create(dir, &spec, &material.secrets, &driver.key()?)
@@ -123,7 +133,11 @@ fn command(root: &Path, settings: &ProcessTarget) -> Vec<String> {
     words
 }
 
-fn environment(group: &str, material: &Material) -> BTreeMap<String, String> {
+fn environment(
+    group: &str,
+    material: &Material,
+    settings: &ProcessTarget,
+) -> BTreeMap<String, String> {
     let record = &material.record;
     let mut env = record.config.clone();
     let own = [
@@ -134,6 +148,12 @@ fn environment(group: &str, material: &Material) -> BTreeMap<String, String> {
         ("BELAY_GROUP", group.to_owned()),
     ];
     env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    let (name, none) = instance::NO_TRAFFIC;
+    // Nobody else may say it.
+    env.remove(name);
+    if settings.listen.is_none() {
+        env.insert(name.to_owned(), none.to_owned());
+    }
     env
 }
 

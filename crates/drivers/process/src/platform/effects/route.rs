@@ -25,13 +25,13 @@ pub(in crate::platform) async fn route(
     seen: &Shape,
 ) -> Result<BTreeMap<String, i64>, Error> {
     let now = driver.router.observe(&target.name).await?;
-    if weights.is_empty() {
-        driver.router.remove(&target.name).await?;
-        return Ok(BTreeMap::new());
-    }
     let current = now.as_ref().map(|now| now.route.clone());
     if let Some(there) = &current {
         check_unchanged(there, weights, listen, seen)?;
+    }
+    if weights.is_empty() {
+        driver.router.remove(&target.name).await?;
+        return Ok(BTreeMap::new());
     }
     let want = wanted_route(driver, cx, target, listen, weights).await?;
     let moved = driver

@@ -6,6 +6,7 @@ use crate::platform::process::Process;
 use belay_driver::{Context, Error, Route};
 use belay_model::error::Class;
 use belay_model::release::Target;
+use tokio::task::JoinSet;
 
 /// How long requests in flight may take before instances are told to stop, milliseconds. Longer ones are cut by the
 /// instance itself, which gets SIGTERM and its stop time.
@@ -13,8 +14,31 @@ const DRAIN_MS: u64 = 30_000;
 /// Stopped instances that stay on disk for their output.
 const KEEP_STOPPED: usize = 20;
 
-/// Reduces a group. Refused while it has weight; requests in flight are waited for.
+/// Reduces a group. Refused while it has weight; requests in flight are waited for. A group that takes no traffic has
+/// neither, and the router is not asked.
 pub(in crate::platform) async fn shrink(
+    driver: &Process,
+    cx: &Context,
+    target: &Target,
+    group: &str,
+    count: u32,
+) -> Result<(), Error> {
+    let instances = instance::running(&driver.options.root, target).await;
+    let leaving = instances
+        .into_iter()
+        .filter(|instance| instance.group == group && instance.index >= count);
+    let leaving: Vec<Instance> = leaving.collect();
+    let takes_none = !leaving.is_empty() && leaving.iter().all(|instance| !instance.takes_traffic);
+    if !takes_none {
+        end_traffic(driver, cx, target, group, count).await?;
+    }
+    stop(driver, cx, group, leaving).await?;
+    instance::prune(&driver.options.root, target, KEEP_STOPPED).await;
+    Ok(())
+}
+
+/// Waits until those that leave have no requests and get none.
+async fn end_traffic(
     driver: &Process,
     cx: &Context,
     target: &Target,
@@ -45,29 +69,34 @@ pub(in crate::platform) async fn shrink(
             ));
         }
     }
-    let instances = instance::running(&driver.options.root, target).await;
-    let leaving = instances
-        .into_iter()
-        .filter(|instance| instance.group == group && instance.index >= count);
-    let leaving: Vec<Instance> = leaving.collect();
+    Ok(())
+}
+
+async fn stop(
+    driver: &Process,
+    cx: &Context,
+    group: &str,
+    leaving: Vec<Instance>,
+) -> Result<(), Error> {
     cx.progress
         .line(&format!("stopping {} instances of {group}", leaving.len()));
-    let stops = leaving.into_iter().map(|instance| {
+    // Whoever drops this call stops these, too: a later call must not meet them.
+    let mut stops = JoinSet::new();
+    for instance in leaving {
         let exe = driver.options.exe.clone();
-        tokio::spawn(async move {
+        stops.spawn(async move {
             let stopped = instance.supervised.stop(None).await;
             if stopped.is_err() {
                 let _ = instance.supervised.ensure(&exe).await;
             }
             stopped.map_err(|error| failed(&instance.supervised, error))
-        })
-    });
-    for stop in stops.collect::<Vec<_>>() {
-        stop.await
-            .map_err(|error| Error::maybe_applied(Class::Unknown, error.to_string()))??;
+        });
     }
-    instance::prune(&driver.options.root, target, KEEP_STOPPED).await;
-    Ok(())
+    stops
+        .join_all()
+        .await
+        .into_iter()
+        .try_for_each(|stopped| stopped.map(drop))
 }
 
 /// Takes the upstreams that are to go out of a group that keeps its traffic.

@@ -1,6 +1,6 @@
 //! Connections to the files in `.belay/`: how they are opened, migrated and probed.
 
-use crate::error::{io_error, store_error};
+use super::error::{io_error, store_error};
 use belay_engine::ports::StoreError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -15,12 +15,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Where the database is.
-pub(crate) fn file(dir: &Path) -> PathBuf {
+pub(super) fn file(dir: &Path) -> PathBuf {
     dir.join("belay.db")
 }
 
 /// Bytes that are free on the store's disk.
-pub(crate) fn free_bytes(dir: &Path) -> Result<u64, StoreError> {
+pub(super) fn free_bytes(dir: &Path) -> Result<u64, StoreError> {
     let disk = rustix::fs::statvfs(dir).map_err(|e| io_error(dir, &e.into()))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
@@ -40,7 +40,7 @@ fn settings(dir: &Path) -> SqliteConnectOptions {
 }
 
 /// Makes `.belay/`, readable by its owner only, and hidden from git: the key lies in it.
-pub(crate) fn make_directory(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
     if dir.is_dir() {
         return Ok(());
     }
@@ -52,7 +52,7 @@ pub(crate) fn make_directory(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// The writer's connection, on a migrated database.
-pub(crate) async fn writer(dir: &Path) -> Result<SqliteConnection, StoreError> {
+pub(super) async fn writer(dir: &Path) -> Result<SqliteConnection, StoreError> {
     // Two processes that start together must not both create the tables.
     let _lock = lock(dir).await?;
     let mut connection = settings(dir).connect().await.map_err(|e| store_error(&e))?;
@@ -65,7 +65,7 @@ pub(crate) async fn writer(dir: &Path) -> Result<SqliteConnection, StoreError> {
 }
 
 /// Whether there is a database here with all of our migrations, as far as it can be read.
-pub(crate) async fn is_current(dir: &Path) -> Result<bool, StoreError> {
+pub(super) async fn is_current(dir: &Path) -> Result<bool, StoreError> {
     if !file(dir).exists() {
         return Ok(false);
     }
@@ -103,7 +103,7 @@ fn is_io(error: &dyn sqlx::error::DatabaseError) -> bool {
 
 /// Connections that only read, and whether they took the file as it is at this moment: on a disk where nothing can be
 /// written.
-pub(crate) async fn readers(dir: &Path) -> Result<(SqlitePool, bool), StoreError> {
+pub(super) async fn readers(dir: &Path) -> Result<(SqlitePool, bool), StoreError> {
     match pool(reading(dir)).await {
         Err(sqlx::Error::Database(error)) if is_io(error.as_ref()) => {
             let frozen = pool(frozen(dir)).await;
@@ -139,7 +139,7 @@ fn frozen(dir: &Path) -> SqliteConnectOptions {
 }
 
 /// The progress lines' connection: a file of its own that is not synced, so that lines cost no commit of the journal.
-pub(crate) async fn progress(dir: &Path) -> Result<SqlitePool, StoreError> {
+pub(super) async fn progress(dir: &Path) -> Result<SqlitePool, StoreError> {
     let settings = SqliteConnectOptions::new()
         .filename(dir.join("progress.db"))
         .create_if_missing(true)
@@ -180,7 +180,7 @@ async fn lock(dir: &Path) -> Result<std::fs::File, StoreError> {
 }
 
 /// A small committed transaction: a disk that is full or read-only is found before anything depends on it.
-pub(crate) async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO meta (name, value) VALUES ('opened', '1')
          ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT)",

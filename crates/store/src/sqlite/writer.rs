@@ -6,15 +6,17 @@
 //! It also tells when the database was changed: by itself at once, by others through `PRAGMA data_version`, which
 //! on a connection counts the commits of all other connections.
 
+use super::connection;
+use super::error::store_error;
+use super::hints::Hints;
+use super::sql::On;
 use crate::change::{Answer, Change};
-use crate::connection;
-use crate::error::{Refusal, again, closed, store_error};
-use crate::hints::Hints;
+use crate::database::Counters;
+use crate::error::{Refusal, again, closed};
 use belay_engine::ports::StoreError;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests in one transaction at most, so that the first of them does not wait for ever.
@@ -22,7 +24,7 @@ const GROUP: usize = 256;
 
 type Reply = oneshot::Sender<Result<Answer, StoreError>>;
 
-pub(crate) enum Message {
+pub(super) enum Message {
     /// Something to write.
     Change(Change, Reply),
     /// See whether others have committed.
@@ -33,50 +35,26 @@ pub(crate) enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// What the writer did since the store was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// Transactions committed.
-    pub commits: u64,
-    /// Requests answered, refused ones included.
-    pub requests: u64,
-}
-
-#[derive(Default)]
-pub(crate) struct Counters {
-    commits: AtomicU64,
-    requests: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn stats(&self) -> Stats {
-        Stats {
-            commits: self.commits.load(Ordering::Relaxed),
-            requests: self.requests.load(Ordering::Relaxed),
-        }
-    }
-}
-
 /// The way to the writer.
 #[derive(Clone)]
-pub(crate) struct Handle(pub(crate) mpsc::Sender<Message>);
+pub(super) struct Handle(pub(super) mpsc::Sender<Message>);
 
 impl Handle {
-    pub(crate) async fn change(&self, change: Change) -> Result<Answer, StoreError> {
+    pub(super) async fn change(&self, change: Change) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         let sent = self.0.send(Message::Change(change, reply)).await;
         sent.map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    pub(crate) async fn require(&self) -> Result<(), StoreError> {
+    pub(super) async fn require(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         let sent = self.0.send(Message::Require(reply)).await;
         sent.map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    pub(crate) async fn close(&self) {
+    pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.0.send(Message::Close(done)).await.is_ok() {
             let _ = closed.await;
@@ -85,15 +63,15 @@ impl Handle {
 }
 
 /// Opens the connection that writes.
-pub(crate) struct Opener {
+pub(super) struct Opener {
     dir: PathBuf,
     reserve_bytes: u64,
     /// The readers would not see what is written.
-    pub(crate) frozen: bool,
+    pub(super) frozen: bool,
 }
 
 impl Opener {
-    pub(crate) fn new(dir: &Path, reserve_bytes: u64) -> Self {
+    pub(super) fn new(dir: &Path, reserve_bytes: u64) -> Self {
         Self {
             dir: dir.to_owned(),
             reserve_bytes,
@@ -102,7 +80,7 @@ impl Opener {
     }
 
     /// Needs room and a disk that can be written.
-    pub(crate) async fn open(&self) -> Result<SqliteConnection, StoreError> {
+    pub(super) async fn open(&self) -> Result<SqliteConnection, StoreError> {
         self.require_room()?;
         let connection = connection::writer(&self.dir).await?;
         if self.frozen {
@@ -126,22 +104,22 @@ impl Opener {
     }
 }
 
-pub(crate) struct Task {
-    pub(crate) opener: Opener,
+pub(super) struct Task {
+    pub(super) opener: Opener,
     /// None until there is something to write.
-    pub(crate) connection: Option<SqliteConnection>,
+    pub(super) connection: Option<SqliteConnection>,
     /// Where commits are seen; those of the writer, too.
-    pub(crate) watcher: SqlitePool,
-    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(super) watcher: SqlitePool,
+    pub(super) inbox: mpsc::Receiver<Message>,
     /// Counts changes, whoever made them.
-    pub(crate) pulse: watch::Sender<u64>,
-    pub(crate) hints: Arc<Hints>,
-    pub(crate) counters: Arc<Counters>,
+    pub(super) pulse: watch::Sender<u64>,
+    pub(super) hints: Arc<Hints>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Task {
     /// Runs until it is told to close or nobody can tell it anything any more.
-    pub(crate) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         // Counts on one connection only, so it keeps that one.
         let mut watching = self.watcher.acquire().await.ok();
         let mut version = version(watching.as_deref_mut()).await;
@@ -198,15 +176,12 @@ impl Task {
     }
 
     async fn write(&mut self, group: Vec<(Change, Reply)>) {
-        let requests = u64::try_from(group.len()).unwrap_or(u64::MAX);
         let (changes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let results = match self.transaction(&changes).await {
             Ok(results) => results,
             Err(error) => changes.iter().map(|_| Err(again(&error))).collect(),
         };
-        self.counters
-            .requests
-            .fetch_add(requests, Ordering::Relaxed);
+        self.counters.answered(changes.len());
         if results.iter().any(Result::is_ok) {
             self.pulse.send_modify(|count| *count += 1);
             self.hints.send();
@@ -238,7 +213,7 @@ impl Task {
         if let Err(error) = self.run_sql("COMMIT").await {
             return Err(self.give_up(error).await);
         }
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.committed();
         Ok(results)
     }
 
@@ -248,7 +223,7 @@ impl Task {
         change: &Change,
     ) -> Result<Result<Answer, StoreError>, StoreError> {
         self.run_sql("SAVEPOINT change").await?;
-        match change.apply(self.connected().await?).await {
+        match change.apply(&mut On(self.connected().await?)).await {
             Ok(answer) => {
                 self.run_sql("RELEASE change").await?;
                 Ok(Ok(answer))
@@ -258,7 +233,7 @@ impl Task {
                 self.run_sql("RELEASE change").await?;
                 Ok(Err(error))
             }
-            Err(Refusal::Storage(error)) => Err(error),
+            Err(Refusal::Storage(fault)) => Err(fault.error),
         }
     }
 

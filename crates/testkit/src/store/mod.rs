@@ -1,35 +1,32 @@
-//! The engine's store in memory, with the same rules as the real one (order, epochs, projections in the append). It
-//! is kept honest by the store's conformance suite, which the real one passes, too.
+//! The engine's store in memory, with the same rules as the real ones (order, epochs, leases, projections in the append).
+//! It is kept honest by the store's conformance suite, which they pass, too.
+
+mod data;
+mod leases;
 
 use crate::crash::Crashes;
 use async_trait::async_trait;
-use belay_engine::ports::{Batch, Evidence, Store, StoreError, Writer};
+use belay_engine::lease::{Lease, Owner, Work};
+use belay_engine::ports::{Batch, Clock, Evidence, Store, StoreError, Writer};
 use belay_model::environment::{self, View};
-use belay_model::event::{Entry, Event, FORMAT};
+use belay_model::event::{Entry, Event};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
-use belay_model::summary::{Phase, Summary};
+use belay_model::summary::Summary;
+use data::Data;
+use leases::Lives;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
-
-#[derive(Default)]
-struct Data {
-    order: Vec<DeploymentId>,
-    journals: BTreeMap<DeploymentId, Vec<Entry>>,
-    epochs: BTreeMap<DeploymentId, u64>,
-    summaries: BTreeMap<DeploymentId, Summary>,
-    streams: BTreeMap<Scope, Vec<environment::Entry>>,
-    releases: BTreeMap<ServiceName, Vec<Release>>,
-    evidence: BTreeMap<DeploymentId, Vec<Evidence>>,
-    appends: u64,
-}
 
 /// See the module.
 pub struct MemoryStore {
     data: Mutex<Data>,
     generation: watch::Sender<u64>,
     crashes: Arc<Crashes>,
+    lives: Option<Lives>,
+    cut_off: AtomicBool,
 }
 
 impl MemoryStore {
@@ -39,6 +36,38 @@ impl MemoryStore {
             data: Mutex::default(),
             generation: watch::Sender::new(0),
             crashes,
+            lives: None,
+            cut_off: AtomicBool::new(false),
+        }
+    }
+
+    /// The same, with leases that end by themselves after `lease_ms`, by this clock.
+    pub fn with_leases(crashes: Arc<Crashes>, clock: Arc<dyn Clock>, lease_ms: u64) -> Self {
+        Self {
+            lives: Some(Lives { clock, lease_ms }),
+            ..Self::new(crashes)
+        }
+    }
+
+    /// From now on no worker reaches it, or they do again. Others do.
+    pub fn cut_off(&self, cut_off: bool) {
+        self.cut_off.store(cut_off, Ordering::SeqCst);
+    }
+
+    /// Who holds which scope under a lease that lives.
+    pub fn holders(&self) -> BTreeMap<Scope, String> {
+        self.data().holders(self.lives.as_ref())
+    }
+
+    /// Gives a scope to somebody else, whoever has it.
+    pub fn usurp(&self, scope: &Scope, name: &str) {
+        self.data().usurp(scope, name, self.lives.as_ref());
+    }
+
+    fn within_reach(&self) -> Result<(), StoreError> {
+        match self.cut_off.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unwritable("it cannot be reached".to_owned())),
+            false => Ok(()),
         }
     }
 
@@ -54,7 +83,7 @@ impl MemoryStore {
 
     /// The fold of a scope's stream.
     pub fn view(&self, scope: &Scope) -> View {
-        View::of(self.data().streams.get(scope).into_iter().flatten())
+        self.data().view(scope)
     }
 
     fn data(&self) -> MutexGuard<'_, Data> {
@@ -63,45 +92,6 @@ impl MemoryStore {
 
     fn pulse(&self) {
         self.generation.send_modify(|generation| *generation += 1);
-    }
-}
-
-impl Data {
-    fn add(&mut self, id: &DeploymentId, events: Vec<(i64, Event)>) -> Vec<Entry> {
-        let journal = self.journals.entry(id.clone()).or_default();
-        let mut added = Vec::new();
-        for (at_us, event) in events {
-            let entry = Entry {
-                seq: journal.len() as u64 + 1,
-                at_us,
-                format: FORMAT,
-                event,
-            };
-            match self.summaries.get_mut(id) {
-                Some(summary) => summary.apply(&entry),
-                None => {
-                    let begun =
-                        Summary::begin(id.clone(), &entry).expect("a journal begins with Created");
-                    self.summaries.insert(id.clone(), begun);
-                }
-            }
-            journal.push(entry.clone());
-            added.push(entry);
-        }
-        self.appends += 1;
-        added
-    }
-
-    fn stream(&mut self, scope: &Scope, events: Vec<(i64, environment::Event)>) {
-        let stream = self.streams.entry(scope.clone()).or_default();
-        for (at_us, event) in events {
-            stream.push(environment::Entry {
-                seq: stream.len() as u64 + 1,
-                at_us,
-                format: 1,
-                event,
-            });
-        }
     }
 }
 
@@ -115,26 +105,7 @@ impl Store for MemoryStore {
         environment: Vec<(i64, environment::Event)>,
         limit: usize,
     ) -> Result<(), StoreError> {
-        let Event::Created(inputs) = &created else {
-            return Err(StoreError::Damaged("not Created".to_owned()));
-        };
-        let scope = inputs.scope.clone();
-        let open = self
-            .open()
-            .await?
-            .into_iter()
-            .filter(|summary| summary.scope == scope)
-            .count();
-        if open >= limit {
-            return Err(StoreError::TooLarge(format!(
-                "{open} deployments are open in {scope}"
-            )));
-        }
-        let mut data = self.data();
-        data.order.push(id.clone());
-        data.stream(&scope, environment);
-        data.add(id, vec![(at_us, created)]);
-        drop(data);
+        self.data().create(id, at_us, created, environment, limit)?;
         self.pulse();
         Ok(())
     }
@@ -143,44 +114,9 @@ impl Store for MemoryStore {
         let of_worker = !matches!(batch.writer, Writer::Anyone);
         if of_worker {
             self.crashes.pass("append", "before").await;
+            self.within_reach()?;
         }
-        let added = {
-            let mut data = self.data();
-            let id = &batch.deployment;
-            let head = data
-                .journals
-                .get(id)
-                .map_or(0, |journal| journal.len() as u64);
-            let has_ended = data
-                .summaries
-                .get(id)
-                .is_some_and(|summary| summary.phase == Phase::Ended);
-            if has_ended && !batch.events.is_empty() {
-                return Err(StoreError::Missing(format!(
-                    "open deployment {id}: it has ended"
-                )));
-            }
-            let stored = data.epochs.get(id).copied().unwrap_or(0);
-            match batch.writer {
-                Writer::Worker { epoch, .. } if epoch != stored => {
-                    return Err(StoreError::Fenced(id.clone()));
-                }
-                Writer::Claim { epoch, .. } if epoch != stored + 1 => {
-                    return Err(StoreError::Fenced(id.clone()));
-                }
-                Writer::Worker { after, .. } | Writer::Claim { after, .. } if after != head => {
-                    return Err(StoreError::Moved(id.clone()));
-                }
-                Writer::Claim { epoch, .. } => {
-                    data.epochs.insert(id.clone(), epoch);
-                }
-                Writer::Worker { .. } | Writer::Anyone => {}
-            }
-            let scope = data.summaries.get(id).map(|summary| summary.scope.clone());
-            let scope = scope.ok_or_else(|| StoreError::Missing(id.to_string()))?;
-            data.stream(&scope, batch.environment);
-            data.add(id, batch.events)
-        };
+        let added = self.data().append(batch)?;
         self.pulse();
         if of_worker {
             self.crashes.pass("append", "after").await;
@@ -194,24 +130,18 @@ impl Store for MemoryStore {
         after: u64,
     ) -> Result<Vec<Entry>, StoreError> {
         let data = self.data();
-        let journal = data
-            .journals
-            .get(deployment)
-            .ok_or_else(|| StoreError::Missing(deployment.to_string()))?;
-        Ok(journal
-            .iter()
-            .filter(|entry| entry.seq > after)
-            .cloned()
-            .collect())
+        let journal = data.journals.get(deployment).into_iter().flatten();
+        Ok(journal.filter(|entry| entry.seq > after).cloned().collect())
     }
 
     async fn append_environment(
         &self,
         scope: &Scope,
+        epoch: Option<u64>,
         events: Vec<(i64, environment::Event)>,
     ) -> Result<(), StoreError> {
         self.crashes.pass("append", "before").await;
-        self.data().stream(scope, events);
+        self.data().append_environment(scope, epoch, events)?;
         self.pulse();
         self.crashes.pass("append", "after").await;
         Ok(())
@@ -237,11 +167,7 @@ impl Store for MemoryStore {
 
     async fn open(&self) -> Result<Vec<Summary>, StoreError> {
         let data = self.data();
-        let all = data.order.iter().filter_map(|id| data.summaries.get(id));
-        Ok(all
-            .filter(|summary| summary.phase != Phase::Ended)
-            .cloned()
-            .collect())
+        Ok(data.open().cloned().collect())
     }
 
     async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError> {
@@ -262,8 +188,47 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError> {
+        Ok(self.data().oldest_open(scope).cloned())
+    }
+
+    async fn work(&self) -> Result<Work, StoreError> {
+        Ok(self.data().work())
+    }
+
+    async fn claim(
+        &self,
+        owner: &Owner,
+        held: &[Lease],
+        now_us: i64,
+        at_most: usize,
+    ) -> Result<Vec<Lease>, StoreError> {
+        self.within_reach()?;
+        let wanted = leases::Wanted {
+            owner,
+            held,
+            now_us,
+            at_most,
+        };
+        self.data().claim(&wanted, self.lives.as_ref())
+    }
+
+    async fn renew(&self, owner: &Owner, held: &[Lease]) -> Result<Vec<Lease>, StoreError> {
+        self.within_reach()?;
+        Ok(self.data().renew(owner, held, self.lives.as_ref()))
+    }
+
+    async fn resign(&self, owner: &Owner) -> Result<(), StoreError> {
+        self.data().resign(owner);
+        Ok(())
+    }
+
+    fn lease_ms(&self) -> Option<u64> {
+        self.lives.as_ref().map(|lives| lives.lease_ms)
+    }
+
     async fn epoch(&self, deployment: &DeploymentId) -> Result<u64, StoreError> {
-        Ok(self.data().epochs.get(deployment).copied().unwrap_or(0))
+        self.data().epoch(deployment)
     }
 
     async fn evidence(

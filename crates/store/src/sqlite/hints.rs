@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// The directory of hints, and our place in it.
-pub(crate) struct Hints {
+pub(super) struct Hints {
     path: PathBuf,
     /// None where it cannot be made: on a full or read-only disk polling has to do.
     open: Option<(OwnedFd, UnixDatagram)>,
@@ -20,7 +20,7 @@ pub(crate) struct Hints {
 
 impl Hints {
     /// Opens `.belay/hints`, making it when it is not there.
-    pub(crate) fn open(dir: &Path) -> Self {
+    pub(super) fn open(dir: &Path) -> Self {
         let path = dir.join("hints");
         let open = Self::try_open(&path)
             .inspect_err(|error| tracing::debug!(%error, "no hints here; polling alone"))
@@ -42,7 +42,7 @@ impl Hints {
     }
 
     /// Binds our socket.
-    pub(crate) fn bind(&self) -> io::Result<tokio::net::UnixDatagram> {
+    pub(super) fn bind(&self) -> io::Result<tokio::net::UnixDatagram> {
         let (directory, _) = self.open.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let name = format!("{}-{:08x}.sock", std::process::id(), rand::random::<u32>());
         let socket = UnixDatagram::bind(short(directory, &name))?;
@@ -52,7 +52,7 @@ impl Hints {
     }
 
     /// Tells all others. Errors are nobody's business: the others poll, too.
-    pub(crate) fn send(&self) {
+    pub(super) fn send(&self) {
         let (Some((directory, sender)), Ok(entries)) = (&self.open, std::fs::read_dir(&self.path))
         else {
             return;

@@ -1,0 +1,44 @@
+//! When no release goes out: because someone said so, or because too many went back by themselves (I9). Pure. Rollbacks
+//! are never held up.
+
+use belay_model::environment::{Event, View};
+use belay_model::id::{EVERY, Scope};
+
+/// Releases of one scope that may go back by themselves within a day; the last of them stops the next (I9).
+const TOO_MANY: usize = 3;
+const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Why no release goes out in a scope, from the streams of those whose freezes hold there.
+pub fn frozen<'a>(
+    views: impl IntoIterator<Item = (&'a Scope, &'a View)>,
+    now_ms: i64,
+) -> Option<String> {
+    views.into_iter().find_map(|(scope, view)| {
+        let freeze = view.frozen(now_ms)?;
+        let what = match (scope.service.as_str(), scope.environment.as_str()) {
+            (EVERY, environment) => format!("environment {environment}"),
+            (service, EVERY) => format!("service {service}"),
+            _ => scope.to_string(),
+        };
+        let who = freeze.actor.as_deref().unwrap_or("Belay");
+        Some(format!("{what} is frozen by {who}: {}", freeze.reason))
+    })
+}
+
+/// I9: too many releases that went back by themselves within a day, this one included: no more go out until a person has
+/// looked.
+pub(crate) fn breaker(view: &View, now_us: i64) -> Option<Event> {
+    let recent = view
+        .went_back
+        .iter()
+        .filter(|at_us| now_us - **at_us < DAY_US);
+    let is_frozen = view.frozen(now_us / 1000).is_some();
+    if recent.count() + 1 < TOO_MANY || is_frozen {
+        return None;
+    }
+    Some(Event::Frozen {
+        actor: None,
+        reason: format!("{TOO_MANY} releases went back by themselves within 24 hours"),
+        until_ms: None,
+    })
+}

@@ -1,0 +1,173 @@
+//! The store as a course sees it: under a lease. Its epoch is the lease's, and nothing is appended once that is over.
+
+use super::term::Hold;
+use crate::lease::{Lease, Owner, Work};
+use crate::ports::{Batch, Evidence, Store, StoreError, Writer};
+use async_trait::async_trait;
+use belay_model::environment;
+use belay_model::event::{self, Event};
+use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
+use belay_model::release::Release;
+use belay_model::summary::Summary;
+use std::sync::Arc;
+
+/// See the module.
+pub(super) struct Leased {
+    pub(super) inner: Arc<dyn Store>,
+    pub(super) hold: Arc<Hold>,
+}
+
+#[async_trait]
+impl Store for Leased {
+    async fn create(
+        &self,
+        id: &DeploymentId,
+        at_us: i64,
+        created: Event,
+        environment: Vec<(i64, environment::Event)>,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        self.inner
+            .create(id, at_us, created, environment, limit)
+            .await
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Vec<event::Entry>, StoreError> {
+        let is_worker = !matches!(batch.writer, Writer::Anyone);
+        if is_worker && self.hold.is_over() {
+            return Err(StoreError::Fenced(batch.deployment.to_string()));
+        }
+        self.inner.append(batch).await
+    }
+
+    async fn events(
+        &self,
+        deployment: &DeploymentId,
+        after: u64,
+    ) -> Result<Vec<event::Entry>, StoreError> {
+        self.inner.events(deployment, after).await
+    }
+
+    async fn append_environment(
+        &self,
+        scope: &Scope,
+        epoch: Option<u64>,
+        events: Vec<(i64, environment::Event)>,
+    ) -> Result<(), StoreError> {
+        if epoch.is_some() && self.hold.is_over() {
+            return Err(StoreError::Fenced(scope.to_string()));
+        }
+        self.inner.append_environment(scope, epoch, events).await
+    }
+
+    async fn environment(
+        &self,
+        scope: &Scope,
+        after: u64,
+    ) -> Result<Vec<environment::Entry>, StoreError> {
+        self.inner.environment(scope, after).await
+    }
+
+    async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        self.inner.scopes().await
+    }
+
+    async fn open(&self) -> Result<Vec<Summary>, StoreError> {
+        self.inner.open().await
+    }
+
+    async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError> {
+        self.inner.summary(deployment).await
+    }
+
+    async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError> {
+        self.inner.history(scope, limit).await
+    }
+
+    async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError> {
+        self.inner.oldest_open(scope).await
+    }
+
+    async fn work(&self) -> Result<Work, StoreError> {
+        self.inner.work().await
+    }
+
+    async fn claim(
+        &self,
+        owner: &Owner,
+        held: &[Lease],
+        now_us: i64,
+        at_most: usize,
+    ) -> Result<Vec<Lease>, StoreError> {
+        self.inner.claim(owner, held, now_us, at_most).await
+    }
+
+    async fn renew(&self, owner: &Owner, held: &[Lease]) -> Result<Vec<Lease>, StoreError> {
+        self.inner.renew(owner, held).await
+    }
+
+    async fn resign(&self, owner: &Owner) -> Result<(), StoreError> {
+        self.inner.resign(owner).await
+    }
+
+    fn lease_ms(&self) -> Option<u64> {
+        self.inner.lease_ms()
+    }
+
+    async fn epoch(&self, _: &DeploymentId) -> Result<u64, StoreError> {
+        Ok(self.hold.lease.epoch)
+    }
+
+    async fn evidence(
+        &self,
+        deployment: &DeploymentId,
+        evidence: Vec<Evidence>,
+    ) -> Result<(), StoreError> {
+        self.inner.evidence(deployment, evidence).await
+    }
+
+    async fn evidence_of(&self, deployment: &DeploymentId) -> Result<Vec<Evidence>, StoreError> {
+        self.inner.evidence_of(deployment).await
+    }
+
+    async fn progress(
+        &self,
+        deployment: &DeploymentId,
+        at_us: i64,
+        line: &str,
+    ) -> Result<(), StoreError> {
+        self.inner.progress(deployment, at_us, line).await
+    }
+
+    async fn progress_of(
+        &self,
+        deployment: &DeploymentId,
+        after: i64,
+    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        self.inner.progress_of(deployment, after).await
+    }
+
+    async fn release(&self, candidate: Release) -> Result<Release, StoreError> {
+        self.inner.release(candidate).await
+    }
+
+    async fn release_of(
+        &self,
+        service: &ServiceName,
+        number: ReleaseNumber,
+    ) -> Result<Option<Release>, StoreError> {
+        self.inner.release_of(service, number).await
+    }
+
+    async fn releases(&self, service: &ServiceName) -> Result<Vec<Release>, StoreError> {
+        self.inner.releases(service).await
+    }
+
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    async fn changed(&self, since: u64) {
+        self.inner.changed(since).await;
+    }
+}

@@ -1,0 +1,138 @@
+//! What a worker does under one lease: the scope's deployments in the order they were asked for, and its clean-ups when
+//! nothing is open. The oldest open deployment of a scope holds its lock: there is no lock apart from the journal that
+//! could be left behind.
+
+use super::guarded::GuardedDrivers;
+use super::leased::Leased;
+use super::term::Hold;
+use crate::cleanup;
+use crate::course::{Course, Left};
+use crate::ports::{Batch, Ports, StoreError, Writer};
+use belay_model::event::Event;
+use belay_model::id::DeploymentId;
+use belay_model::summary::Phase;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+/// Pause after the store could not be used, milliseconds.
+pub(super) const STORE_PAUSE_MS: u64 = 500;
+
+/// See the module.
+pub(super) struct Serving {
+    ports: Ports,
+    owner: String,
+    hold: Arc<Hold>,
+}
+
+impl Serving {
+    pub(super) fn new(ports: &Ports, owner: &str, hold: Arc<Hold>) -> Self {
+        let leased = Leased {
+            inner: ports.store.clone(),
+            hold: hold.clone(),
+        };
+        let guarded = GuardedDrivers {
+            inner: ports.drivers.clone(),
+            hold: hold.clone(),
+        };
+        Self {
+            ports: Ports {
+                store: Arc::new(leased),
+                drivers: Arc::new(guarded),
+                ..ports.clone()
+            },
+            owner: owner.to_owned(),
+            hold,
+        }
+    }
+
+    /// Goes on until there is nothing to do here, or the lease is over.
+    ///
+    /// # Errors
+    /// `Fenced`: another worker has the scope.
+    pub(super) async fn run(self) -> Result<(), StoreError> {
+        let done = self.hold.during(self.serve()).await;
+        self.hold.end();
+        done.unwrap_or_else(|| Err(StoreError::Fenced(self.hold.lease.scope.to_string())))
+    }
+
+    async fn serve(&self) -> Result<(), StoreError> {
+        loop {
+            match self.next().await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(fenced @ StoreError::Fenced(_)) => return Err(fenced),
+                Err(error) => {
+                    let scope = &self.hold.lease.scope;
+                    tracing::error!(%scope, %error, "the store cannot be used; trying again");
+                    self.ports.clock.sleep_ms(STORE_PAUSE_MS).await;
+                }
+            }
+        }
+    }
+
+    /// One deployment to its end, or one clean-up; false: there is nothing to do here now.
+    async fn next(&self) -> Result<bool, StoreError> {
+        let store = &self.ports.store;
+        let scope = &self.hold.lease.scope;
+        let generation = store.generation();
+        let Some(first) = store.oldest_open(scope).await? else {
+            return cleanup::next(&self.ports, &self.hold.lease).await;
+        };
+        cleanup::settle_begun(&self.ports, &self.hold.lease).await?;
+        if self.course(&first.id).await? == Left::Ended {
+            return Ok(true);
+        }
+        let summary = store.summary(&first.id).await?;
+        if summary.is_some_and(|summary| summary.phase == Phase::NeedsOperator) {
+            // Whoever answers it makes it work again, for whichever worker is there then.
+            return Ok(false);
+        }
+        store.changed(generation).await;
+        Ok(true)
+    }
+
+    async fn course(&self, id: &DeploymentId) -> Result<Left, StoreError> {
+        let running = async {
+            let mut course = Course::take(self.ports.clone(), &self.owner, id).await?;
+            course.run().await
+        };
+        match AssertUnwindSafe(running).catch_unwind().await {
+            Ok(left) => left,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text =
+                    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                self.park_after_panic(id, &text.unwrap_or_default()).await
+            }
+        }
+    }
+
+    /// A bug in Belay stops one deployment and no other; a person decides.
+    async fn park_after_panic(&self, id: &DeploymentId, text: &str) -> Result<Left, StoreError> {
+        tracing::error!(deployment = %id, text, "a bug in Belay");
+        let now_us = self.ports.clock.now_us();
+        let entries = self.ports.store.events(id, 0).await?;
+        let after = entries.last().map_or(0, |entry| entry.seq);
+        let epoch = self.hold.lease.epoch;
+        let has_claimed = entries
+            .iter()
+            .any(|entry| matches!(entry.event, Event::Claimed { epoch: own, .. } if own == epoch));
+        let why = format!("a bug in Belay stopped it: {text}");
+        let mut events = vec![(now_us, Event::parked(None, why))];
+        let mut writer = Writer::Worker { epoch, after };
+        if !has_claimed {
+            let owner = self.owner.clone();
+            events.insert(0, (now_us, Event::Claimed { owner, epoch }));
+            writer = Writer::Claim { epoch, after };
+        }
+        let batch = Batch {
+            deployment: id.clone(),
+            writer,
+            events,
+            environment: Vec::new(),
+        };
+        self.ports.store.append(batch).await?;
+        Ok(Left::Parked)
+    }
+}

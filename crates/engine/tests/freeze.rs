@@ -1,0 +1,130 @@
+//! Freezes hold up releases, and never a way back.
+
+use belay_model::config::Strategy;
+use belay_model::environment::Event as Said;
+use belay_model::event::{Outcome, RollbackResult};
+use belay_model::id::{EVERY, EnvironmentName, Scope, ServiceName};
+use belay_model::plan::Look;
+use belay_model::verdict::Outcome as Verdict;
+use belay_testkit::Scene;
+
+const HOUR_MS: u64 = 3_600_000;
+
+async fn with_one() -> Scene {
+    let scene = Scene::new(Strategy::BlueGreen, 2);
+    assert_eq!(try_release(&scene, 1).await, Ok(()));
+    scene
+}
+
+/// Whether a release goes out, or why not.
+async fn try_release(scene: &Scene, release: u32) -> Result<(), String> {
+    let id = scene.deploy(release).await;
+    scene.work().await;
+    match scene.summary(&id).await.outcome {
+        Some(Outcome::Succeeded) => Ok(()),
+        Some(Outcome::Failed {
+            rollback: RollbackResult::None,
+            residue,
+        }) => Err(residue.join("; ")),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// A release that goes back by itself.
+async fn fails(scene: &Scene, release: u32) {
+    scene.script.say(release, Look::Bake, Verdict::Fail);
+    let id = scene.deploy(release).await;
+    scene.work().await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.outcome, complete(), "{summary:#?}");
+}
+
+fn complete() -> Option<Outcome> {
+    Some(Outcome::Failed {
+        rollback: RollbackResult::Complete,
+        residue: Vec::new(),
+    })
+}
+
+fn frozen(until_ms: Option<i64>) -> Said {
+    Said::Frozen {
+        actor: Some("ada".to_owned()),
+        reason: "the big day".to_owned(),
+        until_ms,
+    }
+}
+
+fn thawed() -> Said {
+    Said::Thawed {
+        actor: "ada".to_owned(),
+        reason: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i9_three_that_went_back_by_themselves_freeze_the_next() {
+    let scene = with_one().await;
+    for release in 2..=4 {
+        assert!(
+            scene.view().freeze.is_none(),
+            "not before release {release}"
+        );
+        fails(&scene, release).await;
+    }
+    let why = try_release(&scene, 5).await.expect_err("frozen");
+    assert_eq!(
+        why,
+        "shop/test is frozen by Belay: 3 releases went back by themselves within 24 hours"
+    );
+    // A way back is never held up; and whoever has looked lets them go out again.
+    scene.say(&scene.scope(), thawed()).await;
+    assert_eq!(try_release(&scene, 5).await, Ok(()));
+    scene.say(&scene.scope(), frozen(None)).await;
+    let back = scene.go_back(None).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&back).await.outcome, Some(Outcome::Succeeded));
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_or_is_long_ago_does_not_count() {
+    let scene = with_one().await;
+    fails(&scene, 2).await;
+    fails(&scene, 3).await;
+    scene.pass(25 * HOUR_MS).await;
+    fails(&scene, 4).await;
+    assert_eq!(try_release(&scene, 5).await, Ok(()));
+    let back = scene.go_back(None).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&back).await.outcome, Some(Outcome::Succeeded));
+    assert_eq!(try_release(&scene, 6).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_is_about_a_scope_an_environment_or_a_service() {
+    let scope = |service: &str, environment: &str| Scope {
+        service: ServiceName::new(service),
+        environment: EnvironmentName::new(environment),
+    };
+    let check = async |service: &str, environment: &str, what: Option<&str>| {
+        let scene = with_one().await;
+        scene.say(&scope(service, environment), frozen(None)).await;
+        let why = what.map(|what| format!("{what} is frozen by ada: the big day"));
+        assert_eq!(try_release(&scene, 2).await.err(), why);
+    };
+    check("shop", "test", Some("shop/test")).await;
+    check(EVERY, "test", Some("environment test")).await;
+    check("shop", EVERY, Some("service shop")).await;
+    check("other", "test", None).await;
+    check(EVERY, "production", None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_ends_at_its_time() {
+    let scene = with_one().await;
+    let end_ms = scene.now_ms() + i64::try_from(HOUR_MS).expect("small");
+    scene.say(&scene.scope(), frozen(Some(end_ms))).await;
+    assert!(try_release(&scene, 2).await.is_err());
+    scene.pass(HOUR_MS).await;
+    assert_eq!(try_release(&scene, 2).await, Ok(()));
+}

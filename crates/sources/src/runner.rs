@@ -1,0 +1,188 @@
+//! The engine's `Runner`: commands of the user's, and calls over plain HTTP.
+//!
+//! Each is told what it is run for: `BELAY_DEPLOYMENT`, `BELAY_STEP`, `BELAY_ATTEMPT`, and `BELAY_KEY`, which is the same
+//! however often a step is tried (over HTTP: the header `Idempotency-Key`).
+
+use crate::program::{Group, Tail, finish};
+use async_trait::async_trait;
+use belay_driver::{Artifacts, Error, Progress};
+use belay_engine::ports::{Clock, Runner, Running};
+use belay_model::config::CommandLine;
+use belay_model::error::{Class, Failure};
+use belay_model::plan::Call;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::process::Command;
+
+/// See the module.
+pub struct Programs {
+    /// Where releases' files are: commands run in their release's directory.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Runner for Programs {
+    async fn run(&self, running: &Running, progress: Arc<dyn Progress>) -> Result<(), Failure> {
+        let span = belay_analysis::span(running.timeout_ms);
+        let late = || {
+            let message = format!("end within {span}");
+            Failure::from(Error::maybe_applied(Class::Timeout, message))
+        };
+        let done = async {
+            match &running.call {
+                Call::Command(line) => self.command(running, line, progress).await,
+                Call::Http {
+                    method,
+                    url,
+                    header,
+                    body,
+                } => {
+                    let body = body.clone().unwrap_or_default();
+                    request(running, method, url, header, body).await
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = done => done,
+            () = self.clock.sleep_ms(running.timeout_ms) => Err(late()),
+        }
+    }
+}
+
+impl Programs {
+    async fn command(
+        &self,
+        running: &Running,
+        line: &CommandLine,
+        progress: Arc<dyn Progress>,
+    ) -> Result<(), Failure> {
+        let directory = self.directory(running).await?;
+        let own = directory.as_ref().map(|dir| dir.join(line.program()));
+        let mut command = match own {
+            Some(own) if line.program().contains('/') => Command::new(own),
+            _ => Command::new(line.program()),
+        };
+        if let Some(directory) = directory {
+            command.current_dir(directory);
+        }
+        command
+            .args(line.arguments())
+            .env_remove("BELAY_TOKEN")
+            .env_remove("BELAY_STORE")
+            .envs(told(running))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| {
+            let message = format!("run {line}: {error}");
+            Error::not_applied(Class::Application, message)
+        })?;
+        let mut group = Group::of(&child);
+        let (tail, mut ended) = (Tail::default(), None);
+        finish(&mut child, &tail, &mut ended).await;
+        group.disarm();
+        let output = tail.text();
+        for line in output.lines() {
+            progress.line(line);
+        }
+        let why = match ended {
+            Some(Ok(status)) if status.success() => return Ok(()),
+            Some(Ok(status)) => format!("run {line}: {status}"),
+            Some(Err(error)) => format!("wait for {line}: {error}"),
+            None => format!("wait for {line}"),
+        };
+        let detail = output.lines().map(|line| format!("output: {line}"));
+        let error = Error::maybe_applied(Class::Application, why);
+        Err(error.with_detail(detail.collect()).into())
+    }
+
+    /// The release's files; none where a rollback leads to nothing.
+    async fn directory(&self, running: &Running) -> Result<Option<PathBuf>, Failure> {
+        match &running.record {
+            Some(record) => Ok(Some(self.artifacts.directory(&record.artifact).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What a program is run for.
+fn told(running: &Running) -> BTreeMap<&'static str, String> {
+    let mut told = BTreeMap::from([
+        ("BELAY_DEPLOYMENT", running.deployment.to_string()),
+        ("BELAY_STEP", running.step.to_string()),
+        ("BELAY_ATTEMPT", running.attempt.to_string()),
+        ("BELAY_KEY", key(running)),
+    ]);
+    if let Some(record) = &running.record {
+        told.insert("BELAY_SERVICE", record.scope.service.to_string());
+        told.insert("BELAY_ENVIRONMENT", record.scope.environment.to_string());
+        told.insert("BELAY_RELEASE", record.release.to_string());
+    }
+    told
+}
+
+fn key(running: &Running) -> String {
+    format!("{}/{}", running.deployment, running.step)
+}
+
+async fn request(
+    running: &Running,
+    method: &str,
+    url: &str,
+    header: &BTreeMap<String, String>,
+    body: String,
+) -> Result<(), Failure> {
+    let invalid = |why: String| Failure::from(Error::not_applied(Class::Application, why));
+    let uri: Uri = url
+        .parse()
+        .map_err(|error| invalid(format!("call {url}: {error}")))?;
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|error| invalid(format!("call {url}: {error}")))?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("User-Agent", "belay")
+        .header("Idempotency-Key", key(running));
+    for (name, value) in header {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(Full::<Bytes>::from(body))
+        .map_err(|error| invalid(format!("call {url}: {error}")))?;
+    let client = Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .build_http();
+    let answer = client.request(request).await.map_err(|error| {
+        let message = format!("call {url}: {error}");
+        // Where no connection was made nobody was told anything.
+        if error.is_connect() {
+            Error::not_applied(Class::Connectivity, message)
+        } else {
+            Error::maybe_applied(Class::Connectivity, message)
+        }
+    })?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let message = format!("call {url}: it answered {status}");
+    Err(match status {
+        StatusCode::UNAUTHORIZED => Error::not_applied(Class::Authentication, message),
+        StatusCode::FORBIDDEN => Error::not_applied(Class::Authorisation, message),
+        StatusCode::TOO_MANY_REQUESTS => Error::not_applied(Class::Quota, message),
+        _ => Error::maybe_applied(Class::Application, message),
+    }
+    .into())
+}

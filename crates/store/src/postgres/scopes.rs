@@ -1,0 +1,129 @@
+//! Who writes in a scope locks the scope's row first, and a transaction locks the rows of all its scopes at its start,
+//! in one order. So there are no deadlocks between writers, the order of creation is the order of commits, and what
+//! a change reads of its scope stays true until it commits.
+
+use super::error::fault;
+use crate::change::Change;
+use crate::error::{Fault, Kind};
+use belay_engine::ports::StoreError;
+use belay_model::event::Event;
+use belay_model::id::{EnvironmentName, Scope, ServiceName};
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+/// Scopes whose rows are known to be there.
+#[derive(Default)]
+pub(super) struct Known(BTreeSet<Scope>);
+
+/// How many are remembered; what is forgotten costs a statement.
+const REMEMBERED: usize = 10_000;
+
+/// Locks the scopes of all changes; makes the rows of new ones before, outside of the transaction.
+pub(super) struct Scopes<'a> {
+    /// Scopes that changes name.
+    named: BTreeSet<Scope>,
+    /// Deployments that changes name: their scopes are looked up.
+    deployments: BTreeSet<&'a str>,
+}
+
+impl<'a> Scopes<'a> {
+    pub(super) fn of(changes: impl IntoIterator<Item = &'a Change>) -> Self {
+        let mut scopes = Self {
+            named: BTreeSet::new(),
+            deployments: BTreeSet::new(),
+        };
+        for change in changes {
+            match change {
+                Change::Create { created, .. } => {
+                    if let Event::Created(inputs) = &**created {
+                        scopes.named.insert(inputs.scope.clone());
+                    }
+                }
+                Change::Environment(scope, ..) => {
+                    scopes.named.insert(scope.clone());
+                }
+                Change::Append(batch) => {
+                    scopes.deployments.insert(batch.deployment.as_str());
+                }
+                Change::Evidence(id, _) => {
+                    scopes.deployments.insert(id.as_str());
+                }
+                _ => {}
+            }
+        }
+        scopes
+    }
+
+    fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.deployments.is_empty()
+    }
+
+    /// Makes the rows that are missing. Each in a transaction of its own: nothing is locked while others are waited for.
+    pub(super) async fn make(
+        &self,
+        connection: &mut PgConnection,
+        known: &mut Known,
+    ) -> Result<(), Fault> {
+        for scope in self.named.iter() {
+            if known.0.contains(scope) {
+                continue;
+            }
+            sqlx::query(
+                "INSERT INTO environments (service, environment, head_seq, head_hash)
+                 VALUES ($1, $2, 0, '') ON CONFLICT (service, environment) DO NOTHING",
+            )
+            .bind(scope.service.as_str())
+            .bind(scope.environment.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(|e| fault(&e))?;
+            if known.0.len() >= REMEMBERED {
+                known.0.clear();
+            }
+            known.0.insert(scope.clone());
+        }
+        Ok(())
+    }
+
+    /// Inside the transaction, before anything else.
+    pub(super) async fn lock(
+        &self,
+        connection: &mut PgConnection,
+        known: &mut Known,
+    ) -> Result<(), Fault> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let deployments: Vec<&str> = self.deployments.iter().copied().collect();
+        let services: Vec<&str> = self.named.iter().map(|s| s.service.as_str()).collect();
+        let environments: Vec<&str> = self.named.iter().map(|s| s.environment.as_str()).collect();
+        // Rows are locked in the order in which they come.
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT e.service, e.environment FROM environments e
+             WHERE (e.service, e.environment) IN (
+               SELECT d.service, d.environment FROM deployments d WHERE d.id = ANY($1)
+               UNION SELECT * FROM UNNEST($2::text[], $3::text[]))
+             ORDER BY e.service, e.environment FOR UPDATE OF e",
+        )
+        .bind(deployments)
+        .bind(services)
+        .bind(environments)
+        .fetch_all(connection)
+        .await
+        .map_err(|e| fault(&e))?;
+        let locked: BTreeSet<Scope> = rows
+            .into_iter()
+            .map(|(service, environment)| Scope {
+                service: ServiceName::new(service),
+                environment: EnvironmentName::new(environment),
+            })
+            .collect();
+        if self.named.is_subset(&locked) {
+            return Ok(());
+        }
+        // The database is not the one that it was: restored, or another server took over.
+        known.0.clear();
+        let why = "a scope's row is gone; try again".to_owned();
+        Err(Fault::new(Kind::Again, StoreError::Unwritable(why)))
+    }
+}

@@ -1,0 +1,12 @@
+//! What only PostgreSQL can do to a store: connections that end anywhere, deadlocks, servers that crash, secrets in URLs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod leases;
+mod lost;
+mod others;
+mod proxy;
+mod restart;
+mod schema;
+mod secret;

@@ -1,0 +1,11 @@
+//! Real servers for tests. A dev-dependency only.
+//!
+//! A server belongs to the process that starts it: it is stopped and its files are removed when its value is dropped,
+//! and also when the process ends in any other way.
+#![warn(missing_docs)]
+
+mod postgres;
+mod release;
+
+pub use postgres::Postgres;
+pub use release::Version;
