@@ -18,4 +18,4 @@ pub use driver::{
 };
 pub use error::Error;
 pub use ports::{Artifacts, Moved, Route, RouteState, Router, Upstream};
-pub use there::is_there;
+pub use there::{is_there, is_untouched};

@@ -35,3 +35,19 @@ pub fn is_there(
     let keys = touched.iter().map(|entry| &entry.key).chain(brought);
     missing.is_met() && keys.into_iter().all(is_whole)
 }
+
+/// Whether `now` shows nothing at all of a step's effect on `before`. Where the step was to change something, a difference
+/// that keeps nobody from a goal counts, too: a step that may not be repeated has then happened in part.
+pub fn is_untouched(
+    driver: &dyn Driver,
+    target: &Target,
+    effect: &Effect,
+    before: &State,
+    now: &State,
+) -> bool {
+    let changed = driver.diff(before, now);
+    let after = driver.after(target, before, effect);
+    let touched = driver.diff(&after, before).0;
+    let is_touched = |key: &String| touched.iter().any(|entry| entry.key == *key);
+    changed.is_met() && !changed.0.iter().any(|entry| is_touched(&entry.key))
+}

@@ -4,7 +4,7 @@
 use super::{
     CUTS_MS, Platform, clear, context, goal, in_time, observe, perform, plan, same, target,
 };
-use crate::{Applied, Context, Settled, is_there};
+use crate::{Applied, Context, Settled, is_there, is_untouched};
 use belay_model::error::{Class, Effect as Touched};
 use belay_model::id::DeploymentId;
 use belay_model::plan::Effect;
@@ -134,7 +134,7 @@ async fn go_on(
         "{title} is said to be done"
     );
     if !is_done {
-        let is_untouched = driver.diff(seen, &now).is_met();
+        let is_untouched = is_untouched(&*driver, &target, effect, seen, &now);
         assert!(
             is_untouched || effect.idempotent,
             "{title} cannot be repeated"
