@@ -3,7 +3,7 @@
 
 use belay_engine::worker::Worker;
 use belay_model::config::{CanaryStep, Check, Percent, Strategy};
-use belay_model::event::{Outcome, RollbackResult};
+use belay_model::event::{Outcome, PhaseInput, RollbackResult};
 use belay_model::summary::Phase;
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
@@ -73,6 +73,37 @@ async fn refused(scene: Scene, why: &str) {
     assert_eq!(rollback, RollbackResult::None);
     assert!(residue[0].contains(why), "{kind:?}: {residue:?}");
     assert!(scene.world.log().is_empty(), "{kind:?}");
+}
+
+/// A phase that goes a part of the way needs a share, too, and on a first deployment already.
+#[tokio::test(start_paused = true)]
+async fn a_phase_goes_a_part_of_the_way_where_there_are_shares() {
+    for kind in Kind::ALL {
+        let mut scene = Scene::of(kind, Strategy::Basic, 4);
+        let share = |share| PhaseInput {
+            name: "a part".to_owned(),
+            target: Some("shop/test".to_owned()),
+            strategy: None,
+            share,
+            before: Vec::new(),
+            after: Vec::new(),
+            on_failure: Vec::new(),
+        };
+        scene.phases = vec![share(Some(250)), share(None)];
+        if matches!(kind, Kind::Workers | Kind::InPlace) {
+            refused(scene, "a phase cannot go a part of the way").await;
+            continue;
+        }
+        for release in [1, 2] {
+            let outcome = deploy(&scene, release).await;
+            assert_eq!(outcome, Some(Outcome::Succeeded), "{kind:?}");
+        }
+        // Where a share is one of the instances, the old release is made smaller for it.
+        let old = scene.record(1).group();
+        let log = scene.world.log();
+        let is_held = log.contains(&format!("resize {old} to 3"));
+        assert_eq!(is_held, kind == Kind::Resized, "{log:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
