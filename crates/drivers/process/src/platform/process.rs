@@ -194,7 +194,10 @@ impl Driver for Process {
     ) -> Result<Settled, Error> {
         // Supervisors act for themselves and durably; a change of the table is one request that the proxy answers in
         // order: once it answers this one, nothing older is still to come. Instances that still start are not waited
-        // for: what is observed says that they are not ready, and someone may have asked to go back.
+        // for: what is observed says that they are not ready, and someone may have asked to go back. A stop whose caller
+        // was lost is seen to its end: its request may still be on its way, or never have been sent.
+        let stopped = instance::finish_stops(&self.options.root, target).await;
+        stopped.map_err(|(supervised, error)| effects::failed(&supervised, error))?;
         self.router.observe(&target.name).await?;
         Ok(Settled::Quiet)
     }

@@ -189,7 +189,7 @@ fn not_ready(supervised: &Supervised, report: &NotReady) -> Error {
     .with_detail(detail)
 }
 
-pub(super) fn failed(supervised: &Supervised, error: ProcessError) -> Error {
+pub(in crate::platform) fn failed(supervised: &Supervised, error: ProcessError) -> Error {
     let class = match &error {
         ProcessError::Io { source, .. } if is_full(source) => Class::Quota,
         ProcessError::Spec { .. } => Class::Application,
