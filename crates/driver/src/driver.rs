@@ -9,15 +9,32 @@ use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// How traffic is shared while two releases serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// By weight: any share.
+    Weights,
+    /// By the number of instances that each has: a share is rounded up to whole ones, and to hold one the old release
+    /// is made smaller.
+    Instances,
+    /// As the platform replaces one by the other, by itself: nobody can hold a share.
+    Platform,
+    /// There is none: what is there works. A share is one of the capacity, and of nothing else.
+    None,
+}
+
 /// What a platform can do at a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Traffic can be split by weight.
-    pub weights: bool,
-    /// The old release can stand ready after a switch. False: it is at work until it is removed, so every strategy ends
-    /// with its removal.
+    /// How traffic is shared.
+    pub split: Split,
+    /// A release can be ready while all of the old one still serves, before any traffic goes to it. False: what is
+    /// brought up is reached at once, or takes the place of what was there, so nothing can be checked at `staged`.
+    pub staged: bool,
+    /// The old release can stand ready without traffic after a switch. False: it is at work until it is removed, so every
+    /// strategy ends with its removal.
     pub warm_standby: bool,
-    /// Copies that a rolling strategy replaces one by one.
+    /// Copies that are replaced one by one, by a rolling strategy or by the platform. None: a release is replaced whole.
     pub units: u32,
 }
 

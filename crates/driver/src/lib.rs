@@ -13,7 +13,9 @@ mod ports;
 mod there;
 
 pub use context::{Context, Material, Progress};
-pub use driver::{Applied, Capabilities, Driver, Old, Restorability, Revision, Settled, Stage};
+pub use driver::{
+    Applied, Capabilities, Driver, Old, Restorability, Revision, Settled, Split, Stage,
+};
 pub use error::Error;
 pub use ports::{Artifacts, Moved, Route, RouteState, Router, Upstream};
-pub use there::is_there;
+pub use there::{is_there, is_untouched};

@@ -26,5 +26,28 @@ pub fn is_there(
                 .is_some_and(|it| matches!(it.health, Health::Unhealthy(_)));
         !lacks && !is_sick
     };
-    missing.is_met() && touched.iter().all(|entry| is_whole(&entry.key))
+    // What an earlier attempt left may have the form of it already and not work: no difference, and all the same not there.
+    let is_brought = |key: &&String| {
+        let record = after.resources[*key].spec["record"].as_str();
+        record.is_some_and(|record| effect.records.iter().any(|it| it.as_str() == record))
+    };
+    let brought = after.resources.keys().filter(is_brought);
+    let keys = touched.iter().map(|entry| &entry.key).chain(brought);
+    missing.is_met() && keys.into_iter().all(is_whole)
+}
+
+/// Whether `now` shows nothing at all of a step's effect on `before`. Where the step was to change something, a difference
+/// that keeps nobody from a goal counts, too: a step that may not be repeated has then happened in part.
+pub fn is_untouched(
+    driver: &dyn Driver,
+    target: &Target,
+    effect: &Effect,
+    before: &State,
+    now: &State,
+) -> bool {
+    let changed = driver.diff(before, now);
+    let after = driver.after(target, before, effect);
+    let touched = driver.diff(&after, before).0;
+    let is_touched = |key: &String| touched.iter().any(|entry| entry.key == *key);
+    changed.is_met() && !changed.0.iter().any(|entry| is_touched(&entry.key))
 }

@@ -3,9 +3,11 @@
 
 use crate::lease::Lease;
 use crate::ports::{Ports, StoreError};
-use belay_driver::{Context, Error, Progress, Stage};
+use belay_driver::{Applied, Context, Driver, Error, Progress, Settled, Stage, is_there};
 use belay_model::environment::{Event, Known, View};
+use belay_model::error::Class;
 use belay_model::id::DeploymentId;
+use belay_model::plan::Effect;
 use belay_model::release::Target;
 use belay_model::state::{State, States};
 use std::sync::Arc;
@@ -86,6 +88,28 @@ pub(crate) async fn next(ports: &Ports, lease: &Lease) -> Result<bool, StoreErro
     Ok(true)
 }
 
+/// Before a deployment works where a clean-up was broken off: what was asked for there may still be under way, and would
+/// take away what the deployment counts on. A platform that cannot be asked does not keep the deployment from saying so.
+///
+/// # Errors
+/// The store cannot be used.
+pub(crate) async fn settle_begun(ports: &Ports, lease: &Lease) -> Result<(), StoreError> {
+    let scope = &lease.scope;
+    let view = View::of(&ports.store.environment(scope, 0).await?);
+    for (record, cleanup) in view.cleanups.iter().filter(|(_, it)| it.started) {
+        let Some(known) = view.records.get(record) else {
+            continue;
+        };
+        let cx = context(&cleanup.deployment, lease.epoch);
+        for removal in removals(ports, known, view.serving()) {
+            if let Err(error) = removal.settle(&cx).await {
+                tracing::warn!(%scope, %error, "a clean-up that was broken off could not be settled");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes the instances of one record and nothing else.
 async fn remove(
     ports: &Ports,
@@ -93,48 +117,103 @@ async fn remove(
     known: &Known,
     serving: Option<&Known>,
 ) -> Result<(), Error> {
-    for target in &known.record.targets {
-        remove_from(ports, cx, known, serving, target).await?;
+    for removal in removals(ports, known, serving) {
+        removal.perform(cx).await?;
     }
     Ok(())
 }
 
-async fn remove_from(
-    ports: &Ports,
+/// What is removed of a record on one of its targets.
+struct Removal<'a> {
+    driver: Arc<dyn Driver>,
+    target: &'a Target,
+    known: &'a Known,
+    serving: Option<&'a Known>,
+}
+
+/// On all targets that this Belay has a driver for.
+fn removals<'a>(ports: &Ports, known: &'a Known, serving: Option<&'a Known>) -> Vec<Removal<'a>> {
+    let targets = known.record.targets.iter();
+    let removals = targets.filter_map(|target| {
+        Some(Removal {
+            driver: ports.drivers.driver(&target.driver)?,
+            target,
+            known,
+            serving,
+        })
+    });
+    removals.collect()
+}
+
+impl Removal<'_> {
+    async fn perform(&self, cx: &Context) -> Result<(), Error> {
+        let (driver, target) = (self.driver.as_ref(), self.target);
+        for effect in self.plan(cx).await? {
+            let seen = driver.observe(cx, target).await?;
+            perform(driver, cx, target, &effect, &seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, cx: &Context) -> Result<(), Error> {
+        for effect in self.plan(cx).await? {
+            self.driver.settle(cx, self.target, &effect, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn plan(&self, cx: &Context) -> Result<Vec<Effect>, Error> {
+        let Self {
+            driver,
+            target,
+            known,
+            serving,
+        } = self;
+        let now = driver.observe(cx, target).await?;
+        // What it owns beside what serves: by name, as a removal that was broken off leaves less than the record had.
+        let own = driver.desired(&known.record, target);
+        let shared = serving.and_then(|serving| {
+            let target = serving.record.target(&target.name)?;
+            Some(driver.desired(&serving.record, target))
+        });
+        let is_shared = |key: &String| match &shared {
+            Some(shared) => shared.resources.contains_key(key),
+            // Nothing of ours serves: what is there in another form is someone else's.
+            None => spec(&own, key) != spec(&now, key),
+        };
+        let mut want = now.clone();
+        want.resources
+            .retain(|key, _| !own.resources.contains_key(key) || is_shared(key));
+        let goal = belay_model::state::Goal {
+            want: States::one(&target.name, want),
+            records: [(known.record.hash(), known.record.clone())].into(),
+            title: format!("without {}", known.record.title()),
+            record: None,
+        };
+        driver.plan(target, &now, &goal, Stage::BACK)
+    }
+}
+
+/// Applies, and follows what the platform only accepted: a clean-up is not done while it still happens.
+async fn perform(
+    driver: &dyn Driver,
     cx: &Context,
-    known: &Known,
-    serving: Option<&Known>,
     target: &Target,
+    effect: &Effect,
+    seen: &State,
 ) -> Result<(), Error> {
-    let Some(driver) = ports.drivers.driver(&target.driver) else {
+    let Applied::Accepted { handle } = driver.apply(cx, target, effect, seen).await? else {
         return Ok(());
     };
-    let now = driver.observe(cx, target).await?;
-    // What it owns beside what serves: by name, as a removal that was broken off leaves less than the record had.
-    let own = driver.desired(&known.record, target);
-    let shared = serving.and_then(|serving| {
-        let target = serving.record.target(&target.name)?;
-        Some(driver.desired(&serving.record, target))
-    });
-    let is_shared = |key: &String| match &shared {
-        Some(shared) => shared.resources.contains_key(key),
-        // Nothing of ours serves: what is there in another form is someone else's.
-        None => spec(&own, key) != spec(&now, key),
-    };
-    let mut want = now.clone();
-    want.resources
-        .retain(|key, _| !own.resources.contains_key(key) || is_shared(key));
-    let goal = belay_model::state::Goal {
-        want: States::one(&target.name, want),
-        records: [(known.record.hash(), known.record.clone())].into(),
-        title: format!("without {}", known.record.title()),
-        record: None,
-    };
-    for effect in driver.plan(target, &now, &goal, Stage::BACK)? {
-        let seen = driver.observe(cx, target).await?;
-        driver.apply(cx, target, &effect, &seen).await?;
+    if driver.settle(cx, target, effect, Some(&handle)).await? == Settled::Done {
+        return Ok(());
     }
-    Ok(())
+    let now = driver.observe(cx, target).await?;
+    if is_there(driver, target, effect, seen, &now) {
+        return Ok(());
+    }
+    let message = format!("{}: the platform broke it off", effect.title);
+    Err(Error::maybe_applied(Class::Connectivity, message))
 }
 
 fn spec<'a>(state: &'a State, key: &str) -> Option<&'a serde_json::Value> {

@@ -3,7 +3,7 @@
 
 use crate::fold::{Deployment, PlanRun};
 use crate::targets::{Place, Targets};
-use belay_driver::{Capabilities, Error, Old, Stage};
+use belay_driver::{Capabilities, Error, Old, Split, Stage};
 use belay_model::config::{At, Check, CheckKind, Strategy};
 use belay_model::error::Class;
 use belay_model::event::{Cause, Inputs, PhaseInput};
@@ -122,9 +122,15 @@ fn stages(
     let capabilities = driver.capabilities(target);
     let is_met = driver.diff(goal.want.of(&target.name), from).is_met();
     let strategy = input.strategy.as_ref().unwrap_or(&inputs.strategy);
-    let parts = match input.share {
-        Some(share) if share < 1000 && !from.is_absent() => vec![part_of(share, capabilities)?],
-        _ => cut(strategy, capabilities, is_met || from.is_absent())?,
+    let share = input.share.filter(|share| *share < 1000);
+    possible(strategy, share, inputs, capabilities)?;
+    let parts = match share.filter(|_| !from.is_absent()) {
+        Some(share) => vec![Part {
+            stage: by_share(share, capabilities),
+            hold_ms: 0,
+            last: false,
+        }],
+        None => cut(strategy, capabilities, is_met || from.is_absent()),
     };
     let staged = checks_at(&inputs.checks, At::Staged);
     let live = checks_at(&inputs.checks, At::Live);
@@ -154,24 +160,6 @@ fn stages(
         steps.extend(shrink.into_iter().map(effect_step));
     }
     Ok((steps, at))
-}
-
-/// A phase that gives the release a share of the traffic, and leaves the rest to later ones.
-fn part_of(share: u32, capabilities: Capabilities) -> Result<Part, Error> {
-    if !capabilities.weights {
-        let message =
-            "a phase cannot go a part of the way: this target cannot give a share of the traffic";
-        return Err(Error::not_applied(Class::Application, message));
-    }
-    Ok(Part {
-        stage: Stage {
-            share,
-            capacity: share,
-            old: Old::Keep,
-        },
-        hold_ms: 0,
-        last: false,
-    })
 }
 
 /// The way back: one move to the goal on each target, in the reverse of their order, verified once between switch and
@@ -273,11 +261,48 @@ fn taken_back(run: &PlanRun, phase: usize) -> (Vec<Step>, Vec<Step>) {
     )
 }
 
-fn cut(
+/// What the platform cannot do is refused before anything is changed, on a first deployment, too: what was asked for must
+/// not turn out to be impossible later. The configuration is refused before, with the line, where it tells enough.
+fn possible(
     strategy: &Strategy,
+    share: Option<u32>,
+    inputs: &Inputs,
     capabilities: Capabilities,
-    nothing_beside: bool,
-) -> Result<Vec<Part>, Error> {
+) -> Result<(), Error> {
+    let is_canary = matches!(strategy, Strategy::Canary(_));
+    let is_blue_green = matches!(strategy, Strategy::BlueGreen);
+    let is_rolling = matches!(strategy, Strategy::Rolling);
+    let shares = matches!(capabilities.split, Split::Weights | Split::Instances);
+    let why = if is_canary && !shares {
+        "a canary needs a share of the traffic, and this target cannot give one"
+    } else if share.is_some() && !shares {
+        "a phase cannot go a part of the way: this target cannot give a share of the traffic"
+    } else if is_blue_green && !capabilities.warm_standby {
+        "blue/green needs a release that stands by without traffic, and on this target none can"
+    } else if is_rolling && capabilities.units == 0 {
+        "rolling replaces copies one by one: this target replaces a release whole"
+    } else if !capabilities.staged && !checks_at(&inputs.checks, At::Staged).is_empty() {
+        // Left out they would count as passed (I8).
+        "checks at `staged` need a release that is ready before it is reached, and on this target none can be"
+    } else {
+        return Ok(());
+    };
+    Err(Error::not_applied(Class::Application, why))
+}
+
+/// The stage that gives the release a share, to be held.
+fn by_share(share: u32, capabilities: Capabilities) -> Stage {
+    Stage {
+        share,
+        capacity: share,
+        old: match capabilities.split {
+            Split::Instances => Old::Proportional,
+            Split::Weights | Split::Platform | Split::None => Old::Keep,
+        },
+    }
+}
+
+fn cut(strategy: &Strategy, capabilities: Capabilities, nothing_beside: bool) -> Vec<Part> {
     let all = |old| Part {
         stage: Stage {
             share: 1000,
@@ -287,9 +312,6 @@ fn cut(
         hold_ms: 0,
         last: true,
     };
-    if let Some(why) = impossible(strategy, capabilities) {
-        return Err(Error::not_applied(Class::Application, why));
-    }
     // What cannot stand by is either at work or gone.
     let at_the_end = if capabilities.warm_standby {
         Old::Keep
@@ -297,10 +319,11 @@ fn cut(
         Old::Remove
     };
     if nothing_beside {
-        return Ok(vec![all(at_the_end)]);
+        return vec![all(at_the_end)];
     }
-    Ok(match strategy {
+    match strategy {
         Strategy::Basic | Strategy::BlueGreen => vec![all(at_the_end)],
+        Strategy::Rolling if capabilities.split == Split::Platform => vec![all(Old::Remove)],
         Strategy::Rolling => {
             let units = capabilities.units.max(1);
             let part = |unit: u32| {
@@ -320,18 +343,10 @@ fn cut(
             (1..=units).map(part).collect()
         }
         Strategy::Canary(shares) => {
-            let part = |step: &belay_model::config::CanaryStep| {
-                let share = per_mille(step.to);
-                let stage = Stage {
-                    share,
-                    capacity: share,
-                    old: Old::Keep,
-                };
-                Part {
-                    stage,
-                    hold_ms: step.hold.map_or(0, belay_model::config::Duration::as_ms),
-                    last: false,
-                }
+            let part = |step: &belay_model::config::CanaryStep| Part {
+                stage: by_share(per_mille(step.to), capabilities),
+                hold_ms: step.hold.map_or(0, belay_model::config::Duration::as_ms),
+                last: false,
             };
             let stages = shares
                 .iter()
@@ -339,20 +354,6 @@ fn cut(
                 .map(part);
             stages.chain([all(at_the_end)]).collect()
         }
-    })
-}
-
-/// Why a strategy cannot be carried out. The configuration is refused before, with the line: this is for plans whose
-/// target is not what it was then. Rolling needs no weights: the share follows the instances.
-fn impossible(strategy: &Strategy, capabilities: Capabilities) -> Option<&'static str> {
-    match strategy {
-        Strategy::Canary(_) if !capabilities.weights => {
-            Some("a canary needs a share of the traffic, and this target cannot give one")
-        }
-        Strategy::BlueGreen if !capabilities.warm_standby => {
-            Some("blue/green needs a release that stands by, and on this target none can")
-        }
-        _ => None,
     }
 }
 

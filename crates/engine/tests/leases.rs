@@ -15,7 +15,7 @@ use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use belay_model::summary::Phase;
-use belay_testkit::{Crashes, FakeClock, MemoryStore, Scene, SideBySide};
+use belay_testkit::{Crashes, FakeClock, Kind, MemoryStore, Scene, World};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +62,7 @@ struct Call {
 struct Theatre {
     clock: Arc<FakeClock>,
     store: Arc<MemoryStore>,
-    worlds: BTreeMap<Scope, Arc<SideBySide>>,
+    worlds: BTreeMap<Scope, Arc<World>>,
     calls: Arc<Mutex<Vec<Call>>>,
     /// Calls of a worker that had no lease on that scope.
     breaches: Arc<Mutex<Vec<Call>>>,
@@ -84,7 +84,12 @@ impl Theatre {
         let stage = Self {
             store: Arc::new(store),
             worlds: (0..services)
-                .map(|n| (scope(n), Arc::new(SideBySide::new(crashes.clone(), 2))))
+                .map(|n| {
+                    (
+                        scope(n),
+                        Arc::new(World::new(Kind::SideBySide, crashes.clone(), 2)),
+                    )
+                })
                 .collect(),
             calls: Arc::default(),
             breaches: Arc::default(),
@@ -112,7 +117,7 @@ impl Theatre {
     }
 
     fn ports(&self, worker: &str, clock: Arc<dyn Clock>) -> Ports {
-        let watched = |(scope, world): (&Scope, &Arc<SideBySide>)| {
+        let watched = |(scope, world): (&Scope, &Arc<World>)| {
             let driver: Arc<dyn Driver> = Arc::new(Watched {
                 world: world.clone(),
                 worker: worker.to_owned(),
@@ -177,7 +182,7 @@ impl Drivers for ByName {
 
 /// A platform that notes who calls it, and under which lease.
 struct Watched {
-    world: Arc<SideBySide>,
+    world: Arc<World>,
     worker: String,
     scope: Scope,
     store: Arc<MemoryStore>,

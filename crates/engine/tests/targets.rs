@@ -8,7 +8,7 @@ use belay_model::id::{DeploymentId, StepId};
 use belay_model::plan::{Look, Plan};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
-use belay_testkit::{Fault, Scene, check_journal};
+use belay_testkit::{Fault, Kind, Scene, check_journal};
 
 const PLACES: [&str; 3] = ["asia", "eu", "us"];
 
@@ -182,5 +182,38 @@ async fn a_kill_anywhere_is_taken_up_on_every_target() {
         assert_eq!(summary.outcome, complete(), "killed at {point}");
         assert_eq!(serving(&scene), [Some(1); 3], "killed at {point}");
         journal_of(&scene, &id);
+    }
+}
+
+/// Targets need not be of one kind: each goes its own way there, and back.
+#[tokio::test(start_paused = true)]
+async fn targets_of_every_kind_go_there_and_back_together() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let targets: Vec<_> = names.into_iter().zip(Kind::ALL).collect();
+    let mut scene = Scene::across(Strategy::Basic, 2, &targets);
+    scene.parallel = 3;
+    for (release, said, serves) in [(1, Said::Pass, 1), (2, Said::Fail, 1), (3, Said::Pass, 3)] {
+        scene.script.say(release, Look::Bake, said);
+        let id = scene.deploy(release).await;
+        scene.work().await;
+        check_journal(&scene.store.journal(&id));
+        let expected = match said {
+            Said::Pass => Some(Outcome::Succeeded),
+            _ => complete(),
+        };
+        assert_eq!(scene.summary(&id).await.outcome, expected);
+        let group = scene.record(serves).group();
+        for (name, kind) in &targets {
+            let world = &scene.worlds[*name];
+            let breaches = world.breaches();
+            assert!(breaches.is_empty(), "{kind:?}: {breaches:#?}");
+            assert!(world.is_quiet(), "{kind:?}");
+            // What stands in the other place of a swap has no traffic.
+            if *kind == Kind::Swap {
+                assert_eq!(world.weights(), [(group.clone(), 1000)].into());
+            } else {
+                assert_eq!(world.groups(), std::slice::from_ref(&group), "{kind:?}");
+            }
+        }
     }
 }

@@ -5,18 +5,20 @@
 
 mod clock;
 mod crash;
+mod judge;
 mod oracle;
 mod runs;
 mod scene;
 mod store;
 mod verifier;
-mod world;
+mod worlds;
 
 pub use clock::FakeClock;
 pub use crash::{Crashes, Point};
+pub use judge::{Before, judge};
 pub use oracle::{breaches, check_journal};
 pub use runs::Runs;
 pub use scene::Scene;
 pub use store::MemoryStore;
 pub use verifier::Script;
-pub use world::{Fault, SideBySide};
+pub use worlds::{Fault, Kind, LATENCY_MS, LONGEST_MS, World};

@@ -1,6 +1,6 @@
 //! A scene: one world, one store, one worker at a time; what tests of the engine are written with.
 
-use crate::{Crashes, FakeClock, MemoryStore, Runs, Script, SideBySide};
+use crate::{Crashes, FakeClock, MemoryStore, Runs, Script, World, worlds};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material};
 use belay_engine::fold::Deployment;
@@ -31,9 +31,9 @@ pub struct Scene {
     /// What is durable.
     pub store: Arc<MemoryStore>,
     /// The platform; where there are several targets, that of the first.
-    pub world: Arc<SideBySide>,
+    pub world: Arc<World>,
     /// The platforms, one for each target.
-    pub worlds: BTreeMap<String, Arc<SideBySide>>,
+    pub worlds: BTreeMap<String, Arc<World>>,
     /// What verification says.
     pub script: Arc<Script>,
     /// What users bring.
@@ -62,7 +62,7 @@ pub struct Scene {
 }
 
 /// A driver for each target, so that each has a world of its own.
-struct Worlds(BTreeMap<String, Arc<SideBySide>>);
+struct Worlds(BTreeMap<String, Arc<World>>);
 
 impl Drivers for Worlds {
     fn driver(&self, name: &str) -> Option<Arc<dyn Driver>> {
@@ -99,33 +99,41 @@ impl Default for Scene {
 }
 
 impl Scene {
-    /// One target, with nothing on it.
+    /// One target with groups side by side, and nothing on it.
     pub fn new(strategy: Strategy, instances: u32) -> Self {
-        Self::spread(strategy, instances, &["shop/test"])
+        Self::of(worlds::Kind::SideBySide, strategy, instances)
     }
 
-    /// Several targets, with nothing on them.
+    /// One target of a kind, with nothing on it.
+    pub fn of(kind: worlds::Kind, strategy: Strategy, instances: u32) -> Self {
+        Self::across(strategy, instances, &[("shop/test", kind)])
+    }
+
+    /// Several targets with groups side by side, and nothing on them.
     pub fn spread(strategy: Strategy, instances: u32, targets: &[&str]) -> Self {
-        let world = |crashes| SideBySide::new(crashes, instances);
-        Self::on(strategy, targets, world)
+        let targets: Vec<_> = targets
+            .iter()
+            .map(|name| (*name, worlds::Kind::SideBySide))
+            .collect();
+        Self::across(strategy, instances, &targets)
     }
 
     /// One target without traffic, with nothing on it.
     pub fn workers(strategy: Strategy, instances: u32) -> Self {
-        let world = |crashes| SideBySide::new(crashes, instances).without_traffic();
-        Self::on(strategy, &["shop/test"], world)
+        Self::of(worlds::Kind::Workers, strategy, instances)
     }
 
-    fn on(strategy: Strategy, targets: &[&str], make: impl Fn(Arc<Crashes>) -> SideBySide) -> Self {
+    /// Several targets, each of a kind, with nothing on them.
+    pub fn across(strategy: Strategy, instances: u32, targets: &[(&str, worlds::Kind)]) -> Self {
         let crashes = Arc::new(Crashes::default());
         let clock = Arc::new(FakeClock::default());
-        let world = |name: &&str| {
-            let world = make(crashes.clone());
+        let world = |(name, kind): &(&str, worlds::Kind)| {
+            let world = World::new(*kind, crashes.clone(), instances);
             ((*name).to_owned(), Arc::new(world))
         };
         let worlds: BTreeMap<_, _> = targets.iter().map(world).collect();
         Self {
-            world: worlds[targets[0]].clone(),
+            world: worlds[targets[0].0].clone(),
             worlds,
             store: Arc::new(MemoryStore::new(crashes.clone())),
             script: Arc::new(Script::new(clock.clone())),

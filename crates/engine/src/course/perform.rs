@@ -5,7 +5,7 @@ use super::run::{Course, Times};
 use crate::conclude;
 use crate::ports::{Materials, Ports, Running, StoreError};
 use crate::targets::Place;
-use belay_driver::{Applied, Context, Driver};
+use belay_driver::{Applied, Context, Driver, Settled};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::{Event, Finish};
 use belay_model::id::StepId;
@@ -320,7 +320,15 @@ impl Reach {
             .driver
             .settle(&cx, &self.target, effect, Some(&handle))
             .await;
-        settled.map(|_| Times::new()).map_err(Failure::from)
+        match settled.map_err(Failure::from)? {
+            Settled::Done => Ok(Times::new()),
+            Settled::Quiet => {
+                // It is over, and only the world tells whether it was done: the platform may have broken it off.
+                let message = format!("{}: it was accepted and not done", effect.title);
+                let error = belay_driver::Error::maybe_applied(Class::Connectivity, message);
+                Err(error.into())
+            }
+        }
     }
 
     async fn material(&self) -> Result<Materials, Failure> {

@@ -3,7 +3,7 @@
 use super::hands::Note;
 use super::perform::{Reach, Work};
 use super::run::{Course, Times};
-use belay_driver::{Settled, is_there};
+use belay_driver::{Settled, is_there, is_untouched};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::Finish;
 use belay_model::id::StepId;
@@ -72,7 +72,8 @@ impl Reach {
         match self.look(effect, None, before).await {
             Ok((Finish::Done, state)) => (Ok(Times::new()), Some(state)),
             Ok((Finish::Unknown, state)) => {
-                let effect = if self.driver.diff(before, &state).is_met() {
+                let (driver, target) = (self.driver.as_ref(), &self.target);
+                let effect = if is_untouched(driver, target, effect, before, &state) {
                     Touched::NotApplied
                 } else {
                     Touched::MaybeApplied
@@ -97,7 +98,7 @@ impl Reach {
         let is_done = is_there(driver, target, effect, before, &now);
         let finish = if settled == Settled::Done || is_done {
             Finish::Done
-        } else if effect.idempotent || driver.diff(before, &now).is_met() {
+        } else if effect.idempotent || is_untouched(driver, target, effect, before, &now) {
             Finish::Unknown
         } else {
             let message = format!(

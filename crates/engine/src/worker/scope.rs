@@ -79,6 +79,7 @@ impl Serving {
         let Some(first) = store.oldest_open(scope).await? else {
             return cleanup::next(&self.ports, &self.hold.lease).await;
         };
+        cleanup::settle_begun(&self.ports, &self.hold.lease).await?;
         if self.course(&first.id).await? == Left::Ended {
             return Ok(true);
         }

@@ -4,8 +4,10 @@
 //! in the instance's environment (`BELAY_RECORD`): what an instance runs is told by itself, not by its name. So is that
 //! it takes no traffic (`BELAY_TRAFFIC`).
 
+use crate::Error;
 use crate::supervisor::{Desired, Phase, Status, Supervised};
 use belay_model::release::Target;
+use futures_util::future::join_all;
 use std::path::{Path, PathBuf};
 
 /// The variable that tells an instance that it takes no traffic, and its value. Absent: it does.
@@ -93,6 +95,24 @@ pub(super) async fn running(root: &Path, target: &Target) -> Vec<Instance> {
         found.extend(look.await.ok().flatten());
     }
     found
+}
+
+/// Sees stops to their end that were written down and of which the supervisor does not know yet.
+///
+/// # Errors
+/// One did not stop.
+pub(super) async fn finish_stops(root: &Path, target: &Target) -> Result<(), (Supervised, Error)> {
+    let dirs = directories(root, target).into_iter();
+    let stops = dirs.map(|(_, _, path)| async move {
+        let supervised = Supervised::at(&path);
+        // One that cannot be asked does not count among those that run, now or later.
+        if !supervised.is_to_be_stopped().await.unwrap_or(false) {
+            return Ok(());
+        }
+        let stopped = supervised.stop(None).await;
+        stopped.map(drop).map_err(|error| (supervised, error))
+    });
+    join_all(stops).await.into_iter().collect()
 }
 
 /// Removes what is left of the oldest stopped instances, so that logs of the last ones stay and nothing grows.

@@ -8,7 +8,7 @@ use crate::supervisor::KeyFile;
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Artifacts, Capabilities, Context, Driver, Error, Restorability, Revision, Router,
-    Settled, Stage,
+    Settled, Split, Stage,
 };
 use belay_model::error::Class;
 use belay_model::plan::Effect;
@@ -71,7 +71,13 @@ impl Driver for Process {
             .as_ref()
             .is_ok_and(|settings| settings.listen.is_some());
         Capabilities {
-            weights: takes_traffic,
+            split: if takes_traffic {
+                Split::Weights
+            } else {
+                Split::None
+            },
+            // Either way a group is ready before anything of the old one goes.
+            staged: true,
             warm_standby: takes_traffic,
             units: settings.map_or(1, |settings| settings.instances),
         }
@@ -188,7 +194,10 @@ impl Driver for Process {
     ) -> Result<Settled, Error> {
         // Supervisors act for themselves and durably; a change of the table is one request that the proxy answers in
         // order: once it answers this one, nothing older is still to come. Instances that still start are not waited
-        // for: what is observed says that they are not ready, and someone may have asked to go back.
+        // for: what is observed says that they are not ready, and someone may have asked to go back. A stop whose caller
+        // was lost is seen to its end: its request may still be on its way, or never have been sent.
+        let stopped = instance::finish_stops(&self.options.root, target).await;
+        stopped.map_err(|(supervised, error)| effects::failed(&supervised, error))?;
         self.router.observe(&target.name).await?;
         Ok(Settled::Quiet)
     }

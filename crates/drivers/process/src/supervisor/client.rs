@@ -167,6 +167,16 @@ impl Supervised {
         }
     }
 
+    /// Whether it was told to stop and its supervisor does not know yet: the request is still on its way, or whoever wanted
+    /// to ask was gone before.
+    pub async fn is_to_be_stopped(&self) -> Result<bool, Error> {
+        if self.directory.desired()? != Desired::Stopped {
+            return Ok(false);
+        }
+        let status = self.status().await?;
+        Ok(status.supervised && status.desired != Desired::Stopped)
+    }
+
     /// Stops it gracefully, then hard; returns when it and its supervisor's work are done. Without a supervisor it does so itself.
     pub async fn stop(&self, timeout: Option<Duration>) -> Result<Status, Error> {
         let spec = self.spec()?;

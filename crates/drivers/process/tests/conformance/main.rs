@@ -5,7 +5,7 @@ mod router;
 
 use async_trait::async_trait;
 use belay_driver::conformance::Platform;
-use belay_driver::{Artifacts, Driver, Error};
+use belay_driver::{Artifacts, Capabilities, Driver, Error, Split};
 use belay_driver_process::supervisor::Supervised;
 use belay_driver_process::{Options, Process};
 use belay_model::id::{ArtifactDigest, EnvironmentName, ReleaseNumber, Scope, ServiceName};
@@ -197,4 +197,28 @@ mod traffic_lost {
 
 mod traffic_gained {
     belay_driver::conformance!(super::worker_then_server);
+}
+
+/// Without traffic there is no share of it and nothing that stands by; what is new still runs beside the old, so that it
+/// can be checked before the old goes, one by one where that is asked for.
+#[tokio::test]
+async fn what_can_be_done_depends_on_traffic() {
+    let machine = server_then_worker().await;
+    let capabilities = |number| {
+        let target = &machine.record(number).targets[0];
+        machine.driver().capabilities(target)
+    };
+    let server = Capabilities {
+        split: Split::Weights,
+        staged: true,
+        warm_standby: true,
+        units: 2,
+    };
+    assert_eq!(capabilities(1), server);
+    let worker = Capabilities {
+        split: Split::None,
+        warm_standby: false,
+        ..server
+    };
+    assert_eq!(capabilities(2), worker);
 }

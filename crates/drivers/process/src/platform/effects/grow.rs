@@ -9,9 +9,9 @@ use belay_model::config::{ProcessTarget, ReadyKind};
 use belay_model::error::Class;
 use belay_model::id::RecordHash;
 use belay_model::release::Target;
+use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use tokio::task::JoinSet;
 
 /// How long a process that nobody can ask has to run before it counts as ready, milliseconds. docs/belay-yaml.md says it.
 const RUNS_MS: u64 = 1000;
@@ -34,7 +34,7 @@ pub(in crate::platform) async fn grow(
     let own = material.record.target(&target.name).unwrap_or(target);
     let settings = shape::settings(own)?;
     let mut taken: BTreeSet<u16> = BTreeSet::new();
-    let mut starts = JoinSet::new();
+    let mut starts = Vec::new();
     for index in 0..count {
         let dir = instance::dir(&driver.options.root, target, group, index);
         let supervised =
@@ -43,19 +43,16 @@ pub(in crate::platform) async fn grow(
             "starting instance {} of {count} of {group}",
             index + 1
         ));
-        let exe = driver.options.exe.clone();
         // All at once: going back to a group that is gone takes as long as the slowest instance, not as all of them.
-        starts.spawn(async move {
-            let started = supervised.start(&exe).await;
+        // Within this call, not as tasks of their own, which would go on for a moment after it was dropped.
+        starts.push(async move {
+            let started = supervised.start(&driver.options.exe).await;
             started.map_err(|error| failed(&supervised, error))?;
             Ok::<_, Error>(supervised)
         });
     }
-    let started: Vec<Supervised> = starts
-        .join_all()
-        .await
-        .into_iter()
-        .collect::<Result<_, _>>()?;
+    let started = join_all(starts).await;
+    let started: Vec<Supervised> = started.into_iter().collect::<Result<_, _>>()?;
     let mut ready = 0;
     for supervised in started {
         wait_ready(driver, &supervised).await?;
@@ -192,7 +189,7 @@ fn not_ready(supervised: &Supervised, report: &NotReady) -> Error {
     .with_detail(detail)
 }
 
-pub(super) fn failed(supervised: &Supervised, error: ProcessError) -> Error {
+pub(in crate::platform) fn failed(supervised: &Supervised, error: ProcessError) -> Error {
     let class = match &error {
         ProcessError::Io { source, .. } if is_full(source) => Class::Quota,
         ProcessError::Spec { .. } => Class::Application,

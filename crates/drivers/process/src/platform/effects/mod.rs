@@ -4,6 +4,6 @@ mod grow;
 mod route;
 mod shrink;
 
-pub(super) use grow::grow;
+pub(super) use grow::{failed, grow};
 pub(super) use route::route;
 pub(super) use shrink::shrink;

@@ -6,7 +6,7 @@ use crate::platform::process::Process;
 use belay_driver::{Context, Error, Route};
 use belay_model::error::Class;
 use belay_model::release::Target;
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
 
 /// How long requests in flight may take before instances are told to stop, milliseconds. Longer ones are cut by the
 /// instance itself, which gets SIGTERM and its stop time.
@@ -80,21 +80,17 @@ async fn stop(
 ) -> Result<(), Error> {
     cx.progress
         .line(&format!("stopping {} instances of {group}", leaving.len()));
-    // Whoever drops this call stops these, too: a later call must not meet them.
-    let mut stops = JoinSet::new();
-    for instance in leaving {
-        let exe = driver.options.exe.clone();
-        stops.spawn(async move {
-            let stopped = instance.supervised.stop(None).await;
-            if stopped.is_err() {
-                let _ = instance.supervised.ensure(&exe).await;
-            }
-            stopped.map_err(|error| failed(&instance.supervised, error))
-        });
-    }
-    stops
-        .join_all()
-        .await
+    // Within this call, not as tasks of their own: one that is at work goes on for a moment after it was aborted, and
+    // whoever settles this call must not meet it.
+    let stops = leaving.iter().map(|instance| async {
+        let stopped = instance.supervised.stop(None).await;
+        if stopped.is_err() {
+            let _ = instance.supervised.ensure(&driver.options.exe).await;
+        }
+        stopped.map_err(|error| failed(&instance.supervised, error))
+    });
+    let stopped = join_all(stops).await;
+    stopped
         .into_iter()
         .try_for_each(|stopped| stopped.map(drop))
 }

@@ -1,0 +1,251 @@
+//! I4 where a step may not be repeated: it is only where the world shows nothing at all of it.
+
+use async_trait::async_trait;
+use belay_driver::{
+    Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Split, Stage,
+};
+use belay_engine::ports::{Drivers, Ports};
+use belay_engine::worker::Worker;
+use belay_model::config::Strategy;
+use belay_model::error::Class;
+use belay_model::event::{Outcome, RollbackResult};
+use belay_model::plan::{Effect, Verb, Wave};
+use belay_model::release::{Record, Target};
+use belay_model::state::{Difference, DifferenceEntry, Goal, Resource, State, Weight};
+use belay_testkit::{Scene, check_journal};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// What the lost call did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Did {
+    Nothing,
+    /// What no goal needs, and nothing else.
+    Note,
+    All,
+}
+
+/// A place with a note about it that no goal needs, both changed by one call that may not be repeated.
+#[derive(Default)]
+struct Noted {
+    there: Mutex<State>,
+    calls: Mutex<Vec<String>>,
+    /// The answer to the call for that record is lost, once.
+    lost: Mutex<Option<(String, Did)>>,
+    /// It does not come at all then, rather than as an error, and this is told.
+    hangs: Option<Notify>,
+}
+
+fn set(state: &mut State, keys: &[&str], record: &Value) {
+    for key in keys {
+        state.resources.remove(*key);
+        if !record.is_null() {
+            let resource = Resource {
+                spec: json!({ "record": record }),
+                ..Resource::default()
+            };
+            state.resources.insert((*key).to_owned(), resource);
+        }
+    }
+}
+
+fn spec(state: &State, key: &str) -> Value {
+    let resource = state.resources.get(key);
+    resource.map_or(Value::Null, |one| one.spec.clone())
+}
+
+#[async_trait]
+impl Driver for Noted {
+    fn capabilities(&self, _: &Target) -> Capabilities {
+        Capabilities {
+            split: Split::Platform,
+            staged: false,
+            warm_standby: false,
+            units: 1,
+        }
+    }
+
+    fn desired(&self, record: &Record, _: &Target) -> State {
+        let mut state = State::default();
+        set(&mut state, &["place", "note"], &json!(record.hash()));
+        state
+    }
+
+    fn plan(
+        &self,
+        target: &Target,
+        from: &State,
+        goal: &Goal,
+        _: Stage,
+    ) -> Result<Vec<Effect>, Error> {
+        let want = goal.want.of(&target.name);
+        let record = spec(want, "place")["record"].clone();
+        let effect = Effect {
+            verb: Verb::Deploy,
+            wave: Wave::Switch,
+            title: format!("set to {record}"),
+            params: record,
+            records: Vec::new(),
+            idempotent: false,
+            residue: None,
+        };
+        let is_met = self.diff(want, from).0.is_empty();
+        Ok((!is_met).then_some(effect).into_iter().collect())
+    }
+
+    fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {
+        let mut after = from.clone();
+        set(&mut after, &["place", "note"], &effect.params);
+        after
+    }
+
+    fn diff(&self, want: &State, have: &State) -> Difference {
+        let keys: BTreeSet<_> = want.resources.keys().chain(have.resources.keys()).collect();
+        let entry = |key: &String| DifferenceEntry {
+            weight: if key == "note" {
+                Weight::Informational
+            } else {
+                Weight::Must
+            },
+            key: key.clone(),
+            want: spec(want, key),
+            have: spec(have, key),
+        };
+        let entries = keys.into_iter().map(entry);
+        Difference(entries.filter(|entry| entry.want != entry.have).collect())
+    }
+
+    async fn observe(&self, _: &Context, _: &Target) -> Result<State, Error> {
+        Ok(self.there.lock().expect("no panic while held").clone())
+    }
+
+    async fn apply(
+        &self,
+        _: &Context,
+        _: &Target,
+        effect: &Effect,
+        _: &State,
+    ) -> Result<Applied, Error> {
+        let record = effect.params.as_str().unwrap_or_default().to_owned();
+        self.calls
+            .lock()
+            .expect("no panic while held")
+            .push(record.clone());
+        let lost = self.lost.lock().expect("no panic while held");
+        let lost = { lost }.take_if(|(of, _)| *of == record);
+        let keys: &[&str] = match lost {
+            Some((_, Did::Nothing)) => &[],
+            Some((_, Did::Note)) => &["note"],
+            Some((_, Did::All)) | None => &["place", "note"],
+        };
+        let there = self.there.lock();
+        set(
+            &mut there.expect("no panic while held"),
+            keys,
+            &effect.params,
+        );
+        if lost.is_none() {
+            let times = BTreeMap::new();
+            return Ok(Applied::Done { times });
+        }
+        if let Some(told) = &self.hangs {
+            told.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Err(Error::maybe_applied(Class::Connectivity, "answer lost"))
+    }
+
+    async fn settle(
+        &self,
+        _: &Context,
+        _: &Target,
+        _: &Effect,
+        _: Option<&Value>,
+    ) -> Result<Settled, Error> {
+        Ok(Settled::Quiet)
+    }
+
+    async fn restorable(&self, _: &Context, _: &Target, _: &Goal) -> Result<Restorability, Error> {
+        Ok(Restorability::Exact { millis: None })
+    }
+
+    async fn history(&self, _: &Context, _: &Target) -> Result<Vec<Revision>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+struct Only(Arc<Noted>);
+
+impl Drivers for Only {
+    fn driver(&self, _: &str) -> Option<Arc<dyn Driver>> {
+        Some(self.0.clone())
+    }
+}
+
+async fn deploy(scene: &Scene, driver: &Arc<Noted>, release: u32) -> Option<Outcome> {
+    let id = scene.deploy(release).await;
+    let worker = || {
+        let ports = Ports {
+            drivers: Arc::new(Only(driver.clone())),
+            ..scene.ports()
+        };
+        let worker = Worker::new(ports, scene.owner());
+        tokio::spawn(async move { worker.run().await })
+    };
+    let hangs = async {
+        match &driver.hangs {
+            Some(hangs) => hangs.notified().await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut running = worker();
+    tokio::select! {
+        biased;
+        () = scene.at_rest() => {}
+        () = hangs => {
+            // Killed there, and another one takes over.
+            running.abort();
+            running = worker();
+            scene.at_rest().await;
+        }
+    }
+    running.abort();
+    check_journal(&scene.store.journal(&id));
+    scene.summary(&id).await.outcome
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_what_may_not_be_repeated_is_not_where_anything_of_it_is_seen() {
+    let back = Outcome::Failed {
+        rollback: RollbackResult::Complete,
+        residue: Vec::new(),
+    };
+    let cases = [
+        (Did::Nothing, 2, Outcome::Succeeded),
+        (Did::Note, 1, back),
+        (Did::All, 1, Outcome::Succeeded),
+    ];
+    // The answer comes as an error, and it never comes because the worker is killed before.
+    let ways = [false, true];
+    for (hangs, (did, calls, outcome)) in ways
+        .into_iter()
+        .flat_map(|way| cases.clone().map(|case| (way, case)))
+    {
+        let scene = Scene::new(Strategy::Basic, 1);
+        let driver = Arc::new(Noted {
+            hangs: hangs.then(Notify::new),
+            ..Noted::default()
+        });
+        let first = deploy(&scene, &driver, 1).await;
+        assert_eq!(first, Some(Outcome::Succeeded));
+        let second = scene.record(2).hash().as_str().to_owned();
+        *driver.lost.lock().expect("no panic while held") = Some((second.clone(), did));
+        let came = deploy(&scene, &driver, 2).await;
+        assert_eq!(came, Some(outcome), "{did:?}, killed: {hangs}");
+        let made = driver.calls.lock().expect("no panic while held").clone();
+        let made = made.iter().filter(|record| **record == second);
+        assert_eq!(made.count(), calls, "{did:?}, killed: {hangs}");
+    }
+}
