@@ -21,12 +21,14 @@ mod error;
 mod journal;
 mod key;
 mod leases;
+mod mailbox;
 mod postgres;
 mod progress;
 mod reader;
 mod retention;
 mod sql;
 mod sqlite;
+mod statements;
 mod store;
 mod stream;
 

@@ -9,11 +9,12 @@ use super::sql::On;
 use super::watch::Pulse;
 use crate::change::{Answer, Change};
 use crate::database::Counters;
-use crate::error::{Fault, Kind, Refusal, again, closed};
+use crate::error::{Fault, Kind, Refusal, again};
+use crate::mailbox::{Mailbox, Message, Reply};
 use belay_engine::ports::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 /// Requests in one transaction at most, so that the first of them does not wait for ever.
@@ -25,63 +26,22 @@ const TIMES: u32 = 10;
 /// A server that does not answer for this long is gone. Longer than any of its own timeouts.
 const STUCK: Duration = Duration::from_secs(45);
 
-type Reply = oneshot::Sender<Result<Answer, StoreError>>;
 type Results = Vec<Result<Answer, StoreError>>;
 
-pub(super) enum Message {
-    Change(Box<Change>, Reply),
-    /// Make sure that writing is possible.
-    Require(oneshot::Sender<Result<(), StoreError>>),
-    /// Close the connection; answered when it is.
-    Close(oneshot::Sender<()>),
-}
-
-/// The way to a lane.
-#[derive(Clone)]
-pub(super) struct Handle(mpsc::Sender<Message>);
-
-impl Handle {
-    /// Starts a lane. `group`: for journals; requests may share a transaction, and others wait for what comes of them.
-    pub(super) fn start(
-        server: Server,
-        group: bool,
-        pulse: Pulse,
-        counters: Arc<Counters>,
-    ) -> Self {
-        let (sender, inbox) = mpsc::channel(1024);
-        let lane = Lane {
-            link: Link::new(server, group),
-            known: Known::default(),
-            inbox,
-            journal: group,
-            pulse,
-            counters,
-            committing: false,
-        };
-        tokio::spawn(lane.run());
-        Self(sender)
-    }
-
-    pub(super) async fn change(&self, change: Change) -> Result<Answer, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(Message::Change(Box::new(change), reply)).await;
-        sent.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
-    }
-
-    pub(super) async fn require(&self) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(Message::Require(reply)).await;
-        sent.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
-    }
-
-    pub(super) async fn close(&self) {
-        let (done, closed) = oneshot::channel();
-        if self.0.send(Message::Close(done)).await.is_ok() {
-            let _ = closed.await;
-        }
-    }
+/// Starts a lane. `group`: for journals; requests may share a transaction, and others wait for what comes of them.
+pub(super) fn start(server: Server, group: bool, pulse: Pulse, counters: Arc<Counters>) -> Mailbox {
+    let (sender, inbox) = mpsc::channel(1024);
+    let lane = Lane {
+        link: Link::new(server, group),
+        known: Known::default(),
+        inbox,
+        journal: group,
+        pulse,
+        counters,
+        committing: false,
+    };
+    tokio::spawn(lane.run());
+    Mailbox(sender)
 }
 
 struct Lane {
@@ -112,6 +72,8 @@ impl Lane {
                     Message::Require(reply) => {
                         let _ = reply.send(self.require().await);
                     }
+                    // The server tells by itself.
+                    Message::Look => {}
                     Message::Close(reply) => done = Some(reply),
                 }
                 let more = group.len() < most && done.is_none();

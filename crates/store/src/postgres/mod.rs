@@ -14,6 +14,7 @@ mod watch;
 use crate::blobs::{BlobError, Blobs};
 use crate::change::{Answer, Change};
 use crate::database::{Counters, Database, Leases, Stats};
+use crate::mailbox::Mailbox;
 use crate::progress;
 use crate::sql::Sql;
 use crate::store::SqlStore;
@@ -22,7 +23,6 @@ use belay_engine::ports::StoreError;
 use belay_model::event::Event;
 use belay_model::id::DeploymentId;
 use error::store_error;
-use lane::Handle;
 use options::{Purpose, Server};
 use sql::On;
 use sqlx::PgPool;
@@ -45,13 +45,13 @@ pub type PostgresStore = SqlStore<Postgres>;
 pub struct Postgres {
     server: Server,
     /// Journals: whoever writes to one deployment comes through one of them, in order.
-    lanes: Vec<Handle>,
+    lanes: Vec<Mailbox>,
     /// What may wait for others, and so shares a transaction with nobody.
-    alone: Handle,
+    alone: Mailbox,
     /// Claims wait for each other, also those of other workers.
-    claims: Handle,
+    claims: Mailbox,
     /// Renewals wait for nobody: they are late soon.
-    renewals: Handle,
+    renewals: Mailbox,
     leases: Leases,
     readers: PgPool,
     progress: PgPool,
@@ -88,7 +88,7 @@ impl Postgres {
     fn new(server: Server, options: &PostgresOptions) -> Self {
         let pulse = Pulse::new();
         let counters = Arc::new(Counters::default());
-        let lane = |group| Handle::start(server.clone(), group, pulse.clone(), counters.clone());
+        let lane = |group| lane::start(server.clone(), group, pulse.clone(), counters.clone());
         Self {
             lanes: (0..options.writers.max(1)).map(|_| lane(true)).collect(),
             alone: lane(false),
@@ -108,7 +108,7 @@ impl Postgres {
     }
 
     /// The same lane for everything about one thing, so that requests are made in the order in which they came.
-    fn lane(&self, change: &Change) -> &Handle {
+    fn lane(&self, change: &Change) -> &Mailbox {
         let mut hash = DefaultHasher::new();
         match change {
             Change::Create { id, created, .. } => match &**created {

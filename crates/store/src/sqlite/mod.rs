@@ -11,6 +11,7 @@ mod writer;
 use crate::blobs::{BlobError, Blobs};
 use crate::change::{Answer, Change};
 use crate::database::{Counters, Database, Stats};
+use crate::mailbox::{Mailbox, Message};
 use crate::sql::Sql;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -26,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use writer::{Handle, Message, Opener, Task};
+use writer::{Opener, Task};
 
 /// How often we look for commits of others that sent no hint.
 const POLL: Duration = Duration::from_millis(100);
@@ -56,7 +57,7 @@ pub type SqliteStore = SqlStore<Sqlite>;
 /// A SQLite file, opened.
 pub struct Sqlite {
     dir: PathBuf,
-    writer: Handle,
+    writer: Mailbox,
     readers: SqlitePool,
     progress: Progress,
     hints: Arc<Hints>,
@@ -130,7 +131,7 @@ impl Sqlite {
         tokio::spawn(task.run());
         Ok(Self {
             dir: dir.to_owned(),
-            writer: Handle(sender),
+            writer: Mailbox(sender),
             readers,
             progress,
             hints,

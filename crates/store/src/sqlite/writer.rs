@@ -13,54 +13,15 @@ use super::sql::On;
 use crate::change::{Answer, Change};
 use crate::database::Counters;
 use crate::error::{Refusal, again, closed};
+use crate::mailbox::{Message, Reply};
 use belay_engine::ports::StoreError;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// Requests in one transaction at most, so that the first of them does not wait for ever.
 const GROUP: usize = 256;
-
-type Reply = oneshot::Sender<Result<Answer, StoreError>>;
-
-pub(super) enum Message {
-    /// Something to write.
-    Change(Change, Reply),
-    /// See whether others have committed.
-    Look,
-    /// Make sure that writing is possible.
-    Require(oneshot::Sender<Result<(), StoreError>>),
-    /// Close the connection; answered when it is.
-    Close(oneshot::Sender<()>),
-}
-
-/// The way to the writer.
-#[derive(Clone)]
-pub(super) struct Handle(pub(super) mpsc::Sender<Message>);
-
-impl Handle {
-    pub(super) async fn change(&self, change: Change) -> Result<Answer, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(Message::Change(change, reply)).await;
-        sent.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
-    }
-
-    pub(super) async fn require(&self) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(Message::Require(reply)).await;
-        sent.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
-    }
-
-    pub(super) async fn close(&self) {
-        let (done, closed) = oneshot::channel();
-        if self.0.send(Message::Close(done)).await.is_ok() {
-            let _ = closed.await;
-        }
-    }
-}
 
 /// Opens the connection that writes.
 pub(super) struct Opener {
@@ -133,7 +94,7 @@ impl Task {
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
-                    Message::Change(change, reply) => group.push((change, reply)),
+                    Message::Change(change, reply) => group.push((*change, reply)),
                     Message::Look => look = true,
                     Message::Require(reply) => {
                         let _ = reply.send(self.require().await);
@@ -204,8 +165,10 @@ impl Task {
             self.run_sql("PRAGMA synchronous = NORMAL").await?;
         }
         let results = self.in_one(changes).await;
-        if is_passing {
-            self.run_sql("PRAGMA synchronous = FULL").await?;
+        if is_passing && let Err(error) = self.run_sql("PRAGMA synchronous = FULL").await {
+            // Nothing that matters may be committed on this one any more.
+            self.connection = None;
+            return Err(error);
         }
         results
     }
