@@ -313,6 +313,30 @@ async fn people_are_asked_as_long_as_the_rule_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_is_kept_by_whoever_is_there_when_it_comes() {
+    let scene = with_one(|scene| {
+        three_phases(scene);
+        scene.on_failure = rule(
+            &[],
+            Act::Ask {
+                within_ms: Some(10_000),
+                then: Box::new(Act::RollBack),
+            },
+        );
+    })
+    .await;
+    scene.runner.fails("before-eu", 9, Class::Application);
+    let id = scene.deploy(2).await;
+    scene.work_for(1000).await;
+    let summary = scene.summary(&id).await;
+    assert!(summary.stuck.is_some() && summary.outcome.is_none());
+    // That worker is gone, and the next one was not there when people were asked.
+    scene.work_for(60_000).await;
+    let outcome = scene.summary(&id).await.outcome;
+    assert_eq!(outcome, failed(RollbackResult::Complete));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ignored_verification_does_not_make_a_release_good() {
     let scene = with_one(|scene| {
         scene.on_failure = rule(&[Class::Verification], Act::Ignore { as_passed: true });

@@ -16,7 +16,7 @@ pub enum Phase {
     Queued,
     /// Goes forward.
     Running,
-    /// Waits for an approval or for time to pass; holds the lock.
+    /// Waits for an approval, for time to pass, or for a person up to a deadline; holds the lock.
     Waiting,
     /// Someone asked it to begin no further step; holds the lock.
     Paused,
@@ -245,7 +245,8 @@ impl Summary {
                 } else if self.phase == Phase::Paused && *ask != Ask::Pause {
                     self.phase = self.before_pause.take().unwrap_or_else(|| self.at_work());
                 }
-                if self.phase == Phase::NeedsOperator {
+                let is_asked = matches!(self.phase, Phase::NeedsOperator | Phase::Waiting);
+                if is_asked && self.stuck.is_some() {
                     // Answered: it goes on, or says anew what it waits for.
                     self.phase = self.at_work();
                     // Kept: what a person was asked is part of how it went.
@@ -269,8 +270,12 @@ impl Summary {
                 self.take_plan(*number, plan);
                 self.stuck = None;
             }
-            Event::Parked { why, .. } => {
-                self.phase = Phase::NeedsOperator;
+            Event::Parked { why, until_ms, .. } => {
+                // With a deadline it waits for time, too: some worker has to be there when it comes.
+                self.phase = match until_ms {
+                    Some(_) => Phase::Waiting,
+                    None => Phase::NeedsOperator,
+                };
                 self.stuck = Some(why.clone());
             }
             Event::Ended { outcome } => {

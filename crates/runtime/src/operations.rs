@@ -237,7 +237,7 @@ impl Belay {
 fn objection(summary: &Summary, ask: &Ask) -> Option<&'static str> {
     match (summary.phase, ask) {
         (Phase::Ended, _) => Some("it has ended"),
-        (Phase::NeedsOperator, _) => None,
+        _ if summary.stuck.is_some() => None,
         (Phase::RollingBack, Ask::Abort) => Some("it goes back already"),
         (_, Ask::Abort) => None,
         (_, Ask::Retry | Ask::Skip | Ask::Abandon) => Some("it does not wait for a person"),

@@ -7,7 +7,7 @@ use crate::output::Report;
 use crate::verbs::follow::{Followed, Watched, follow, interrupted};
 use crate::verbs::{outcome, watch};
 use belay_model::event::{Ask, Outcome};
-use belay_model::summary::Phase;
+use belay_model::summary::Summary;
 use serde_json::json;
 
 /// The three verbs' arguments.
@@ -42,8 +42,7 @@ pub(crate) async fn run(cx: &Cx, ask: Ask, args: Args) -> Result<Report, Failure
     let id = match &args.deployment {
         Some(text) => belay.resolve_deployment(text).await?,
         None => {
-            let waits =
-                |summary: &belay_model::summary::Summary| summary.phase == Phase::NeedsOperator;
+            let waits = |summary: &Summary| summary.stuck.is_some();
             watch::the_one(&belay, waits, "waits for a person").await?
         }
     };

@@ -1,5 +1,5 @@
-//! Drivers as a course sees them: a call goes on only while the lease lives. A course may have begun a call in a task of its
-//! own; dropping the course would not end that.
+//! Drivers as a course sees them: a call goes on only while the lease lives. Calls run in tasks beside their course; in a
+//! process that was stopped for a while one of them may be woken before the course hears that its lease is over.
 
 use super::term::Hold;
 use crate::ports::Drivers;
