@@ -4,8 +4,10 @@
 //! and also when the process ends in any other way.
 #![warn(missing_docs)]
 
+mod address;
 mod postgres;
 mod release;
 
+pub use address::Address;
 pub use postgres::Postgres;
 pub use release::Version;

@@ -5,6 +5,7 @@
 //! and removes its files.
 
 use crate::release::{Version, run};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -41,26 +42,59 @@ impl Postgres {
     /// # Errors
     /// Why there is no server, for people.
     pub fn start(version: Version) -> Result<Self, String> {
-        let programs = version.directory()?;
-        let dir = tempfile::Builder::new().prefix("belay-postgres-").tempdir();
-        let dir = dir.map_err(|e| e.to_string())?.keep();
-        let mut server = Self {
-            programs: dir.join("programs"),
-            dir,
-            port: 0,
-            keeper: None,
-        };
-        server.prepare(&programs)?;
-        // A free port may be taken by someone else before the server has it.
-        let mut last = String::new();
-        for _ in 0..5 {
-            server.port = free_port()?;
-            match server.launch() {
-                Ok(()) => return Ok(server),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        let mut server = Self::unpack(version)?;
+        run(server
+            .unprivileged("initdb")
+            .arg("-D")
+            .arg(server.data())
+            .args(["-U", "belay", "--auth=trust", "--no-sync"])
+            .args(["-E", "UTF8", "--locale=C"]))?;
+        server.launch_anywhere()?;
+        Ok(server)
+    }
+
+    /// A second server that follows this one by streaming replication, under that name, until [`Postgres::promote`].
+    /// Debian's PostgreSQL only: the other one comes without `pg_basebackup`.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn standby(&self, name: &str) -> Result<Self, String> {
+        let mut standby = Self::unpack(Version::V15)?;
+        let from = format!("{} application_name={name}", self.conninfo());
+        run(standby
+            .unprivileged("pg_basebackup")
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+            .arg(format!("--dbname={from}"))
+            .arg("--pgdata")
+            .arg(standby.data()))?;
+        standby.launch_anywhere()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a server of its own.
+    ///
+    /// # Errors
+    /// It does not become one.
+    pub fn promote(&self) -> Result<(), String> {
+        run(self
+            .unprivileged("pg_ctl")
+            .args(["promote", "-w", "-D"])
+            .arg(self.data()))
+    }
+
+    /// Changes a setting that needs no restart: `name = value`, as in `postgresql.conf`.
+    ///
+    /// # Errors
+    /// The server does not run, or its files cannot be written.
+    pub fn set(&self, line: &str) -> Result<(), String> {
+        let path = self.data().join("postgresql.conf");
+        let file = OpenOptions::new().append(true).open(path);
+        let written = file.and_then(|mut file| writeln!(file, "{line}"));
+        written.map_err(|e| e.to_string())?;
+        run(self
+            .unprivileged("pg_ctl")
+            .args(["reload", "-D"])
+            .arg(self.data()))
     }
 
     /// Where to connect: `postgres://USER@HOST:PORT/` and the name of a database that is there.
@@ -99,6 +133,21 @@ impl Postgres {
         self.launch()
     }
 
+    /// A directory of its own with the programs in it, owned by whom the server runs as.
+    fn unpack(version: Version) -> Result<Self, String> {
+        let programs = version.directory()?;
+        let dir = tempfile::Builder::new().prefix("belay-postgres-").tempdir();
+        let dir = dir.map_err(|e| e.to_string())?.keep();
+        let server = Self {
+            programs: dir.join("programs"),
+            dir,
+            port: 0,
+            keeper: None,
+        };
+        server.prepare(&programs)?;
+        Ok(server)
+    }
+
     fn prepare(&self, programs: &Path) -> Result<(), String> {
         // Copied where the programs lie in a place that only we may enter: the server runs as somebody else.
         if owner().is_some() && !programs.starts_with("/usr") {
@@ -113,19 +162,24 @@ impl Postgres {
             let chown = std::os::unix::fs::chown(&self.dir, Some(user), Some(group));
             chown.map_err(|e| e.to_string())?;
         }
-        run(self
-            .unprivileged("initdb")
-            .arg("-D")
-            .arg(self.data())
-            .args([
-                "-U",
-                "belay",
-                "--auth=trust",
-                "-E",
-                "UTF8",
-                "--locale=C",
-                "--no-sync",
-            ]))
+        Ok(())
+    }
+
+    fn conninfo(&self) -> String {
+        format!("host=127.0.0.1 port={} user=belay", self.port)
+    }
+
+    /// A free port may be taken by someone else before the server has it.
+    fn launch_anywhere(&mut self) -> Result<(), String> {
+        let mut last = String::new();
+        for _ in 0..5 {
+            self.port = free_port()?;
+            match self.launch() {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     fn launch(&mut self) -> Result<(), String> {
@@ -153,12 +207,16 @@ impl Postgres {
         self.wait()
     }
 
-    /// Until the eighth line of the pid file says `ready`.
+    /// Until the eighth line of the pid file says `ready`; a standby says `standby`, once it answers reads.
     fn wait(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             let pid_file = std::fs::read_to_string(self.data().join("postmaster.pid"));
-            if pid_file.is_ok_and(|text| text.lines().nth(7).map(str::trim) == Some("ready")) {
+            let text = pid_file.unwrap_or_default();
+            if matches!(
+                text.lines().nth(7).map(str::trim),
+                Some("ready" | "standby")
+            ) {
                 return Ok(());
             }
             let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();

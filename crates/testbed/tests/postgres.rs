@@ -1,6 +1,6 @@
 //! Servers start, survive their own crash, and leave nothing behind, however the process that started them ends.
 
-use belay_testbed::{Postgres, Version};
+use belay_testbed::{Address, Postgres, Version};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,6 +37,40 @@ fn a_server_starts_crashes_and_is_gone() {
             .find(|path| text.contains(&*path.to_string_lossy()));
         assert_eq!(left, None);
     }
+}
+
+#[test]
+fn a_standby_has_what_was_acknowledged_and_takes_over() {
+    let mut primary = Postgres::start(Version::V15).expect("a server");
+    let address = Address::of(primary.port()).expect("an address");
+    let standby = primary.standby("second").expect("a standby");
+    primary
+        .set("synchronous_standby_names = 'second'")
+        .expect("it runs");
+    let say = |statement: &str| {
+        let said = Command::new("psql")
+            .args(["-qAtX", "-h", "127.0.0.1", "-U", "belay", "-d", "postgres"])
+            .args(["-p", &address.port().to_string(), "-c", statement])
+            .output()
+            .expect("psql is installed: `make needs`");
+        let error = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{statement}: {error}");
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    };
+    let followers = "select application_name || ' ' || sync_state from pg_stat_replication";
+    while say(followers) != "second sync" {
+        std::thread::yield_now();
+    }
+    say("create table seen as select 7 as n");
+    primary.crash();
+    standby.promote().expect("it takes over");
+    address.point(Some(standby.port()));
+    assert_eq!(say("select n from seen"), "7");
+    say("insert into seen values (8)");
+    address.point(None);
+    let cut = TcpStream::connect(("127.0.0.1", address.port()))
+        .and_then(|mut stream| std::io::Read::read(&mut stream, &mut [0]));
+    assert_eq!(cut.unwrap_or(0), 0, "nobody answers");
 }
 
 #[test]
