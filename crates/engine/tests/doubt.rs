@@ -27,6 +27,21 @@ enum Did {
     All,
 }
 
+/// How the answer is lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    /// It comes as an error.
+    Error,
+    /// The worker is killed before it comes.
+    Killed,
+    /// It does not come, and nobody is killed (I11).
+    Silence,
+}
+
+impl Way {
+    const ALL: [Way; 3] = [Way::Error, Way::Killed, Way::Silence];
+}
+
 /// A place with a note about it that no goal needs, both changed by one call that may not be repeated.
 #[derive(Default)]
 struct Noted {
@@ -36,6 +51,8 @@ struct Noted {
     lost: Mutex<Option<(String, Did)>>,
     /// It does not come at all then, rather than as an error, and this is told.
     hangs: Option<Notify>,
+    /// Nobody is killed: it is waited for.
+    is_patient: bool,
 }
 
 fn set(state: &mut State, keys: &[&str], record: &Value) {
@@ -196,8 +213,8 @@ async fn deploy(scene: &Scene, driver: &Arc<Noted>, release: u32) -> Option<Outc
     };
     let hangs = async {
         match &driver.hangs {
-            Some(hangs) => hangs.notified().await,
-            None => std::future::pending().await,
+            Some(hangs) if !driver.is_patient => hangs.notified().await,
+            _ => std::future::pending().await,
         }
     };
     let mut running = worker();
@@ -227,15 +244,14 @@ async fn i4_what_may_not_be_repeated_is_not_where_anything_of_it_is_seen() {
         (Did::Note, 1, back),
         (Did::All, 1, Outcome::Succeeded),
     ];
-    // The answer comes as an error, and it never comes because the worker is killed before.
-    let ways = [false, true];
-    for (hangs, (did, calls, outcome)) in ways
+    for (way, (did, calls, outcome)) in Way::ALL
         .into_iter()
         .flat_map(|way| cases.clone().map(|case| (way, case)))
     {
         let scene = Scene::new(Strategy::Basic, 1);
         let driver = Arc::new(Noted {
-            hangs: hangs.then(Notify::new),
+            hangs: (way != Way::Error).then(Notify::new),
+            is_patient: way == Way::Silence,
             ..Noted::default()
         });
         let first = deploy(&scene, &driver, 1).await;
@@ -243,9 +259,9 @@ async fn i4_what_may_not_be_repeated_is_not_where_anything_of_it_is_seen() {
         let second = scene.record(2).hash().as_str().to_owned();
         *driver.lost.lock().expect("no panic while held") = Some((second.clone(), did));
         let came = deploy(&scene, &driver, 2).await;
-        assert_eq!(came, Some(outcome), "{did:?}, killed: {hangs}");
+        assert_eq!(came, Some(outcome), "{did:?}, {way:?}");
         let made = driver.calls.lock().expect("no panic while held").clone();
         let made = made.iter().filter(|record| **record == second);
-        assert_eq!(made.count(), calls, "{did:?}, killed: {hangs}");
+        assert_eq!(made.count(), calls, "{did:?}, {way:?}");
     }
 }

@@ -10,7 +10,7 @@ use belay_model::state::{Goal, States};
 use std::sync::Arc;
 
 /// How long a call that only looks may take, milliseconds.
-const DEADLINE_MS: u64 = 10_000;
+const LOOK_MS: u64 = 10_000;
 
 impl Belay {
     /// All targets of the records, each once.
@@ -69,7 +69,7 @@ pub(crate) fn looking() -> Context {
         step: None,
         attempt: 0,
         epoch: 0,
-        deadline_ms: DEADLINE_MS,
+        deadline_ms: LOOK_MS,
         material: Arc::default(),
         progress: Arc::new(Silent),
     }

@@ -11,4 +11,4 @@ mod settle;
 mod sinks;
 mod verify;
 
-pub use run::{Course, DEADLINE_MS, Left};
+pub use run::{Course, DEADLINE_MS, LOOK_MS, Left};

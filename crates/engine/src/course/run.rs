@@ -20,8 +20,11 @@ use belay_model::state::{State, States};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Longest time that one attempt of an effect may take, milliseconds, beyond what the driver waits for itself.
-pub const DEADLINE_MS: u64 = 30 * 60 * 1000;
+/// Longest time that one call that changes or follows something may take, milliseconds: far beyond what drivers wait for
+/// themselves, so that one that hangs does not hang the deployment (I11).
+pub const DEADLINE_MS: u64 = 2 * 60 * 60 * 1000;
+/// The same for calls that only look.
+pub const LOOK_MS: u64 = 5 * 60 * 1000;
 /// How long calls in hand are waited for once no step begins any more (I12), microseconds.
 const GRACE_US: i64 = 10_000_000;
 
@@ -273,7 +276,7 @@ impl Course {
             step,
             attempt,
             epoch: self.state().epoch,
-            deadline_ms: DEADLINE_MS,
+            deadline_ms: if step.is_some() { DEADLINE_MS } else { LOOK_MS },
             material,
             progress: self.lines(),
         }

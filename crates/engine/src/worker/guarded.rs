@@ -1,12 +1,14 @@
-//! Drivers as a course sees them: a call goes on only while the lease lives. Calls run in tasks beside their course; in a
-//! process that was stopped for a while one of them may be woken before the course hears that its lease is over.
+//! Drivers as a course sees them: a call goes on only while the lease lives, and not beyond its deadline (I11). Calls run
+//! in tasks beside their course; in a process that was stopped for a while one of them may be woken before the course
+//! hears that its lease is over.
 
 use super::term::Hold;
-use crate::ports::Drivers;
+use crate::ports::{Clock, Drivers};
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Stage,
 };
+use belay_model::config::Duration;
 use belay_model::error::Class;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
@@ -18,23 +20,39 @@ use std::sync::Arc;
 pub(super) struct GuardedDrivers {
     pub(super) inner: Arc<dyn Drivers>,
     pub(super) hold: Arc<Hold>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Drivers for GuardedDrivers {
     fn driver(&self, name: &str) -> Option<Arc<dyn Driver>> {
         let inner = self.inner.driver(name)?;
-        let hold = self.hold.clone();
-        Some(Arc::new(Guarded { inner, hold }))
+        Some(Arc::new(Guarded {
+            inner,
+            hold: self.hold.clone(),
+            clock: self.clock.clone(),
+        }))
     }
 }
 
 struct Guarded {
     inner: Arc<dyn Driver>,
     hold: Arc<Hold>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Guarded {
-    async fn call<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn call<T>(
+        &self,
+        cx: &Context,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let call = async {
+            tokio::select! {
+                biased;
+                done = call => done,
+                () = self.clock.sleep_ms(cx.deadline_ms) => Err(late(cx.deadline_ms)),
+            }
+        };
         // Nobody acts on this answer: whoever asked has lost the lease, too.
         let over = || {
             Err(Error::maybe_applied(
@@ -44,6 +62,13 @@ impl Guarded {
         };
         self.hold.during(call).await.unwrap_or_else(over)
     }
+}
+
+/// The call is dropped; what it had begun goes on or not, and `settle` tells.
+fn late(deadline_ms: u64) -> Error {
+    let after = Duration::from_ms(deadline_ms);
+    let message = format!("get an answer: there was none after {after}");
+    Error::maybe_applied(Class::Timeout, message)
 }
 
 #[async_trait]
@@ -75,7 +100,7 @@ impl Driver for Guarded {
     }
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
-        self.call(self.inner.observe(cx, target)).await
+        self.call(cx, self.inner.observe(cx, target)).await
     }
 
     async fn apply(
@@ -85,7 +110,8 @@ impl Driver for Guarded {
         effect: &Effect,
         seen: &State,
     ) -> Result<Applied, Error> {
-        self.call(self.inner.apply(cx, target, effect, seen)).await
+        self.call(cx, self.inner.apply(cx, target, effect, seen))
+            .await
     }
 
     async fn settle(
@@ -95,7 +121,7 @@ impl Driver for Guarded {
         effect: &Effect,
         handle: Option<&Value>,
     ) -> Result<Settled, Error> {
-        self.call(self.inner.settle(cx, target, effect, handle))
+        self.call(cx, self.inner.settle(cx, target, effect, handle))
             .await
     }
 
@@ -105,10 +131,10 @@ impl Driver for Guarded {
         target: &Target,
         goal: &Goal,
     ) -> Result<Restorability, Error> {
-        self.call(self.inner.restorable(cx, target, goal)).await
+        self.call(cx, self.inner.restorable(cx, target, goal)).await
     }
 
     async fn history(&self, cx: &Context, target: &Target) -> Result<Vec<Revision>, Error> {
-        self.call(self.inner.history(cx, target)).await
+        self.call(cx, self.inner.history(cx, target)).await
     }
 }

@@ -34,6 +34,7 @@ impl Serving {
         let guarded = GuardedDrivers {
             inner: ports.drivers.clone(),
             hold: hold.clone(),
+            clock: ports.clock.clone(),
         };
         Self {
             ports: Ports {
