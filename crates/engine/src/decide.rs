@@ -1,7 +1,7 @@
 //! `decide`: what to do next. Pure: state, what is in hand and time in, commands out. The worker performs them, appends
 //! the results and asks again; recovery is the same loop with nothing in hand.
 
-use crate::fold::{Deployment, PlanRun, Status};
+use crate::fold::{Deployment, PlanRun};
 use crate::lane::{self, Next};
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
@@ -103,7 +103,7 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
         }
         return decision;
     }
-    if run.steps.iter().all(|step| step.is_over()) {
+    if run.is_over() {
         return all_done(deployment, run).into();
     }
     let lanes = lane::next(deployment, number, run, in_hand, now_us);
@@ -150,10 +150,7 @@ fn before_planning(deployment: &Deployment) -> Decision {
 /// Settles what was begun and is in nobody's hand; answers whether anything may still change the world.
 fn settle(number: u16, run: &PlanRun, in_hand: &BTreeSet<StepId>, decision: &mut Decision) -> bool {
     let mut is_in_flight = false;
-    for (index, course) in run.steps.iter().enumerate() {
-        if course.status != Status::Started || !run.step(index).is_effect() {
-            continue;
-        }
+    for index in run.in_flight() {
         is_in_flight = true;
         let id = step_id(number, index);
         if !in_hand.contains(&id) {

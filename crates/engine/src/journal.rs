@@ -3,6 +3,7 @@
 //! Events gather in `pending` and become durable together, so that `Finished(n)` and `Started(n+1)` share one
 //! transaction. Nothing may touch the world while something is pending: the worker flushes first.
 
+use crate::ahead::Ahead;
 use crate::fold::Deployment;
 use crate::ports::{Batch, Clock, Store, StoreError, Writer};
 use belay_model::environment;
@@ -15,11 +16,7 @@ pub(crate) struct Journal {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     owner: String,
-    /// The fold of what is durable.
-    durable: Deployment,
-    /// The fold with what is pending.
-    ahead: Deployment,
-    pending: Vec<(i64, Event)>,
+    ahead: Ahead,
     environment: Vec<(i64, environment::Event)>,
     /// Ours, and only ours: a newer one in the journal means that we have no say any more (I6).
     epoch: u64,
@@ -38,23 +35,20 @@ impl Journal {
     ) -> Result<Self, StoreError> {
         let generation = store.generation();
         let entries = store.events(id, 0).await?;
-        let durable = Deployment::of(id.clone(), &entries);
+        let state = Deployment::of(id.clone(), &entries);
         let epoch = store.epoch(id).await?;
-        let durable_epoch = durable.epoch;
         let mut journal = Self {
             store,
             clock,
             owner: owner.to_owned(),
-            ahead: durable.clone(),
-            durable,
-            pending: Vec::new(),
             environment: Vec::new(),
             // Under one lease we may come back to it.
-            claimed: durable_epoch == epoch,
+            claimed: state.epoch == epoch,
+            ahead: Ahead::new(state),
             epoch,
             generation,
         };
-        if journal.durable.ended.is_none() && !journal.claimed {
+        if journal.state().ended.is_none() && !journal.claimed {
             let owner = journal.owner.clone();
             journal.push(Event::Claimed { owner, epoch });
         }
@@ -63,14 +57,12 @@ impl Journal {
 
     /// The fold, pending events included: what the next decision is made from.
     pub(crate) fn state(&self) -> &Deployment {
-        &self.ahead
+        self.ahead.state()
     }
 
     /// Adds an event to what is about to be appended.
     pub(crate) fn push(&mut self, event: Event) {
-        let now_us = self.clock.now_us();
-        self.ahead.take(now_us, &event);
-        self.pending.push((now_us, event));
+        self.ahead.push(self.clock.now_us(), event);
     }
 
     /// Adds an event of the environment stream to the same transaction.
@@ -80,7 +72,7 @@ impl Journal {
 
     /// Whether there is something to flush.
     pub(crate) fn is_pending(&self) -> bool {
-        !self.pending.is_empty() || !self.environment.is_empty()
+        !self.ahead.pending().is_empty() || !self.environment.is_empty()
     }
 
     /// Makes everything pending durable. Where a signal came in between, it is folded first and the batch appended
@@ -90,7 +82,7 @@ impl Journal {
     /// Another worker has a newer epoch, or the store cannot be written.
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         while self.is_pending() {
-            let after = self.durable.seq;
+            let after = self.state().seq;
             let epoch = self.epoch;
             let writer = if self.claimed {
                 Writer::Worker { epoch, after }
@@ -98,20 +90,17 @@ impl Journal {
                 Writer::Claim { epoch, after }
             };
             let batch = Batch {
-                deployment: self.durable.id.clone(),
+                deployment: self.state().id.clone(),
                 writer,
-                events: self.pending.clone(),
+                events: self.ahead.pending().to_vec(),
                 environment: self.environment.clone(),
             };
             match self.store.append(batch).await {
                 Ok(entries) => {
                     self.claimed = true;
-                    self.pending.clear();
                     self.environment.clear();
-                    for entry in &entries {
-                        self.durable.apply(entry);
-                    }
-                    self.ahead = self.durable.clone();
+                    self.ahead
+                        .appended(entries.last().map_or(after, |last| last.seq));
                 }
                 Err(StoreError::Moved(_)) => {
                     self.refresh().await?;
@@ -124,7 +113,7 @@ impl Journal {
 
     /// Whether only the claim is pending: a look that found nothing to do leaves no trace.
     pub(crate) fn is_only_claimed(&self) -> bool {
-        !self.claimed && self.pending.len() <= 1 && self.environment.is_empty()
+        !self.claimed && self.ahead.pending().len() <= 1 && self.environment.is_empty()
     }
 
     /// The store's generation before the last refresh: what to wait behind.
@@ -138,23 +127,17 @@ impl Journal {
     /// The store cannot be read, or another worker has taken over.
     pub(crate) async fn refresh(&mut self) -> Result<bool, StoreError> {
         self.generation = self.store.generation();
-        let entries = self
-            .store
-            .events(&self.durable.id, self.durable.seq)
-            .await?;
-        for entry in &entries {
-            if matches!(entry.event, Event::Claimed { .. }) {
-                return Err(StoreError::Fenced(self.durable.id.to_string()));
-            }
-            self.durable.apply(entry);
+        let Deployment { id, seq, .. } = self.state();
+        let entries = self.store.events(id, self.ahead.after()).await?;
+        let mut new = entries.iter().filter(|entry| entry.seq > *seq).peekable();
+        if new.peek().is_none() {
+            return Ok(false);
         }
-        if !entries.is_empty() {
-            self.ahead = self.durable.clone();
-            for (at_us, event) in &self.pending {
-                self.ahead.take(*at_us, event);
-            }
+        if new.any(|entry| matches!(entry.event, Event::Claimed { .. })) {
+            return Err(StoreError::Fenced(id.to_string()));
         }
-        Ok(!entries.is_empty())
+        self.ahead.moved(&entries);
+        Ok(true)
     }
 
     /// Now, Unix microseconds.

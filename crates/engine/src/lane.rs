@@ -53,11 +53,10 @@ pub(crate) fn next(
 ) -> Lanes {
     let mut lanes = Lanes::default();
     let mut open = 0;
-    for phase in 0..run.plan.phases.len() {
+    for (phase, index) in run.open_phases() {
         if open >= run.plan.parallel.max(1) {
             break;
         }
-        let Some(index) = run.at(phase) else { continue };
         let mut before = run.plan.phases[phase].after.iter();
         if !before.all(|before| run.is_phase_over(usize::from(*before))) {
             continue;
@@ -96,7 +95,7 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
         Action::Verify { .. } => Next::Begin(Command::Verify(id)),
         Action::Approve(_) | Action::Wait { .. } => Next::Begin(Command::Await(id)),
     };
-    match &run.status {
+    match run.status() {
         Status::Pending => begin,
         Status::Started => match &step.action {
             // Settled first, elsewhere.
@@ -229,7 +228,7 @@ fn obey(
     failure: &Failure,
     now_us: i64,
 ) -> Option<Next> {
-    let cause = || match &deployment.step(step).1.status {
+    let cause = || match deployment.step(step).1.status() {
         Status::Refused(verdict) => Cause::Verification(verdict.clone()),
         _ => Cause::Step {
             step,

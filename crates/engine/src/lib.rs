@@ -15,6 +15,7 @@ pub mod ports;
 pub mod targets;
 pub mod worker;
 
+mod ahead;
 mod cleanup;
 mod conclude;
 mod journal;

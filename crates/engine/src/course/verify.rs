@@ -30,7 +30,7 @@ impl Course {
             } => (*look, checks.clone(), *hold_ms),
             _ => unreachable!("verify is asked of verify steps"),
         };
-        if self.state().step(id).1.status != crate::fold::Status::Started {
+        if *self.state().step(id).1.status() != crate::fold::Status::Started {
             let attempt = self.state().step(id).1.last_attempt + 1;
             self.journal.push(Event::Started {
                 step: id,

@@ -5,6 +5,8 @@
 mod queries;
 mod run;
 mod signals;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use run::{PlanRun, Status, StepRun};
 
@@ -148,8 +150,8 @@ impl Deployment {
                     let phase = run.phase_of(usize::from(step.index));
                     run.before.insert(phase, (**before).clone());
                 }
+                self.set(*step, Status::Started);
                 let run = self.run_mut(*step);
-                run.status = Status::Started;
                 if run.last_attempt == 0 {
                     run.first_us = at_us;
                 }
@@ -185,11 +187,12 @@ impl Deployment {
                 let run = self.run_mut(*step);
                 run.ended_us = at_us;
                 run.failures += u32::from(!passed);
-                run.status = if passed {
+                let status = if passed {
                     Status::Done
                 } else {
                     Status::Refused(verdict.clone())
                 };
+                self.set(*step, status);
                 self.ignore_by_policy(*step);
                 self.note_promotion(*step);
             }
@@ -234,6 +237,10 @@ impl Deployment {
         }
     }
 
+    fn set(&mut self, id: StepId, status: Status) {
+        self.plans[usize::from(id.plan)].set(usize::from(id.index), status);
+    }
+
     fn run_mut(&mut self, id: StepId) -> &mut StepRun {
         &mut self.plans[usize::from(id.plan)].steps[usize::from(id.index)]
     }
@@ -256,7 +263,7 @@ impl Deployment {
             "a result of an old attempt reached the journal"
         );
         run.ended_us = at_us;
-        run.status = match finish {
+        let status = match finish {
             Finish::Done => Status::Done,
             Finish::Failed(failure) => {
                 run.failures += 1;
@@ -267,6 +274,7 @@ impl Deployment {
                 Status::Unknown
             }
         };
+        self.set(step, status);
         self.ignore_by_policy(step);
         self.note_promotion(step);
     }
@@ -283,7 +291,7 @@ impl Deployment {
             act = Some(then);
         }
         if matches!(act, Some(Act::Ignore { .. })) {
-            self.run_mut(id).status = Status::Ignored(failure);
+            self.set(id, Status::Ignored(failure));
         }
     }
 
@@ -304,7 +312,6 @@ impl Deployment {
         }
         // Good is what was promoted on all of its targets.
         let run = &self.plans[0];
-        let mut promotions = (0..run.steps.len()).filter(|index| run.step(*index).promotes);
-        self.promoted = promotions.all(|index| run.steps[index].is_over());
+        self.promoted = !run.open().any(|index| run.step(index).promotes);
     }
 }

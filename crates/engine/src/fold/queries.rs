@@ -63,7 +63,7 @@ impl Deployment {
         let mut steps = run.plan.steps().zip(&run.steps);
         steps.all(|(step, course)| {
             let verifies = matches!(step.action, Action::Verify { .. });
-            let is_passed_over = matches!(course.status, Status::Ignored(_) | Status::Skipped);
+            let is_passed_over = matches!(course.status(), Status::Ignored(_) | Status::Skipped);
             !(verifies && is_passed_over)
         })
     }

@@ -6,7 +6,7 @@ use belay_model::plan::{Plan, Step};
 use belay_model::state::{Goal, State};
 use belay_model::verdict::Verdict;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// How far a step is.
@@ -33,8 +33,7 @@ pub enum Status {
 /// One step's course.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepRun {
-    /// How far it is.
-    pub status: Status,
+    status: Status,
     /// Attempts that failed since the last request to retry.
     pub failures: u32,
     /// Attempts that were lost sight of since then, and had no effect.
@@ -78,6 +77,11 @@ impl StepRun {
             is_lapsed: false,
             is_as_it_is: false,
         }
+    }
+
+    /// How far it is.
+    pub fn status(&self) -> &Status {
+        &self.status
     }
 
     /// Why it is not done, where something went wrong.
@@ -124,11 +128,15 @@ pub struct PlanRun {
     pub before: BTreeMap<usize, State>,
     /// The steps of each phase.
     phases: Vec<Range<usize>>,
+    /// The steps that are not over. After each event it is asked which they are, and a plan may be long.
+    open: BTreeSet<usize>,
+    /// Those that may be changing the world.
+    in_flight: BTreeSet<usize>,
 }
 
 impl PlanRun {
     pub(super) fn new(plan: Plan, goal: Option<Goal>, cause: Option<Cause>) -> Self {
-        let steps = plan.steps().map(|_| StepRun::new()).collect();
+        let steps: Vec<_> = plan.steps().map(|_| StepRun::new()).collect();
         let mut next = 0;
         let phases = plan.phases.iter().map(|phase| {
             let first = next;
@@ -140,10 +148,22 @@ impl PlanRun {
             plan,
             goal,
             cause,
+            open: (0..steps.len()).collect(),
+            in_flight: BTreeSet::new(),
             steps,
             before: BTreeMap::new(),
             phases,
         }
+    }
+
+    /// A step is that far now: the only place where one changes.
+    pub(super) fn set(&mut self, index: usize, status: Status) {
+        let is_effect = self.step(index).is_effect();
+        let course = &mut self.steps[index];
+        course.status = status;
+        let is_in_flight = is_effect && course.status == Status::Started;
+        keep(&mut self.open, index, !course.is_over());
+        keep(&mut self.in_flight, index, is_in_flight);
     }
 
     /// The steps of a phase, as `StepId::index` counts them.
@@ -162,14 +182,42 @@ impl PlanRun {
         &self.plan.phases[phase].steps[index - self.phases[phase].start]
     }
 
-    /// Whether every step of a phase is over.
-    pub fn is_phase_over(&self, phase: usize) -> bool {
-        self.steps[self.range(phase)].iter().all(StepRun::is_over)
+    /// Whether every step is over.
+    pub fn is_over(&self) -> bool {
+        self.open.is_empty()
     }
 
-    /// The step that a phase is at: the first that is not over.
-    pub fn at(&self, phase: usize) -> Option<usize> {
-        let mut range = self.range(phase);
-        range.find(|index| !self.steps[*index].is_over())
+    /// Whether every step of a phase is over.
+    pub fn is_phase_over(&self, phase: usize) -> bool {
+        self.open.range(self.range(phase)).next().is_none()
+    }
+
+    /// The steps that are not over, in order.
+    pub fn open(&self) -> impl Iterator<Item = usize> {
+        self.open.iter().copied()
+    }
+
+    /// The steps that were begun and may be changing the world, in order.
+    pub fn in_flight(&self) -> impl Iterator<Item = usize> {
+        self.in_flight.iter().copied()
+    }
+
+    /// The phases that are not over, in order, each with the step that it is at: the first that is not over.
+    pub fn open_phases(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let index = *self.open.range(from..).next()?;
+            let phase = self.phase_of(index);
+            from = self.phases[phase].end;
+            Some((phase, index))
+        })
+    }
+}
+
+fn keep(set: &mut BTreeSet<usize>, index: usize, is_in: bool) {
+    if is_in {
+        set.insert(index);
+    } else {
+        set.remove(&index);
     }
 }

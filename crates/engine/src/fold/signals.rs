@@ -24,7 +24,7 @@ impl Deployment {
             .into_iter()
             .flat_map(|run| run.plan.steps().zip(&run.steps));
         steps.filter_map(|(step, course)| match &step.action {
-            Action::Approve(approval) if course.status == Status::Started => {
+            Action::Approve(approval) if *course.status() == Status::Started => {
                 Some((approval, course))
             }
             _ => None,
@@ -39,11 +39,11 @@ impl Deployment {
         let waits = |index: &usize| match &run.step(*index).action {
             Action::Approve(approval) => {
                 let course = &run.steps[*index];
-                course.status == Status::Started && is_asked(approval, course, actor)
+                *course.status() == Status::Started && is_asked(approval, course, actor)
             }
             _ => false,
         };
-        let waiting: Vec<usize> = (0..run.steps.len()).filter(waits).collect();
+        let waiting: Vec<usize> = run.open().filter(waits).collect();
         let steps = run.steps.iter_mut().enumerate();
         let waiting = steps.filter(|(index, _)| waiting.contains(index));
         waiting.map(|(_, course)| course).collect()
@@ -80,19 +80,20 @@ impl Deployment {
                 let Some(run) = self.plans.last_mut() else {
                     return;
                 };
-                for index in 0..run.steps.len() {
-                    let waits = matches!(run.step(index).action, Action::Wait { .. });
-                    if waits && run.steps[index].status == Status::Started {
-                        run.steps[index].due_us = Some(at_us);
-                    }
+                let waits = |index: &usize| {
+                    let is_wait = matches!(run.step(*index).action, Action::Wait { .. });
+                    is_wait && *run.steps[*index].status() == Status::Started
+                };
+                for index in run.open().filter(waits).collect::<Vec<_>>() {
+                    run.steps[index].due_us = Some(at_us);
                 }
             }
             Ask::Retry => {
                 if let Some(parked) = self.parked.take()
                     && let Some(step) = parked.step
                 {
+                    self.set(step, Status::Pending);
                     let run = self.run_mut(step);
-                    run.status = Status::Pending;
                     run.failures = 0;
                     run.losses = 0;
                     run.is_as_it_is = true;
@@ -107,7 +108,7 @@ impl Deployment {
                 self.residue
                     .push(format!("skipped by {actor}: {title} ({why})"));
                 if let Some(step) = step {
-                    self.run_mut(step).status = Status::Skipped;
+                    self.set(step, Status::Skipped);
                     self.note_promotion(step);
                 }
             }
