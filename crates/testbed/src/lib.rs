@@ -4,8 +4,12 @@
 //! and also when the process ends in any other way.
 #![warn(missing_docs)]
 
+mod go;
+mod keeper;
+mod kubernetes;
 mod postgres;
 mod release;
 
+pub use kubernetes::{ControlPlane, Helm};
 pub use postgres::Postgres;
 pub use release::Version;
