@@ -5,9 +5,13 @@
 #![warn(missing_docs)]
 
 mod address;
+mod go;
+mod keeper;
+mod kubernetes;
 mod postgres;
 mod release;
 
 pub use address::Address;
+pub use kubernetes::{ControlPlane, Helm};
 pub use postgres::Postgres;
 pub use release::Version;

@@ -276,7 +276,7 @@ fn owner() -> Option<(u32, u32)> {
         .then_some((65534, 65534))
 }
 
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     Ok(address.port())
@@ -286,6 +286,6 @@ fn free_port() -> Result<u16, String> {
     clippy::disallowed_methods,
     reason = "a real server starts in real time"
 )]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }

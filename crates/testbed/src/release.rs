@@ -72,7 +72,7 @@ fn npm() -> Result<PathBuf, String> {
     Ok(ready)
 }
 
-fn cache() -> Result<PathBuf, String> {
+pub(crate) fn cache() -> Result<PathBuf, String> {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let base = base.or_else(home).ok_or("there is no HOME")?;

@@ -1,0 +1,96 @@
+//! Programs that are built from Go modules, once: they are kept by the hash of what they were built from and with.
+
+use crate::release::{cache, run};
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Modules and their sums, and how pods behave.
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes");
+
+/// The directory with `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kubectl` and `kwok`.
+/// Building them takes two cores about ten minutes, 3 GiB of memory and 4 GB of Go's own cache.
+pub(crate) fn kubernetes() -> Result<PathBuf, String> {
+    let read =
+        |name| std::fs::read_to_string(files().join(name)).map_err(|e| format!("{name}: {e}"));
+    let (modules, sums) = (read("go.mod")?, read("go.sum")?);
+    let version = modules
+        .split_whitespace()
+        .skip_while(|word| *word != "k8s.io/kubernetes");
+    let version = version.skip(1).find(|word| word.starts_with('v'));
+    let version = version.ok_or("go.mod names no version of Kubernetes")?;
+    let minor = version.split('.').nth(1).unwrap_or_default();
+    // What a release says of itself: clients refuse a server that has no version.
+    let package = "k8s.io/component-base/version";
+    let flags = format!(
+        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor=1 -X {package}.gitMinor={minor} \
+         -X {package}.gitTreeState=clean -X {package}.gitCommit=0000000 -X {package}.buildDate=1970-01-01T00:00:00Z"
+    );
+    built("kubernetes", &[&modules, &sums, &flags], |out| {
+        let mut build = go();
+        build.args([
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            &flags,
+            "-o",
+        ]);
+        run(build.arg(out).arg("tool").current_dir(files()))?;
+        // It is called after the last part of its module.
+        std::fs::rename(out.join("server"), out.join("etcd")).map_err(|e| format!("etcd: {e}"))
+    })
+}
+
+/// The directory with `helm` of that version: the release as its authors lock it, checked against Go's checksum database.
+pub(crate) fn helm(package: &str) -> Result<PathBuf, String> {
+    built("helm", &[package], |out| {
+        let mut install = go();
+        install.args(["install", "-trimpath", "-ldflags", "-s -w", package]);
+        run(install.env("GOBIN", out))
+    })
+}
+
+pub(crate) fn files() -> &'static Path {
+    Path::new(FILES)
+}
+
+fn go() -> Command {
+    let mut go = Command::new("go");
+    go.env("CGO_ENABLED", "0")
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "-buildvcs=false");
+    go
+}
+
+/// A directory that `make` filled, now or before. Whoever comes while it is being made waits.
+fn built(
+    name: &str,
+    from: &[&str],
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let version = go().args(["env", "GOVERSION"]).output();
+    let version = version.map_err(|error| format!("go: {error}; run `make needs`"))?;
+    let mut hash = Sha256::new_with_prefix(&version.stdout);
+    for part in from {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let hash = hex::encode(hash.finalize());
+    let cache = cache()?;
+    let ready = cache.join(format!("{name}-{}", &hash[..16]));
+    std::fs::create_dir_all(&cache).map_err(|e| format!("{}: {e}", cache.display()))?;
+    let lock = File::create(cache.join(format!("{name}.lock"))).map_err(|e| e.to_string())?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|e| e.to_string())?;
+    if ready.exists() {
+        return Ok(ready);
+    }
+    // Beside the place where it goes, so that it appears whole or not at all.
+    let draft = tempfile::tempdir_in(&cache).map_err(|e| e.to_string())?;
+    make(draft.path())?;
+    std::fs::rename(draft.keep(), &ready).map_err(|e| format!("{}: {e}", ready.display()))?;
+    Ok(ready)
+}

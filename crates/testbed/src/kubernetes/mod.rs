@@ -1,0 +1,287 @@
+//! A Kubernetes control plane on loopback: etcd, API server, controller manager and scheduler as they are, and kwok in
+//! the place of nodes. Pods are said to run, and nothing runs; `kubernetes/stages.yaml` says how they behave.
+
+mod certificates;
+
+use crate::go;
+use crate::keeper::Keeper;
+use crate::postgres::{free_port, pause};
+use crate::release::run;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long it may take until pods can be made; four seconds on a quiet machine.
+const START: Duration = Duration::from_secs(120);
+
+/// Addresses of pods and services: nothing listens there.
+const PODS: &str = "10.244.0.0/16";
+const SERVICES: &str = "10.96.0.0/16";
+
+/// A version of Helm's client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Helm {
+    /// The one that most have.
+    V3,
+    /// The newest.
+    V4,
+}
+
+impl Helm {
+    /// The program.
+    ///
+    /// # Errors
+    /// Why it is not to be had, for people.
+    pub fn program(self) -> Result<PathBuf, String> {
+        let package = match self {
+            Helm::V3 => "helm.sh/helm/v3/cmd/helm@v3.22.0",
+            Helm::V4 => "helm.sh/helm/v4/cmd/helm@v4.3.1",
+        };
+        Ok(go::helm(package)?.join("helm"))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // Stopped before anything else of it is gone.
+    keeper: Keeper,
+    dir: PathBuf,
+    programs: PathBuf,
+    namespaces: AtomicU32,
+}
+
+impl ControlPlane {
+    /// Starts one with two nodes, and waits until it takes pods. The programs are built when nobody has built them.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn start() -> Result<Self, String> {
+        let programs = go::kubernetes()?;
+        // A free port may be taken by someone else before a server has it.
+        let mut last = String::new();
+        for _ in 0..3 {
+            match Self::attempt(&programs) {
+                Ok(plane) => return Ok(plane),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// How to connect, as everybody's administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("kubeconfig")
+    }
+
+    /// The context of [`ControlPlane::kubeconfig`].
+    pub const CONTEXT: &str = "test";
+
+    /// The real client, connected.
+    pub fn kubectl(&self) -> Command {
+        let mut kubectl = Command::new(self.programs.join("kubectl"));
+        kubectl.arg("--kubeconfig").arg(self.kubeconfig());
+        kubectl
+    }
+
+    /// The real client of Helm, connected, with files of its own.
+    ///
+    /// # Errors
+    /// Why it is not to be had, for people.
+    pub fn helm(&self, version: Helm) -> Result<Command, String> {
+        let mut helm = Command::new(version.program()?);
+        helm.env("KUBECONFIG", self.kubeconfig());
+        for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            helm.env(name, self.dir.join("helm"));
+        }
+        Ok(helm)
+    }
+
+    /// A new namespace that takes pods. Nobody waits for its end: the control plane ends first.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn namespace(&self) -> Result<String, String> {
+        let name = format!("test-{}", self.namespaces.fetch_add(1, Ordering::Relaxed));
+        run(self.kubectl().args(["create", "namespace", &name]))?;
+        let account = || {
+            run(self
+                .kubectl()
+                .args(["-n", &name, "get", "serviceaccount", "default"]))
+        };
+        self.wait("a namespace", account)?;
+        Ok(name)
+    }
+
+    fn attempt(programs: &Path) -> Result<Self, String> {
+        let dir = tempfile::Builder::new()
+            .prefix("belay-kubernetes-")
+            .tempdir();
+        let dir = dir.map_err(|e| e.to_string())?.keep();
+        let mut plane = Self {
+            keeper: Keeper::of(&dir)?,
+            programs: programs.to_owned(),
+            dir,
+            namespaces: AtomicU32::new(0),
+        };
+        plane.launch()?;
+        Ok(plane)
+    }
+
+    fn launch(&mut self) -> Result<(), String> {
+        for name in ["log", "pki"] {
+            std::fs::create_dir(self.dir.join(name)).map_err(|e| e.to_string())?;
+        }
+        let authority = certificates::make(&self.dir.join("pki"))?;
+        let (client, peer, secure) = (free_port()?, free_port()?, free_port()?);
+        let url = format!("https://127.0.0.1:{secure}");
+        let kubeconfig = certificates::kubeconfig(&authority, &url, Self::CONTEXT);
+        std::fs::write(self.kubeconfig(), kubeconfig).map_err(|e| e.to_string())?;
+        self.etcd(client, peer)?;
+        self.api_server(client, secure)?;
+        self.wait("the API server", || self.ask(&["get", "--raw", "/readyz"]))?;
+        self.controllers()?;
+        let nodes: String = (0..2).map(node).collect();
+        let file = self.dir.join("nodes.yaml");
+        std::fs::write(&file, nodes).map_err(|e| e.to_string())?;
+        run(self
+            .kubectl()
+            .args(["apply", "--server-side", "-f"])
+            .arg(&file))?;
+        let ready = [
+            "wait",
+            "--for=condition=Ready",
+            "node",
+            "--all",
+            "--timeout=1s",
+        ];
+        self.wait("the nodes", || self.ask(&ready))
+    }
+
+    fn etcd(&mut self, client: u16, peer: u16) -> Result<(), String> {
+        let mut etcd = self.program("etcd");
+        let [client, peer] = [client, peer].map(|port| format!("http://127.0.0.1:{port}"));
+        etcd.args(["--name", "test", "--unsafe-no-fsync", "--log-level", "warn"])
+            .arg("--data-dir")
+            .arg(self.dir.join("etcd"))
+            .args(["--listen-client-urls", &client])
+            .args(["--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer])
+            .args(["--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("test={peer}")]);
+        self.serve("etcd", &etcd)
+    }
+
+    fn api_server(&mut self, etcd: u16, port: u16) -> Result<(), String> {
+        let mut server = self.program("kube-apiserver");
+        server
+            .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd}")])
+            .args(["--bind-address", "127.0.0.1"])
+            .args(["--advertise-address", "127.0.0.1"])
+            .args(["--secure-port", &port.to_string()])
+            .args(["--endpoint-reconciler-type", "none"])
+            .arg("--tls-cert-file")
+            .arg(self.pki("server.crt"))
+            .arg("--tls-private-key-file")
+            .arg(self.pki("server.key"))
+            .arg("--client-ca-file")
+            .arg(self.pki("ca.crt"))
+            .args(["--authorization-mode", "RBAC"])
+            .args(["--service-account-issuer", "https://kubernetes.default.svc"])
+            .arg("--service-account-key-file")
+            .arg(self.pki("accounts.key"))
+            .arg("--service-account-signing-key-file")
+            .arg(self.pki("accounts.key"))
+            .args(["--service-cluster-ip-range", SERVICES])
+            .args(["--enable-priority-and-fairness=false", "--profiling=false"]);
+        self.serve("kube-apiserver", &server)
+    }
+
+    fn controllers(&mut self) -> Result<(), String> {
+        // Without a port of their own they ask the API server less, and can lose none.
+        let common = [
+            "--secure-port=0",
+            "--leader-elect=false",
+            "--profiling=false",
+        ];
+        let quick = ["--kube-api-qps=200", "--kube-api-burst=400"];
+        let mut manager = self.program("kube-controller-manager");
+        manager
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .args(common)
+            .args(quick)
+            .arg("--service-account-private-key-file")
+            .arg(self.pki("accounts.key"))
+            .arg("--root-ca-file")
+            .arg(self.pki("ca.crt"))
+            .args(["--allocate-node-cidrs=true", "--cluster-cidr", PODS])
+            .args(["--service-cluster-ip-range", SERVICES])
+            .arg("--concurrent-deployment-syncs=10");
+        self.serve("kube-controller-manager", &manager)?;
+        let mut scheduler = self.program("kube-scheduler");
+        scheduler.arg("--kubeconfig").arg(self.kubeconfig());
+        self.serve("kube-scheduler", scheduler.args(common).args(quick))?;
+        let mut kwok = self.program("kwok");
+        kwok.arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .arg("--config")
+            .arg(go::files().join("stages.yaml"))
+            .args(["--manage-all-nodes", "--cidr", PODS])
+            .args(["--node-ip", "127.0.0.1", "-v", "WARN"])
+            .args(["--node-lease-duration-seconds", "40"]);
+        self.serve("kwok", &kwok)
+    }
+
+    fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name))
+    }
+
+    fn pki(&self, name: &str) -> PathBuf {
+        self.dir.join("pki").join(name)
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.dir.join("log").join(name)
+    }
+
+    fn serve(&mut self, name: &str, server: &Command) -> Result<(), String> {
+        let log = self.log(name);
+        self.keeper.start(server, &log)
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Result<(), String> {
+        run(self.kubectl().args(arguments))
+    }
+
+    /// Until it is so, or one of the servers says that its port is taken.
+    fn wait(&self, what: &str, is_so: impl Fn() -> Result<(), String>) -> Result<(), String> {
+        let deadline = Instant::now() + START;
+        loop {
+            let Err(error) = is_so() else {
+                return Ok(());
+            };
+            let logs =
+                ["etcd", "kube-apiserver"].map(|name| std::fs::read_to_string(self.log(name)));
+            if logs
+                .iter()
+                .flatten()
+                .any(|log| log.contains("address already in use"))
+            {
+                return Err("a port was taken".to_owned());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{what} of the control plane is not ready: {error}"));
+            }
+            pause();
+        }
+    }
+}
+
+fn node(number: u32) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Node\nmetadata: {{name: node-{number}, labels: \
+         {{kubernetes.io/hostname: node-{number}, kubernetes.io/os: linux}}}}\n"
+    )
+}
