@@ -56,6 +56,8 @@ pub struct Postgres {
     readers: PgPool,
     progress: PgPool,
     pulse: Pulse,
+    /// How often it looks for what nobody told it.
+    poll: Duration,
     counters: Arc<Counters>,
     watching: OnceLock<AbortHandle>,
 }
@@ -102,6 +104,7 @@ impl Postgres {
             progress: connection::pool(&server, Purpose::Progress, 1),
             server,
             pulse,
+            poll: options.poll,
             counters,
             watching: OnceLock::new(),
         }
@@ -137,6 +140,7 @@ impl Postgres {
                 self.server.clone(),
                 self.readers.clone(),
                 self.pulse.clone(),
+                self.poll,
             );
             tokio::spawn(watching).abort_handle()
         });

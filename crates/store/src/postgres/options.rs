@@ -40,6 +40,8 @@ pub struct PostgresOptions {
     pub lease: Duration,
     /// Living leases of one environment name at most, over all workers: what an environment may be busy with at once.
     pub leases_per_environment: usize,
+    /// How often we look for commits that nobody told us of.
+    pub poll: Duration,
 }
 
 impl PostgresOptions {
@@ -51,6 +53,7 @@ impl PostgresOptions {
             readers: 8,
             lease: Duration::from_secs(5),
             leases_per_environment: 64,
+            poll: Duration::from_secs(1),
         }
     }
 }
@@ -63,6 +66,7 @@ impl fmt::Debug for PostgresOptions {
             .field("readers", &self.readers)
             .field("lease", &self.lease)
             .field("leases_per_environment", &self.leases_per_environment)
+            .field("poll", &self.poll)
             .finish()
     }
 }

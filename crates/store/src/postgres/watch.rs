@@ -1,4 +1,4 @@
-//! Whether someone committed: told by LISTEN and NOTIFY as a hint, found by asking every second as the truth.
+//! Whether someone committed: told by LISTEN and NOTIFY as a hint, found by asking again and again as the truth.
 
 use super::error::fault;
 use super::options::{Purpose, Server};
@@ -11,9 +11,6 @@ use tokio::time::sleep;
 
 /// Where commits are told.
 pub(super) const CHANNEL: &str = "belay";
-
-/// How often we look for commits that nobody told us of.
-const POLL: Duration = Duration::from_secs(1);
 
 /// Pauses before listening again: they double from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -42,13 +39,13 @@ impl Pulse {
     }
 }
 
-/// Looks for ever.
-pub(super) async fn watch(server: Server, readers: PgPool, pulse: Pulse) {
-    tokio::join!(poll(readers, pulse.clone()), listen(server, pulse));
+/// Looks for ever, at least once in `every`.
+pub(super) async fn watch(server: Server, readers: PgPool, pulse: Pulse, every: Duration) {
+    tokio::join!(poll(readers, pulse.clone(), every), listen(server, pulse));
 }
 
 /// Every commit changes the sum; rows come and go with connections.
-async fn poll(readers: PgPool, pulse: Pulse) {
+async fn poll(readers: PgPool, pulse: Pulse, every: Duration) {
     let mut last = None;
     loop {
         let version: Result<(i64, i64), _> = sqlx::query_as(
@@ -66,7 +63,7 @@ async fn poll(readers: PgPool, pulse: Pulse) {
                 tracing::debug!(error = %fault(&error).error, "cannot look for changes")
             }
         }
-        sleep(POLL).await;
+        sleep(every).await;
     }
 }
 

@@ -55,6 +55,20 @@ impl Database {
         sqlx::raw_sql(sql).execute(&mut connection).await.map(drop)
     }
 
+    /// Connections of stores that run a statement containing `text`, or wait after it.
+    pub(crate) async fn count(&self, text: &str) -> i64 {
+        let mut connection = self.connect().await;
+        let counted: (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'belay' AND query LIKE '%' || $1 || '%'",
+        )
+        .bind(text)
+        .fetch_one(&mut connection)
+        .await
+        .expect("asked");
+        counted.0
+    }
+
     /// Ends the connections of stores that run a statement containing `text`, or wait after it; answers how many.
     pub(crate) async fn terminate(&self, text: &str) -> usize {
         let mut connection = self.connect().await;
