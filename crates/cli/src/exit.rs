@@ -67,6 +67,7 @@ impl Exit {
         match (&summary.outcome, summary.phase) {
             (Some(Outcome::Succeeded), _) => Exit::Ok,
             (Some(Outcome::Stopped), _) => Exit::Incomplete,
+            (Some(Outcome::Replaced { .. }), _) => Exit::Blocked,
             (Some(Outcome::Failed { rollback, .. }), _) => match rollback {
                 RollbackResult::Complete => Exit::RolledBack,
                 // Without a step begun nothing was changed: what was there before is there still.

@@ -58,6 +58,10 @@ impl Ahead {
         for entry in entries {
             self.state.apply(entry);
         }
+        if self.state.ended.is_some() {
+            // It had not begun, and someone ended it: nothing of what was about to be said is true any more.
+            self.pending.clear();
+        }
         for (at_us, event) in &self.pending {
             self.state.take(*at_us, event);
         }

@@ -105,6 +105,13 @@ impl Journal {
                 Err(StoreError::Moved(_)) => {
                     self.refresh().await?;
                 }
+                Err(missing @ StoreError::Missing(_)) => {
+                    // Replaced by a newer one before it had begun, perhaps.
+                    self.refresh().await?;
+                    if self.state().ended.is_none() {
+                        return Err(missing);
+                    }
+                }
                 Err(other) => return Err(other),
             }
         }
@@ -137,6 +144,10 @@ impl Journal {
             return Err(StoreError::Fenced(id.to_string()));
         }
         self.ahead.moved(&entries);
+        if self.state().ended.is_some() && self.ahead.pending().is_empty() {
+            // Others ended it: what this belonged to is not said any more.
+            self.environment.clear();
+        }
         Ok(true)
     }
 

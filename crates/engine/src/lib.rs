@@ -12,6 +12,7 @@ pub mod goal;
 pub mod lease;
 pub mod planning;
 pub mod ports;
+pub mod queue;
 pub mod targets;
 pub mod worker;
 

@@ -64,6 +64,23 @@ pub enum Writer {
     },
     /// Anyone with a signal: appended at the end, whatever that is.
     Anyone,
+    /// Anyone who has seen the journal up to there: it must end there. For what is only true while nothing comes between.
+    Seen {
+        /// Last sequence number they have folded.
+        after: u64,
+    },
+    /// Whoever asks for the deployment: the batch begins with its `Created`.
+    New {
+        /// How many may be open in the scope, this one included (I11).
+        limit: usize,
+    },
+}
+
+impl Writer {
+    /// Whether it writes under a lease.
+    pub fn is_worker(&self) -> bool {
+        matches!(self, Self::Worker { .. } | Self::Claim { .. })
+    }
 }
 
 /// One transaction about one deployment. Everything in it becomes durable together, or nothing does.
@@ -104,9 +121,19 @@ pub trait Store: Send + Sync {
         created: Event,
         environment: Vec<(i64, environment::Event)>,
         limit: usize,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        let new = Batch {
+            deployment: id.clone(),
+            writer: Writer::New { limit },
+            events: vec![(at_us, created)],
+            environment,
+        };
+        self.append_all(vec![new]).await
+    }
     /// Appends; answers the entries as stored.
     async fn append(&self, batch: Batch) -> Result<Vec<event::Entry>, StoreError>;
+    /// Appends to several journals, and makes new ones, in this order. All of it becomes durable together, or nothing.
+    async fn append_all(&self, batches: Vec<Batch>) -> Result<(), StoreError>;
     /// Entries after `after`, in order.
     async fn events(
         &self,

@@ -16,8 +16,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
-/// `Record::targets`), several phases, rules for failures.
-pub const FORMAT: u16 = 3;
+/// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces.
+pub const FORMAT: u16 = 4;
 
 /// Whether a deployment puts a release out or goes back to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -252,6 +252,11 @@ pub enum Outcome {
     },
     /// Left as it was, on request.
     Stopped,
+    /// It had not begun, and a later one took its place in the queue.
+    Replaced {
+        /// Which.
+        by: DeploymentId,
+    },
 }
 
 /// The events.

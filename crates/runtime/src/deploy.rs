@@ -4,8 +4,9 @@ use crate::config::Loaded;
 use crate::prepare::Prepared;
 use crate::{Accepted, Belay, Error};
 use belay_engine::ports::StoreError;
+use belay_engine::queue::{self, Entrant};
 use belay_model::environment::{Event as InEnvironment, Standing, View};
-use belay_model::event::Event;
+use belay_model::event::Inputs;
 use belay_model::id::{DeploymentId, Scope};
 use belay_model::summary::Summary;
 use std::collections::BTreeMap;
@@ -43,7 +44,12 @@ impl Belay {
         // Before the artifact is stored: a disk without room shall not be filled further.
         self.sqlite().require_writable().await?;
         let prepared = self.prepare(request, true).await?;
-        let Prepared { record, inputs, .. } = prepared;
+        let Prepared {
+            record,
+            inputs,
+            queue,
+            ..
+        } = prepared;
         let scope = inputs.scope.clone();
         let view = self.view(&scope).await?;
         let open = self.open_in(&scope).await?;
@@ -64,33 +70,27 @@ impl Belay {
         let recorded = InEnvironment::Recorded {
             record: Box::new(record),
         };
-        let id = self.new_id();
-        self.create(&id, Event::Created(Box::new(inputs)), vec![recorded])
-            .await?;
+        let new = self.entrant(inputs, vec![recorded]);
+        let replaces = queue::enter(&*self.store(), &new, queue).await;
+        let replaces = replaces.map_err(not_entered)?;
+        let behind = open.into_iter().map(|summary| summary.id);
         Ok(Accepted::New {
-            id,
+            id: new.id,
             release: Some(release),
-            behind: open.into_iter().map(|summary| summary.id).collect(),
+            behind: behind.filter(|id| !replaces.contains(id)).collect(),
+            replaces,
         })
     }
 
-    /// Writes a deployment down with what belongs to it.
-    pub(crate) async fn create(
-        &self,
-        id: &DeploymentId,
-        created: Event,
-        environment: Vec<InEnvironment>,
-    ) -> Result<(), Error> {
-        let now_us = self.now_us();
-        let environment = environment.into_iter().map(|event| (now_us, event));
-        let stored = self
-            .store()
-            .create(id, now_us, created, environment.collect(), OPEN)
-            .await;
-        stored.map_err(|error| match error {
-            StoreError::TooLarge(why) => Error::TooMany(why),
-            error => Error::Store(error),
-        })
+    /// A deployment that is asked for now.
+    pub(crate) fn entrant(&self, inputs: Inputs, environment: Vec<InEnvironment>) -> Entrant {
+        Entrant {
+            id: self.new_id(),
+            at_us: self.now_us(),
+            inputs,
+            environment,
+            limit: OPEN,
+        }
     }
 
     /// An id that sorts by time.
@@ -110,6 +110,13 @@ impl Belay {
         let mut open = self.store().open().await?;
         open.retain(|summary| summary.scope == *scope);
         Ok(open)
+    }
+}
+
+pub(crate) fn not_entered(error: StoreError) -> Error {
+    match error {
+        StoreError::TooLarge(why) => Error::TooMany(why),
+        error => Error::Store(error),
     }
 }
 

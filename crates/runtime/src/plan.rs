@@ -82,6 +82,7 @@ impl Belay {
             record,
             inputs,
             is_known,
+            ..
         } = prepared;
         let scope = record.scope.clone();
         let view = self.view(&scope).await?;

@@ -4,7 +4,7 @@
 use crate::secrets::{self, Found};
 use crate::{Belay, DeployRequest, Error};
 use belay_model::config::{
-    Approve, Duration, Environment, Inconclusive, ReleaseSource, Target as Place,
+    Approve, Duration, Environment, Inconclusive, Queue, ReleaseSource, Target as Place,
 };
 use belay_model::event::{Inputs, Kind};
 use belay_model::id::{BlobId, EnvironmentName, ReleaseNumber, Scope, ServiceName};
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Prepared {
     pub(crate) record: Record,
     pub(crate) inputs: Inputs,
+    /// What becomes of those that wait for their turn.
+    pub(crate) queue: Queue,
     /// Its release has a number already.
     pub(crate) is_known: bool,
 }
@@ -71,6 +73,7 @@ impl Belay {
         Ok(Prepared {
             record,
             inputs,
+            queue: environment.queue,
             is_known,
         })
     }

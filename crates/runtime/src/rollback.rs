@@ -1,10 +1,12 @@
 //! Going back on request. What is open is told to go back; where nothing is, a new deployment leads to a record that was
 //! good (*return*) or to what was there before a deployment (*undo*). The goal is settled here, before anything changes.
 
+use crate::deploy::not_entered;
 use crate::way::Way;
 use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
-use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
+use belay_engine::queue;
+use belay_model::config::{Check, FirstFailure, Inconclusive, Queue, Strategy};
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::Record;
@@ -80,7 +82,6 @@ impl Belay {
             }
         };
         self.require_restorable(&goal).await?;
-        let id = self.new_id();
         let release = record.as_ref().map(|record| record.release);
         let (checks, parallel) = match &record {
             Some(record) => self.verified_by(scope, record).await?,
@@ -108,10 +109,11 @@ impl Belay {
             actor: self.actor().to_owned(),
             reason,
         };
-        self.create(&id, Event::Created(Box::new(inputs)), resealed)
-            .await?;
+        let new = self.entrant(inputs, resealed);
+        let replaces = queue::enter(&*self.store(), &new, Queue::All).await;
         Ok(Accepted::New {
-            id,
+            replaces: replaces.map_err(not_entered)?,
+            id: new.id,
             release,
             behind: Vec::new(),
         })

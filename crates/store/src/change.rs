@@ -5,7 +5,7 @@ use crate::leases::{self, Claim};
 use crate::sql::{Dialect, Sql, one, optional, query, values};
 use crate::{journal, postgres, stream};
 use belay_engine::lease::{Lease, Owner};
-use belay_engine::ports::{Batch, Evidence, StoreError};
+use belay_engine::ports::{Batch, Evidence, StoreError, Writer};
 use belay_model::id::{BlobId, DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::Release;
 use belay_model::{environment, event};
@@ -28,6 +28,8 @@ pub(crate) enum Change {
         limit: usize,
     },
     Append(Batch),
+    /// All of them in this order, or none.
+    All(Vec<Change>),
     /// Appends to a stream; a worker with its epoch.
     Environment(Scope, Option<u64>, Vec<(i64, environment::Event)>),
     Claim(Box<Claim>),
@@ -72,6 +74,25 @@ impl Change {
         )
     }
 
+    /// What a batch comes to.
+    pub(crate) fn of(mut batch: Batch) -> Result<Self, StoreError> {
+        let Writer::New { limit } = batch.writer else {
+            return Ok(Self::Append(batch));
+        };
+        if batch.events.len() != 1 {
+            let why = format!("{} does not begin with `created` alone", batch.deployment);
+            return Err(StoreError::Damaged(why));
+        }
+        let (at_us, created) = batch.events.remove(0);
+        Ok(Self::Create {
+            id: batch.deployment,
+            at_us,
+            created: Box::new(created),
+            environment: batch.environment,
+            limit,
+        })
+    }
+
     /// Makes the change inside the transaction that is open on `tx`.
     pub(crate) async fn apply(&self, tx: &mut dyn Sql) -> Result<Answer, Refusal> {
         match self {
@@ -86,6 +107,12 @@ impl Change {
                 Ok(Answer::Done)
             }
             Change::Append(batch) => Ok(Answer::Entries(journal::append(tx, batch).await?)),
+            Change::All(changes) => {
+                for change in changes {
+                    Box::pin(change.apply(tx)).await?;
+                }
+                Ok(Answer::Done)
+            }
             Change::Environment(scope, epoch, events) => {
                 stream::append_as(tx, scope, *epoch, events).await?;
                 Ok(Answer::Done)

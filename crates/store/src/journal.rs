@@ -215,6 +215,11 @@ fn admit(
             }
             Ok((owner, stored))
         }
+        Writer::Seen { after } => {
+            at_end(*after)?;
+            Ok((owner, stored))
+        }
+        Writer::New { .. } => Err(StoreError::Moved(id.clone())),
     }
 }
 

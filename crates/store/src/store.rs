@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Evidence, Store, StoreError};
 use belay_model::environment;
-use belay_model::event::{Entry, Event};
+use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
@@ -109,29 +109,17 @@ fn unexpected(answer: &Answer) -> StoreError {
 
 #[async_trait]
 impl<D: Database> Store for SqlStore<D> {
-    async fn create(
-        &self,
-        id: &DeploymentId,
-        at_us: i64,
-        created: Event,
-        environment: Vec<(i64, environment::Event)>,
-        limit: usize,
-    ) -> Result<(), StoreError> {
-        let change = Change::Create {
-            id: id.clone(),
-            at_us,
-            created: Box::new(created),
-            environment,
-            limit,
-        };
-        self.database.change(change).await.map(drop)
-    }
-
     async fn append(&self, batch: Batch) -> Result<Vec<Entry>, StoreError> {
         match self.database.change(Change::Append(batch)).await? {
             Answer::Entries(entries) => Ok(entries),
             other => Err(unexpected(&other)),
         }
+    }
+
+    async fn append_all(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        let changes: Result<Vec<_>, _> = batches.into_iter().map(Change::of).collect();
+        let change = Change::All(changes?);
+        self.database.change(change).await.map(drop)
     }
 
     async fn events(&self, id: &DeploymentId, after: u64) -> Result<Vec<Entry>, StoreError> {

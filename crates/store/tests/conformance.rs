@@ -81,6 +81,7 @@ macro_rules! all_conform {
             creators_of_one_scope_take_turns
             only_the_newest_worker_appends
             anyone_appends_at_the_end
+            several_journals_are_written_together
             events_are_bounded
             concurrent_appenders_lose_nothing
             changes_wake_who_waits

@@ -21,6 +21,9 @@ pub struct Crashes {
     kill_at: Mutex<Option<usize>>,
     killed: Notify,
     dead: AtomicBool,
+    hold_at: Mutex<Option<usize>>,
+    held: Notify,
+    go_on: Notify,
 }
 
 impl Crashes {
@@ -28,6 +31,22 @@ impl Crashes {
     pub fn kill_at(&self, point: usize) {
         *self.kill_at.lock().expect("no panic while held") = Some(point);
         self.seen.lock().expect("no panic while held").clear();
+    }
+
+    /// Let a worker stand still at the n-th point from now, until it is let go.
+    pub fn hold_at(&self, point: usize) {
+        *self.hold_at.lock().expect("no panic while held") = Some(point);
+        self.seen.lock().expect("no panic while held").clear();
+    }
+
+    /// Resolves when a worker stands still.
+    pub async fn held(&self) {
+        self.held.notified().await;
+    }
+
+    /// It goes on.
+    pub fn let_go(&self) {
+        self.go_on.notify_one();
     }
 
     /// Points seen since the last `kill_at`.
@@ -64,6 +83,14 @@ impl Crashes {
             }
             kill
         };
+        let hold = {
+            let mut hold_at = self.hold_at.lock().expect("no panic while held");
+            hold_at.take_if(|at| *at == index).is_some()
+        };
+        if hold {
+            self.held.notify_one();
+            self.go_on.notified().await;
+        }
         if kill {
             self.dead.store(true, Ordering::SeqCst);
             self.killed.notify_one();

@@ -8,8 +8,9 @@ use belay_engine::goal;
 use belay_engine::ports::{
     Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
 };
+use belay_engine::queue::{self, Entrant};
 use belay_engine::worker::Worker;
-use belay_model::config::{Check, FirstFailure, Inconclusive, Strategy};
+use belay_model::config::{Check, FirstFailure, Inconclusive, Queue, Strategy};
 use belay_model::environment::{self, View};
 use belay_model::event::{Ask, Event, Inputs, Kind, PhaseInput};
 use belay_model::id::{
@@ -59,6 +60,8 @@ pub struct Scene {
     pub approve: Option<Approval>,
     /// What is done when a step fails.
     pub on_failure: Vec<Rule>,
+    /// What becomes of those that wait when a new one is asked for.
+    pub queue: Queue,
 }
 
 /// A driver for each target, so that each has a world of its own.
@@ -151,6 +154,7 @@ impl Scene {
             phases: Vec::new(),
             approve: None,
             on_failure: Vec::new(),
+            queue: Queue::All,
         }
     }
 
@@ -251,15 +255,10 @@ impl Scene {
         goal: Option<belay_model::state::Goal>,
     ) -> DeploymentId {
         let id = DeploymentId::new(format!("dep_{}", self.next.fetch_add(1, Ordering::SeqCst)));
-        let recorded = record.iter().map(|record| {
-            (
-                self.clock.now_us(),
-                environment::Event::Recorded {
-                    record: Box::new(record.clone()),
-                },
-            )
+        let recorded = record.iter().map(|record| environment::Event::Recorded {
+            record: Box::new(record.clone()),
         });
-        let recorded = recorded.collect();
+        let environment = recorded.collect();
         let inputs = Inputs {
             kind,
             scope: self.scope(),
@@ -279,12 +278,16 @@ impl Scene {
             actor: "test".to_owned(),
             reason: None,
         };
-        let created = Event::Created(Box::new(inputs));
-        self.store
-            .create(&id, self.clock.now_us(), created, recorded, 100)
-            .await
-            .expect("created");
-        id
+        let new = Entrant {
+            id,
+            at_us: self.clock.now_us(),
+            inputs,
+            environment,
+            limit: 100,
+        };
+        let entered = queue::enter(&*self.store, &new, self.queue).await;
+        entered.expect("created");
+        new.id
     }
 
     /// Something is said of an environment.

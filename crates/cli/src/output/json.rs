@@ -50,6 +50,7 @@ fn outcome(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Succeeded => json!({ "result": "succeeded" }),
         Outcome::Stopped => json!({ "result": "stopped" }),
+        Outcome::Replaced { by } => json!({ "result": "replaced", "by": by }),
         Outcome::Failed { rollback, residue } => json!({
             "result": "failed",
             "rollback": match rollback {

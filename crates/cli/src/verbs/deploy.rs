@@ -17,9 +17,14 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     let request = request(cx, &args.place, args.what, args.reason)?;
     let belay = cx.open_or_make().await?;
     let accepted = belay.deploy(&request).await?;
-    let (id, behind) = match &accepted {
-        Accepted::New { id, behind, .. } => (id, behind.as_slice()),
-        Accepted::Signal { id, .. } => (id, &[][..]),
+    let (id, behind, replaces) = match &accepted {
+        Accepted::New {
+            id,
+            behind,
+            replaces,
+            ..
+        } => (id, behind.as_slice(), replaces.as_slice()),
+        Accepted::Signal { id, .. } => (id, &[][..], &[][..]),
         Accepted::NothingToDo {
             release,
             deployment,
@@ -30,6 +35,11 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
             return Ok(Report::new(text, json));
         }
     };
+    for old in replaces {
+        cx.output.say(&format!(
+            "{id} takes the place of {old}, which had not begun"
+        ));
+    }
     for before in behind {
         if let Some(before) = belay.store().summary(before).await.map_err(Error::from)? {
             cx.output.say(&waits(id, &before, now_us()));
@@ -39,7 +49,7 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     if args.detach {
         return Ok(Report::new(
             format!("{id}\n"),
-            json!({ "deployment": { "id": id } }),
+            json!({ "deployment": { "id": id }, "replaces": replaces }),
         ));
     }
     let watched = Watched {

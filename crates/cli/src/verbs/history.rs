@@ -71,6 +71,7 @@ fn meaning(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Succeeded => "succeeded",
         Outcome::Stopped => "left as it was",
+        Outcome::Replaced { .. } => "replaced",
         Outcome::Failed { rollback, .. } => match rollback {
             RollbackResult::None => "failed",
             RollbackResult::Complete => "failed, rolled back",

@@ -35,6 +35,9 @@ pub(crate) fn sentence(summary: &Summary) -> String {
         (Some(Outcome::Succeeded), _) => format!("{scope}: back to {to} ({id}, {took})"),
         (Some(Outcome::Failed { .. }), _) => format!("{scope}: {to} failed ({id}, {took})"),
         (Some(Outcome::Stopped), _) => format!("{scope}: {to} was left as it is ({id}, {took})"),
+        (Some(Outcome::Replaced { by }), _) => {
+            format!("{scope}: {to} was not put out: {by} took its place ({id}, {took})")
+        }
         (None, Phase::NeedsOperator) => format!("{scope}: {to} waits for a person ({id})"),
         (None, Phase::Baking) => format!("{scope}: {to} serves, bakes ({id}, {took})"),
         (None, phase) => format!("{scope}: {to} is {phase} ({id}, {took})"),
@@ -82,6 +85,16 @@ fn failure(summary: &Summary, bad: &[ReleaseNumber]) -> Option<Failure> {
                 let state = "it was not, or not completely, rolled back".to_owned();
                 failure.detail([state]).next("belay status")
             }
+        }
+        Exit::Blocked => {
+            let Some(Outcome::Replaced { by }) = &summary.outcome else {
+                return None;
+            };
+            let message = format!("{what} was not put out: {by} was asked for meanwhile");
+            let failure = Failure::new(exit, "E0240", message);
+            let state = "it had changed nothing".to_owned();
+            let failure = failure.detail([state]);
+            return Some(failure.next(format!("belay watch {by}    follow the newer one")));
         }
         Exit::NeedsOperator => {
             let why = summary.stuck.as_deref().unwrap_or("it cannot go on");

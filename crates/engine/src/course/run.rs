@@ -130,6 +130,10 @@ impl Course {
         }
         // P1: what these steps replace and that they begin is durable before they do anything.
         self.journal.flush().await?;
+        if self.state().ended.is_some() {
+            // Replaced before it had begun: then nothing of it begins.
+            return Ok(());
+        }
         for call in calls {
             self.perform(call);
         }
@@ -139,6 +143,9 @@ impl Course {
     /// Until something in hand has to tell, something was appended, or it is time.
     async fn wait(&mut self, decision: &Decision) -> Result<(), StoreError> {
         self.journal.flush().await?;
+        if self.state().ended.is_some() {
+            return Ok(());
+        }
         let now_us = self.journal.now_us();
         let is_short = decision.is_halt && self.hands.has_calls();
         let grace_us = is_short.then(|| *self.halted_us.get_or_insert(now_us) + GRACE_US);

@@ -2,10 +2,10 @@
 
 use super::term::Hold;
 use crate::lease::{Lease, Owner, Work};
-use crate::ports::{Batch, Evidence, Store, StoreError, Writer};
+use crate::ports::{Batch, Evidence, Store, StoreError};
 use async_trait::async_trait;
 use belay_model::environment;
-use belay_model::event::{self, Event};
+use belay_model::event;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
@@ -19,25 +19,19 @@ pub(super) struct Leased {
 
 #[async_trait]
 impl Store for Leased {
-    async fn create(
-        &self,
-        id: &DeploymentId,
-        at_us: i64,
-        created: Event,
-        environment: Vec<(i64, environment::Event)>,
-        limit: usize,
-    ) -> Result<(), StoreError> {
-        self.inner
-            .create(id, at_us, created, environment, limit)
-            .await
-    }
-
     async fn append(&self, batch: Batch) -> Result<Vec<event::Entry>, StoreError> {
-        let is_worker = !matches!(batch.writer, Writer::Anyone);
-        if is_worker && self.hold.is_over() {
+        if batch.writer.is_worker() && self.hold.is_over() {
             return Err(StoreError::Fenced(batch.deployment.to_string()));
         }
         self.inner.append(batch).await
+    }
+
+    async fn append_all(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        let is_worker = batches.iter().any(|batch| batch.writer.is_worker());
+        if is_worker && self.hold.is_over() {
+            return Err(StoreError::Fenced(self.hold.lease.scope.to_string()));
+        }
+        self.inner.append_all(batches).await
     }
 
     async fn events(

@@ -32,6 +32,9 @@ pub struct Environment {
     /// Who has to say yes before all of the traffic goes to a release. Never asked of a rollback. Default: nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
+    /// What becomes of deployments that wait for their turn when a newer one is asked for. Default: `latest`.
+    #[serde(default)]
+    pub queue: Queue,
     /// Checks added to the service's. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verify: Vec<Check>,
@@ -64,6 +67,18 @@ pub struct Approve {
 
 fn one() -> u16 {
     1
+}
+
+/// What becomes of deployments that wait for their turn when a newer one is asked for. One that has begun is never
+/// replaced, nor is a rollback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Queue {
+    /// The newest takes the place of those that wait.
+    #[default]
+    Latest,
+    /// Each has its turn.
+    All,
 }
 
 /// What is kept, and for how long, to go back to.

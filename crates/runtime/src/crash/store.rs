@@ -4,7 +4,7 @@ use super::Points;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Evidence, Store, StoreError};
-use belay_model::event::{Entry, Event};
+use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
@@ -52,21 +52,15 @@ fn kinds<T: serde::Serialize>(events: &[(i64, T)]) -> String {
 
 #[async_trait]
 impl Store for Pointed {
-    async fn create(
-        &self,
-        id: &DeploymentId,
-        at_us: i64,
-        created: Event,
-        environment: Vec<(i64, environment::Event)>,
-        limit: usize,
-    ) -> Result<(), StoreError> {
-        let call = self.inner.create(id, at_us, created, environment, limit);
-        self.around("created".to_owned(), call).await
-    }
-
     async fn append(&self, batch: Batch) -> Result<Vec<Entry>, StoreError> {
         let about = kinds(&batch.events);
         self.around(about, self.inner.append(batch)).await
+    }
+
+    async fn append_all(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        let about = batches.iter().map(|batch| kinds(&batch.events));
+        let about = about.collect::<Vec<_>>().join("; ");
+        self.around(about, self.inner.append_all(batches)).await
     }
 
     async fn append_environment(

@@ -118,6 +118,11 @@ impl Postgres {
                 Event::Created(inputs) => inputs.scope.hash(&mut hash),
                 _ => id.hash(&mut hash),
             },
+            Change::All(changes) => {
+                return changes
+                    .first()
+                    .map_or(&self.alone, |first| self.lane(first));
+            }
             Change::Environment(scope, ..) => scope.hash(&mut hash),
             Change::Append(batch) => batch.deployment.hash(&mut hash),
             Change::Evidence(id, _) => id.hash(&mut hash),

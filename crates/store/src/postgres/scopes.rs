@@ -33,25 +33,30 @@ impl<'a> Scopes<'a> {
             deployments: BTreeSet::new(),
         };
         for change in changes {
-            match change {
-                Change::Create { created, .. } => {
-                    if let Event::Created(inputs) = &**created {
-                        scopes.named.insert(inputs.scope.clone());
-                    }
-                }
-                Change::Environment(scope, ..) => {
-                    scopes.named.insert(scope.clone());
-                }
-                Change::Append(batch) => {
-                    scopes.deployments.insert(batch.deployment.as_str());
-                }
-                Change::Evidence(id, _) => {
-                    scopes.deployments.insert(id.as_str());
-                }
-                _ => {}
-            }
+            scopes.add(change);
         }
         scopes
+    }
+
+    fn add(&mut self, change: &'a Change) {
+        match change {
+            Change::Create { created, .. } => {
+                if let Event::Created(inputs) = &**created {
+                    self.named.insert(inputs.scope.clone());
+                }
+            }
+            Change::All(changes) => changes.iter().for_each(|change| self.add(change)),
+            Change::Environment(scope, ..) => {
+                self.named.insert(scope.clone());
+            }
+            Change::Append(batch) => {
+                self.deployments.insert(batch.deployment.as_str());
+            }
+            Change::Evidence(id, _) => {
+                self.deployments.insert(id.as_str());
+            }
+            _ => {}
+        }
     }
 
     fn is_empty(&self) -> bool {

@@ -7,7 +7,7 @@ pub(crate) use leases::*;
 use crate::support::{
     LONG, batch, claim, created, deployment, ended, lease, record, recorded, release, scope, signal,
 };
-use belay_engine::ports::{Evidence, Store, StoreError, Writer};
+use belay_engine::ports::{Batch, Evidence, Store, StoreError, Writer};
 use belay_model::environment;
 use belay_model::event::Event;
 use belay_model::id::{ReleaseNumber, ServiceName, StepId};
@@ -557,4 +557,51 @@ pub(crate) async fn progress_is_kept(factory: impl Factory) {
         store.progress_of(&id, lines[0].0).await.unwrap(),
         lines[1..]
     );
+}
+
+/// What belongs together is written together, and what moved on meanwhile keeps all of it from being written.
+pub(crate) async fn several_journals_are_written_together(factory: impl Factory) {
+    let store = factory.open().await;
+    let (old, new) = (deployment("old"), deployment("new"));
+    store
+        .create(&old, 1, created("shop"), vec![], 2)
+        .await
+        .unwrap();
+    let both = |after: u64, limit: usize| {
+        let ended = batch(&old, Writer::Seen { after }, vec![ended()]);
+        let made = Batch {
+            environment: vec![recorded("shop", 7)],
+            ..batch(&new, Writer::New { limit }, vec![created("shop")])
+        };
+        vec![ended, made]
+    };
+    // Something had come between; then nothing of it was written.
+    store
+        .append(batch(&old, Writer::Anyone, vec![signal("wait")]))
+        .await
+        .unwrap();
+    let moved = store.append_all(both(1, 2)).await;
+    assert!(matches!(moved, Err(StoreError::Moved(_))), "{moved:?}");
+    // The last one of them is refused: the first is not kept either.
+    let full = store.append_all(both(2, 0)).await;
+    assert!(matches!(full, Err(StoreError::TooLarge(_))), "{full:?}");
+    assert_eq!(store.events(&old, 0).await.unwrap().len(), 2);
+    assert!(store.summary(&new).await.unwrap().is_none());
+    assert!(
+        store
+            .environment(&scope("shop"), 0)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // What it ends does not count any more.
+    store.append_all(both(2, 1)).await.unwrap();
+    assert_eq!(store.events(&old, 0).await.unwrap().len(), 3);
+    let head = store.oldest_open(&scope("shop")).await.unwrap().unwrap();
+    assert_eq!(head.id, new);
+    assert_eq!(store.environment(&scope("shop"), 0).await.unwrap().len(), 1);
+    // What has ended is not ended again.
+    let late = store.append_all(both(3, 9)).await;
+    assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
+    assert!(factory.check().await.is_empty());
 }

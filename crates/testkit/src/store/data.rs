@@ -15,7 +15,7 @@ const MAX_BODY: usize = 1 << 20;
 const MAX_EVENTS: usize = 10_000;
 const MAX_EVENTS_OF_SIGNALS: usize = 9_000;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Data {
     pub(super) order: Vec<DeploymentId>,
     pub(super) journals: BTreeMap<DeploymentId, Vec<Entry>>,
@@ -66,6 +66,23 @@ impl Data {
         self.stream(&scope, environment);
         self.add(id, vec![(at_us, created)]);
         Ok(())
+    }
+
+    pub(super) fn append_all(&mut self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        let before = self.clone();
+        let kept = batches.into_iter().try_for_each(|batch| self.write(batch));
+        if kept.is_err() {
+            *self = before;
+        }
+        kept
+    }
+
+    fn write(&mut self, mut batch: Batch) -> Result<(), StoreError> {
+        let Writer::New { limit } = batch.writer else {
+            return self.append(batch).map(drop);
+        };
+        let (at_us, created) = batch.events.remove(0);
+        self.create(&batch.deployment, at_us, created, batch.environment, limit)
     }
 
     pub(super) fn append(&mut self, batch: Batch) -> Result<Vec<Entry>, StoreError> {
@@ -121,6 +138,8 @@ impl Data {
                 Err(StoreError::TooLarge(format!("signals to deployment {id}")))
             }
             Writer::Anyone => Ok(()),
+            Writer::Seen { after } => at_end(after),
+            Writer::New { .. } => Err(StoreError::Moved(id.clone())),
         }
     }
 

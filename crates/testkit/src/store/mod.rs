@@ -7,9 +7,9 @@ mod leases;
 use crate::crash::Crashes;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
-use belay_engine::ports::{Batch, Clock, Evidence, Store, StoreError, Writer};
+use belay_engine::ports::{Batch, Clock, Evidence, Store, StoreError};
 use belay_model::environment::{self, View};
-use belay_model::event::{Entry, Event};
+use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
@@ -97,21 +97,8 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn create(
-        &self,
-        id: &DeploymentId,
-        at_us: i64,
-        created: Event,
-        environment: Vec<(i64, environment::Event)>,
-        limit: usize,
-    ) -> Result<(), StoreError> {
-        self.data().create(id, at_us, created, environment, limit)?;
-        self.pulse();
-        Ok(())
-    }
-
     async fn append(&self, batch: Batch) -> Result<Vec<Entry>, StoreError> {
-        let of_worker = !matches!(batch.writer, Writer::Anyone);
+        let of_worker = batch.writer.is_worker();
         if of_worker {
             self.crashes.pass("append", "before").await;
             self.within_reach()?;
@@ -122,6 +109,20 @@ impl Store for MemoryStore {
             self.crashes.pass("append", "after").await;
         }
         Ok(added)
+    }
+
+    async fn append_all(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        let of_worker = batches.iter().any(|batch| batch.writer.is_worker());
+        if of_worker {
+            self.crashes.pass("append", "before").await;
+            self.within_reach()?;
+        }
+        self.data().append_all(batches)?;
+        self.pulse();
+        if of_worker {
+            self.crashes.pass("append", "after").await;
+        }
+        Ok(())
     }
 
     async fn events(

@@ -10,6 +10,7 @@ fn two_deployments_at_once_take_turns() {
     release(&project, 0, GOOD, "RELEASE: 1");
     configure(&project, GOOD, "RELEASE: 2", "blue_green", "2s");
     let first = project.json(0, &["deploy", "--detach"]);
+    begun(&project);
     configure(&project, GOOD, "RELEASE: 3", "blue_green", "500ms");
     let second = project.belay(&["deploy"]);
     let talk = String::from_utf8_lossy(&second.stderr);
@@ -22,6 +23,42 @@ fn two_deployments_at_once_take_turns() {
     serves(&project, 3);
     let outcomes = outcomes(&project);
     assert_eq!(outcomes, ["succeeded", "succeeded", "succeeded"]);
+}
+
+#[test]
+fn a_newer_one_takes_the_place_of_one_that_waits() {
+    let project = project();
+    release(&project, 0, GOOD, "RELEASE: 1");
+    configure(&project, GOOD, "RELEASE: 2", "blue_green", "3s");
+    project.json(0, &["deploy", "--detach"]);
+    begun(&project);
+    configure(&project, GOOD, "RELEASE: 3", "blue_green", "500ms");
+    let waits = text(&project.json(0, &["deploy", "--detach"]), "/deployment/id");
+    configure(&project, GOOD, "RELEASE: 4", "blue_green", "500ms");
+    let newest = project.json(0, &["deploy", "--detach"]);
+    assert_eq!(newest["replaces"], serde_json::json!([waits]));
+    let newest = text(&newest, "/deployment/id");
+    // Whoever follows the old one hears of it at once.
+    let told = project.json(6, &["watch", &waits]);
+    assert_eq!(
+        told["error"]["code"],
+        serde_json::json!("E0240"),
+        "{told:#}"
+    );
+    assert_eq!(text(&told, "/deployment/outcome/by"), newest);
+    project.json(0, &["watch", &newest]);
+    serves(&project, 4);
+    let expect = ["succeeded", "replaced", "succeeded", "succeeded"];
+    assert_eq!(outcomes(&project), expect);
+}
+
+/// What is open is at work: from then on nobody takes its place.
+fn begun(project: &Project) {
+    until("the deployment is under way", || {
+        let status = project.json(0, &["status"]);
+        let step = status.pointer("/services/0/open/0/step")?;
+        (!step.is_null()).then_some(())
+    });
 }
 
 #[test]

@@ -1,0 +1,135 @@
+//! The queue of a scope: who waits, who takes whose place, and who never does.
+
+use belay_model::config::{Queue, Strategy};
+use belay_model::event::{Ask, Outcome};
+use belay_model::id::DeploymentId;
+use belay_model::summary::Phase;
+use belay_testkit::{Scene, check_journal};
+
+/// Release 1 serves, and release 2 bakes.
+async fn with_one_under_way(queue: Queue) -> (Scene, DeploymentId) {
+    let mut scene = Scene::new(Strategy::BlueGreen, 2);
+    scene.deploy(1).await;
+    scene.work().await;
+    scene.queue = queue;
+    scene.bake_ms = 60_000;
+    let running = scene.deploy(2).await;
+    scene.work_for(10_000).await;
+    assert_eq!(scene.summary(&running).await.phase, Phase::Baking);
+    (scene, running)
+}
+
+async fn outcome(scene: &Scene, id: &DeploymentId) -> Option<Outcome> {
+    check_journal(&scene.store.journal(id));
+    scene.summary(id).await.outcome
+}
+
+fn replaced(by: &DeploymentId) -> Option<Outcome> {
+    Some(Outcome::Replaced { by: by.clone() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_takes_the_place_of_those_that_wait_at_once() {
+    let (scene, running) = with_one_under_way(Queue::Latest).await;
+    let second = scene.deploy(3).await;
+    let third = scene.deploy(4).await;
+    // Before any worker has looked.
+    assert_eq!(outcome(&scene, &second).await, replaced(&third));
+    let fourth = scene.deploy(5).await;
+    assert_eq!(outcome(&scene, &third).await, replaced(&fourth));
+    scene.work().await;
+    for id in [&running, &fourth] {
+        assert_eq!(outcome(&scene, id).await, Some(Outcome::Succeeded));
+    }
+    assert_eq!(scene.serving(), Some(scene.record(5).group()));
+    let begun = |id: &DeploymentId| scene.store.journal(id).len() > 2;
+    assert!(!begun(&second) && !begun(&third), "nothing of them began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_policy_says_all_each_has_its_turn() {
+    let (scene, running) = with_one_under_way(Queue::All).await;
+    let ids = [
+        running,
+        scene.deploy(3).await,
+        scene.deploy(4).await,
+        scene.deploy(5).await,
+    ];
+    scene.work().await;
+    let mut ended = Vec::new();
+    for id in &ids {
+        assert_eq!(outcome(&scene, id).await, Some(Outcome::Succeeded));
+        ended.push(scene.summary(id).await.ended_us);
+    }
+    assert!(ended.is_sorted(), "in the order of asking: {ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_waits_is_not_replaced_and_replaces_nobody() {
+    let (scene, running) = with_one_under_way(Queue::Latest).await;
+    let waiting = scene.deploy(3).await;
+    let back = scene.go_back(Some(1)).await;
+    let newest = scene.deploy(4).await;
+    assert_eq!(outcome(&scene, &waiting).await, replaced(&newest));
+    scene.work().await;
+    for id in [&running, &back, &newest] {
+        assert_eq!(outcome(&scene, id).await, Some(Outcome::Succeeded));
+    }
+    let back = scene.summary(&back).await;
+    assert!(back.ended_us < scene.summary(&newest).await.locked_us);
+}
+
+/// It has the lock and a worker is at it, and it has not begun: whoever comes then ends it, and the worker lets go.
+#[tokio::test(start_paused = true)]
+async fn one_that_a_worker_has_just_taken_is_replaced_before_it_begins() {
+    for point in 0..3 {
+        let mut scene = Scene::new(Strategy::BlueGreen, 2);
+        scene.deploy(1).await;
+        scene.work().await;
+        scene.queue = Queue::Latest;
+        let old = scene.deploy(2).await;
+        // The worker stops where it looks at the world, or right before it says what it will do.
+        scene.crashes.hold_at(point);
+        let new = {
+            let working = scene.work();
+            tokio::pin!(working);
+            tokio::select! {
+                biased;
+                () = scene.crashes.held() => {}
+                _ = &mut working => panic!("it is held on its way"),
+            }
+            let new = scene.deploy(3).await;
+            scene.crashes.let_go();
+            working.await;
+            new
+        };
+        let begun = scene.store.journal(&old).len() > 2;
+        if begun {
+            // Too late: it had begun, and nobody replaces it.
+            assert_eq!(outcome(&scene, &old).await, Some(Outcome::Succeeded));
+        } else {
+            assert_eq!(outcome(&scene, &old).await, replaced(&new), "{point}");
+            // No error that a worker pauses after.
+            let locked_us = scene.summary(&new).await.locked_us.expect("it began");
+            let ended_us = scene.summary(&old).await.ended_us.expect("it ended");
+            assert!(locked_us - ended_us < 100_000, "{point}");
+        }
+        assert_eq!(point < 2, !begun, "point {point}");
+        assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.serving(), Some(scene.record(3).group()));
+        assert!(scene.world.breaches().is_empty());
+    }
+}
+
+/// A pause before it has begun holds up nobody else's newer release.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_told_to_wait_before_it_began_is_replaced() {
+    let (scene, running) = with_one_under_way(Queue::Latest).await;
+    let paused = scene.deploy(3).await;
+    scene.signal(&paused, Ask::Pause).await;
+    let newest = scene.deploy(4).await;
+    assert_eq!(outcome(&scene, &paused).await, replaced(&newest));
+    scene.work().await;
+    assert_eq!(outcome(&scene, &running).await, Some(Outcome::Succeeded));
+    assert_eq!(outcome(&scene, &newest).await, Some(Outcome::Succeeded));
+}
