@@ -36,7 +36,7 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, Group)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The store [default: .belay beside the nearest belay.yaml, upwards from here; else ./.belay]
+    /// The directory of the store, or with --store of what is this machine's own [default: .belay beside the nearest belay.yaml, upwards from here; else ./.belay]
     #[arg(
         long,
         global = true,
@@ -45,6 +45,15 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) dir: Option<PathBuf>,
+    /// A store that several machines share, on PostgreSQL: postgres://USER@HOST/DATABASE. With a password set the variable BELAY_STORE instead: others may see command lines
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "BELAY_STORE",
+        hide_env_values = true
+    )]
+    pub(crate) store: Option<StoreUrl>,
     /// The configuration [default: the nearest belay.yaml, upwards from here]
     #[arg(
         short,
@@ -71,6 +80,22 @@ pub(crate) struct Global {
     /// No colours; the environment variable NO_COLOR does the same
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+}
+
+/// May hold a password, so it is never shown; what is wrong with it is said when it is used.
+#[derive(Clone)]
+pub(crate) struct StoreUrl(pub(crate) String);
+
+impl From<String> for StoreUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl std::fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(not shown)")
+    }
 }
 
 /// The verbs. None is listed that does not work.
@@ -515,6 +540,19 @@ pub(crate) struct Worker {
     /// How long nothing must be open, in milliseconds, before it leaves
     #[arg(long, value_name = "MS", default_value_t = 3000)]
     pub(crate) idle_ms: u64,
+    /// Stay until it is told to end: on a machine whose deployments other machines ask for
+    #[arg(long)]
+    pub(crate) stay: bool,
+    /// How long, on a shared store, what this worker is at stays its own without a sign of life, in milliseconds
+    #[arg(
+        long,
+        value_name = "MS",
+        env = "BELAY_LEASE_MS",
+        hide_env_values = true,
+        default_value_t = 5000,
+        value_parser = clap::value_parser!(u64).range(1000..=300_000)
+    )]
+    pub(crate) lease_ms: u64,
 }
 
 /// Keep the command of a directory running

@@ -2,14 +2,15 @@
 //!
 //! The process's environment is read here and in `args`, nowhere else.
 
-use crate::args::{Global, Place};
+use crate::args::{Global, Place, StoreUrl};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use belay_model::id::Scope;
 use belay_runtime::config::{self, Diagnostic, Loaded};
-use belay_runtime::{Belay, Options, Retention};
+use belay_runtime::{Belay, Options, PostgresOptions, Retention, Shared, Tables};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const FILE: &str = "belay.yaml";
 const STORE: &str = ".belay";
@@ -20,6 +21,19 @@ pub(crate) struct Cx {
     pub(crate) output: Output,
     file: Option<PathBuf>,
     dir: PathBuf,
+    /// The store that machines share, if that is used.
+    shared: Option<StoreUrl>,
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// To look, or to say something to a deployment: a store that is not there is not made.
+    Found,
+    /// To begin something.
+    Made,
+    /// To work, with leases that live so long.
+    Work(Duration),
 }
 
 impl Cx {
@@ -31,16 +45,28 @@ impl Cx {
         let dir = dir
             .or_else(|| file.as_deref().and_then(beside))
             .unwrap_or_else(|| here.join(STORE));
-        Self { output, file, dir }
+        // An empty variable is none.
+        let shared = global.store.clone().filter(|url| !url.0.is_empty());
+        Self {
+            output,
+            file,
+            dir,
+            shared,
+        }
     }
 
-    /// The store's directory, absolute.
+    /// This machine's directory, absolute; without a shared store it is the store's.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Opens the store, making it when there is none: for verbs that begin something.
     pub(crate) async fn open_or_make(&self) -> Result<Belay, Failure> {
+        self.open_for(Use::Made).await
+    }
+
+    /// Opens the store.
+    pub(crate) async fn open_for(&self, usage: Use) -> Result<Belay, Failure> {
         let exe = std::env::current_exe().map_err(|error| {
             Failure::new(
                 Exit::Unusable,
@@ -50,6 +76,8 @@ impl Cx {
         })?;
         let options = Options {
             dir: self.dir.clone(),
+            shared: self.shared.as_ref().map(|url| shared(url, usage)),
+            host: variable("BELAY_HOST"),
             exe,
             key: std::env::var("BELAY_KEY")
                 .ok()
@@ -62,8 +90,8 @@ impl Cx {
 
     /// Opens a store that is there: looking does not make one.
     pub(crate) async fn open(&self) -> Result<Belay, Failure> {
-        if self.dir.join("belay.db").exists() {
-            let belay = self.open_or_make().await?;
+        if self.shared.is_some() || self.dir.join("belay.db").exists() {
+            let belay = self.open_for(Use::Found).await?;
             if let Err(error) = belay.attend().await {
                 // Looking works all the same.
                 self.output
@@ -116,6 +144,23 @@ impl Cx {
             .map(str::to_owned)
             .or_else(|| Some(self.load_if_any()?.config.service))
     }
+}
+
+fn shared(url: &StoreUrl, usage: Use) -> Shared {
+    let mut postgres = PostgresOptions::new(url.0.clone());
+    match usage {
+        Use::Work(lease) => postgres.lease = lease,
+        // One command does one thing at a time: the server's connections are for workers.
+        Use::Found | Use::Made => {
+            postgres.writers = 1;
+            postgres.readers = 3;
+        }
+    }
+    let tables = match usage {
+        Use::Found => Tables::Found,
+        Use::Made | Use::Work(_) => Tables::Made,
+    };
+    Shared { postgres, tables }
 }
 
 fn nearest(from: &Path) -> Option<PathBuf> {

@@ -35,7 +35,7 @@ pub struct Lease {
     pub epoch: u64,
 }
 
-/// What is left to do in a store.
+/// What is left to do in a store for workers of a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// Deployments that have not ended.

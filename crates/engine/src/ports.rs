@@ -164,8 +164,9 @@ pub trait Store: Send + Sync {
     async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError>;
     /// The deployment of a scope that holds its lock: the oldest that has not ended.
     async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError>;
-    /// What is left to do, by anyone.
-    async fn work(&self) -> Result<Work, StoreError>;
+    /// What is left to do for workers of a host, whoever of them does it. Where there is one worker at a time it is for
+    /// that one, whatever its host is called.
+    async fn work(&self, host: &str) -> Result<Work, StoreError>;
     /// Takes at most `at_most` scopes that have work and that no living worker holds, of services that were not served for
     /// longest first. Work is an open deployment that does not wait for a person, or a clean-up that is due by `now_us`
     /// (Unix microseconds) where nothing is open. What the owner has and does not name in `held` is handed back. New leases

@@ -10,7 +10,10 @@ use crate::secrets::{Sealed, SealedSecrets};
 use belay_driver::{Driver, Router};
 use belay_engine::ports::{Drivers, Ports, Store, StoreError};
 use belay_sources::{Programs, Sources};
-use belay_store::{ArtifactOptions, Artifacts, Blobs, SqliteStore};
+use belay_store::{
+    AnyStore, ArtifactOptions, Artifacts, Blobs, PostgresOptions, PostgresStore, SqliteStore,
+    Tables,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,8 +21,12 @@ use std::sync::Arc;
 /// What the command line knows.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The store's directory, `.belay`. Made when it is missing, mode 0700.
+    /// The directory `.belay` of this machine. Made when it is missing, mode 0700.
     pub dir: PathBuf,
+    /// The store that machines share; absent: it is in the directory.
+    pub shared: Option<Shared>,
+    /// How this machine is called (`BELAY_HOST`), instead of what the directory says.
+    pub host: Option<String>,
     /// This executable: run as `exe worker`, `exe proxy run`, `exe supervise`.
     pub exe: PathBuf,
     /// Key for sealed values (`BELAY_KEY`), instead of the file `.belay/key`.
@@ -30,6 +37,15 @@ pub struct Options {
     pub retention: Retention,
 }
 
+/// A store on PostgreSQL, for several machines.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Where, and how it is used. Its URL is never printed, and given to processes of Belay's own in their environment.
+    pub postgres: PostgresOptions,
+    /// What is done about tables that are missing or old.
+    pub tables: Tables,
+}
+
 /// One store opened. Cheap to clone.
 #[derive(Clone)]
 pub struct Belay(Arc<Inner>);
@@ -37,7 +53,9 @@ pub struct Belay(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     actor: String,
-    store: Arc<SqliteStore>,
+    host: String,
+    is_shared: bool,
+    store: Arc<AnyStore>,
     sealed: Arc<Sealed>,
     artifacts: Artifacts,
     launcher: Launcher,
@@ -54,12 +72,32 @@ impl Belay {
             what: format!("use the directory {}", options.dir.display()),
             source,
         };
+        let is_shared = options.shared.is_some();
+        let url = options
+            .shared
+            .as_ref()
+            .map(|shared| shared.postgres.url.clone());
+        // Before anything is made here: it may be the wrong one.
+        let shared = match options.shared {
+            Some(Shared { postgres, tables }) => {
+                Some(PostgresStore::connect(postgres, tables).await?)
+            }
+            None => None,
+        };
         make_directory(&options.dir).map_err(io)?;
         // Detached processes have another working directory, and a path with links is not the same path twice.
         let dir = std::fs::canonicalize(&options.dir).map_err(io)?;
         let exe = std::path::absolute(&options.exe).map_err(io)?;
-        require_database(&dir)?;
-        let store = Arc::new(SqliteStore::open(&dir, belay_store::Options::default()).await?);
+        let host = crate::host::id(&dir, options.host, is_shared).map_err(io)?;
+        let store = match shared {
+            Some(store) => store.any(),
+            None => {
+                require_database(&dir)?;
+                let bounds = belay_store::Options::default();
+                SqliteStore::open(&dir, bounds).await?.any()
+            }
+        };
+        let store = Arc::new(store);
         let bounds = ArtifactOptions {
             grace: options.retention.grace,
             ..ArtifactOptions::default()
@@ -69,8 +107,8 @@ impl Belay {
             what: format!("use the artifacts of {}", dir.display()),
             source: std::io::Error::other(error),
         })?;
-        let sealed = Arc::new(Sealed::new(store.clone(), options.key.clone()));
-        let launcher = Launcher::new(dir.clone(), exe, options.key);
+        let sealed = Arc::new(Sealed::new(store.clone(), options.key.clone(), &dir));
+        let launcher = Launcher::new(dir.clone(), exe, options.key, url);
         let clock = Arc::new(SystemClock);
         let stored = Arc::new(StoredArtifacts(artifacts.clone()));
         let runner = Programs {
@@ -103,6 +141,8 @@ impl Belay {
         Ok(Self(Arc::new(Inner {
             dir,
             actor: options.actor,
+            host,
+            is_shared,
             store,
             sealed,
             artifacts,
@@ -111,7 +151,7 @@ impl Belay {
         })))
     }
 
-    /// The store's directory, absolute.
+    /// This machine's directory, absolute. Without a shared store it is the store's.
     pub fn dir(&self) -> &Path {
         &self.0.dir
     }
@@ -126,9 +166,37 @@ impl Belay {
         self.0.ports.store.clone()
     }
 
-    /// The same as its own type, for what only SQLite offers (integrity checks, retention).
-    pub fn sqlite(&self) -> &SqliteStore {
+    /// The same with what the engine does not need: checks, retention.
+    pub fn database(&self) -> &AnyStore {
         &self.0.store
+    }
+
+    /// Whether other machines use the store, too.
+    pub fn is_shared(&self) -> bool {
+        self.0.is_shared
+    }
+
+    /// How this machine is called: its workers alone touch targets that name it.
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// Bytes that are free where the store is; absent: that is not on this machine.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let local = !self.is_shared();
+        let disk = local
+            .then(|| rustix::fs::statvfs(self.dir()).ok())
+            .flatten()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Makes sure that something can be begun: the store takes a write, and the key that is here is the store's.
+    ///
+    /// # Errors
+    /// Neither was changed.
+    pub(crate) async fn require_writable(&self) -> Result<(), Error> {
+        self.require_key().await?;
+        Ok(self.0.store.require_writable().await?)
     }
 
     /// Makes the store ready to be written while the caller still looks: the first write of a process costs more than
@@ -151,6 +219,11 @@ impl Belay {
     /// Closes the store's files. Nothing of this value can be used afterwards.
     pub async fn close(&self) {
         self.0.store.close().await;
+    }
+
+    /// See [`Belay::require_writable`].
+    pub(crate) async fn require_key(&self) -> Result<(), Error> {
+        self.0.sealed.check().await.map_err(Error::Key)
     }
 
     pub(crate) fn launcher(&self) -> &Launcher {

@@ -42,7 +42,7 @@ impl Belay {
     /// was changed then, but for the artifact and the release's number.
     pub async fn deploy(&self, request: &DeployRequest) -> Result<Accepted, Error> {
         // Before the artifact is stored: a disk without room shall not be filled further.
-        self.sqlite().require_writable().await?;
+        self.require_writable().await?;
         let prepared = self.prepare(request, true).await?;
         let Prepared {
             record,

@@ -5,7 +5,7 @@ use crate::config::Diagnostic;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
 use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, ReleaseNumber, Scope};
-use belay_store::BlobError;
+use belay_store::{BlobError, OpenError};
 use std::path::PathBuf;
 
 /// What kind of failure it is, for the exit code.
@@ -198,6 +198,17 @@ pub enum Error {
     /// `E0219`: the key of sealed values cannot be used.
     #[error("use the key of the store's secrets")]
     Key(#[source] BlobError),
+    /// `E0230` to `E0233`: the store that machines share was not opened.
+    #[error("use the shared store")]
+    Shared(#[source] OpenError),
+    /// `E0234`: only another machine can look there.
+    #[error("look at {target}: it is on {host}")]
+    Elsewhere {
+        /// Which target.
+        target: String,
+        /// Which machine.
+        host: String,
+    },
     /// `E0220`: a deployment is open, and going back from it leads elsewhere.
     #[error("go to release {to}: {open} is open, and going back from it leads to {leads_to}")]
     Open {
@@ -208,6 +219,15 @@ pub enum Error {
         /// Where a signal to it leads.
         leads_to: String,
     },
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => Self::Store(error),
+            error => Self::Shared(error),
+        }
+    }
 }
 
 fn problems(count: usize) -> String {
@@ -242,6 +262,11 @@ impl Error {
             Self::Target { .. } => "E0213",
             Self::NoDriver(_) => "E0214",
             Self::Store(_) => "E0215",
+            Self::Shared(OpenError::Url(_)) => "E0230",
+            Self::Shared(OpenError::Unreachable(_) | OpenError::Store(_)) => "E0231",
+            Self::Shared(OpenError::NoTables | OpenError::OldTables { .. }) => "E0232",
+            Self::Shared(OpenError::TooOld(_)) => "E0233",
+            Self::Elsewhere { .. } => "E0234",
             Self::Launch { .. } => "E0216",
             Self::Io { .. } => "E0217",
             Self::NotQuarantined { .. } => "E0218",
@@ -262,6 +287,7 @@ impl Error {
             | Self::Artifact { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
+            | Self::Shared(OpenError::Url(_) | OpenError::NoTables)
             | Self::NoDriver(_) => Exit::Usage,
             Self::Quarantined { .. }
             | Self::NothingGood { .. }
@@ -273,9 +299,11 @@ impl Error {
             | Self::Frozen { .. }
             | Self::NotFrozen { .. }
             | Self::NotYours { .. }
+            | Self::Elsewhere { .. }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
+            | Self::Shared(_)
             | Self::Launch { .. }
             | Self::Io { .. }
             | Self::Key(_) => Exit::Failed,
@@ -342,6 +370,8 @@ impl Error {
             }
             Self::NoDriver(_) => "use a build with that driver".to_owned(),
             Self::Store(error) => store_next(error).to_owned(),
+            Self::Shared(error) => shared_next(error).to_owned(),
+            Self::Elsewhere { host, .. } => format!("ask there: the same command on {host}"),
             Self::Launch { log: Some(log), .. } => format!("see {}", log.display()),
             Self::Launch { log: None, .. } | Self::Io { .. } => {
                 "see that the disk has room and that you own the directory".to_owned()
@@ -363,8 +393,7 @@ impl Error {
             Self::NotYours { by, .. } => format!("ask one of: {}", by.join(", ")),
             Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
-                "restore the key file, or set BELAY_KEY to the key this store was made with"
-                    .to_owned()
+                "bring the key file from where it was made, or set BELAY_KEY to that key".to_owned()
             }
             Self::Open { open, .. } => {
                 format!("leave `--to` out, or wait for it: `belay watch {open}`")
@@ -374,10 +403,25 @@ impl Error {
     }
 }
 
+fn shared_next(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Url(_) => "correct `--store` or BELAY_STORE; docs/shared-store.md says how",
+        OpenError::Unreachable(_) => {
+            "nothing was changed, and what serves goes on: see that the server runs, and that host, user, password and database are right"
+        }
+        OpenError::TooOld(_) => "use a newer server",
+        OpenError::NoTables => "`belay deploy` makes it, or name another database",
+        OpenError::OldTables { .. } => {
+            "when all who use it have this version: `belay store migrate`"
+        }
+        OpenError::Store(error) => store_next(error),
+    }
+}
+
 fn store_next(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unwritable(_) => {
-            "free some space or make the directory writable, then try again"
+            "see that its disk has room and can be written, and that its server answers if it has one; then try again"
         }
         StoreError::Damaged(_) => "stop, copy the directory away, and restore the last backup",
         StoreError::Newer(_) => "use the newer belay",

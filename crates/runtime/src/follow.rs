@@ -1,16 +1,20 @@
 //! Watching a deployment.
 
 use crate::{Belay, Error};
-use belay_engine::ports::Store;
+use belay_engine::ports::{Store, StoreError};
 use belay_model::event::{Entry, Event};
 use belay_model::id::DeploymentId;
 use belay_model::summary::Summary;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// How often lines of progress are asked for: adding one wakes nobody.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// How long the server of a shared store may be away before watching ends: restarted, or another one in its place.
+const AWAY: Duration = Duration::from_secs(60);
+const AFTER_TROUBLE: Duration = Duration::from_millis(500);
 
 /// A line of progress.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +43,9 @@ pub struct Follow {
     entries: u64,
     lines: i64,
     rests: bool,
+    is_shared: bool,
+    /// Since when the store could not be read.
+    away: Option<Instant>,
 }
 
 impl Follow {
@@ -50,8 +57,18 @@ impl Follow {
         loop {
             let generation = self.store.generation();
             let rested = self.rests;
-            if let Some(update) = self.news().await? {
-                return Ok(Some(update));
+            match self.news().await {
+                Ok(Some(update)) => {
+                    self.away = None;
+                    return Ok(Some(update));
+                }
+                Ok(None) => self.away = None,
+                Err(Error::Store(StoreError::Unwritable(why))) if self.may_come_back() => {
+                    tracing::warn!(why, "the store cannot be read; trying again");
+                    sleep(AFTER_TROUBLE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             if rested {
                 return Ok(None);
@@ -59,6 +76,12 @@ impl Follow {
             // Over or changed: the next turn tells.
             let _ = timeout(PROGRESS_EVERY, self.store.changed(generation)).await;
         }
+    }
+
+    /// What is watched goes on without us; to end would say that something is wrong with it.
+    fn may_come_back(&mut self) -> bool {
+        let since = *self.away.get_or_insert_with(Instant::now);
+        self.is_shared && since.elapsed() < AWAY
     }
 
     async fn news(&mut self) -> Result<Option<Update>, Error> {
@@ -102,6 +125,8 @@ impl Belay {
             entries: 0,
             lines: 0,
             rests: false,
+            is_shared: self.is_shared(),
+            away: None,
         }
     }
 }

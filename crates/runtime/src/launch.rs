@@ -43,13 +43,14 @@ const INHERITED: [&str; 14] = [
     "RUST_BACKTRACE",
 ];
 
-/// Of Belay's own variables those that are not handed on: marks of a command that Belay itself may run in, and the key,
-/// which is given on purpose.
-const OWN: [&str; 4] = [
+/// Of Belay's own variables those that are not handed on: marks of a command that Belay itself may run in; the key and
+/// the store, which are given on purpose.
+const OWN: [&str; 5] = [
     "BELAY_INSTANCE",
     "BELAY_INSTANCE_DIR",
     "BELAY_DIR",
     "BELAY_KEY",
+    "BELAY_STORE",
 ];
 
 /// Starts what a store needs.
@@ -58,11 +59,18 @@ pub(crate) struct Launcher {
     dir: PathBuf,
     exe: PathBuf,
     key: Option<String>,
+    /// Where the shared store is.
+    url: Option<String>,
 }
 
 impl Launcher {
-    pub(crate) fn new(dir: PathBuf, exe: PathBuf, key: Option<String>) -> Self {
-        Self { dir, exe, key }
+    pub(crate) fn new(
+        dir: PathBuf,
+        exe: PathBuf,
+        key: Option<String>,
+        url: Option<String>,
+    ) -> Self {
+        Self { dir, exe, key, url }
     }
 
     pub(crate) fn exe(&self) -> &Path {
@@ -74,9 +82,10 @@ impl Launcher {
         self.dir.join("instances")
     }
 
-    /// Supervisors need a key in a file. Where the store's own key is not in one they get another.
+    /// Supervisors need a key in a file. Where the store's own key is not in one, or is that of several machines, they get
+    /// another.
     pub(crate) fn key_file(&self) -> PathBuf {
-        let name = if self.key.is_some() {
+        let name = if self.key.is_some() || self.url.is_some() {
             "instances.key"
         } else {
             "key"
@@ -235,6 +244,12 @@ impl Launcher {
         if let Some(key) = &self.key {
             command.env("BELAY_KEY", key);
         }
+        if let Some(url) = &self.url {
+            // What the client library reads beside the URL: a password, a file with one, certificates.
+            let own =
+                std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG"));
+            command.envs(own).env("BELAY_STORE", url);
+        }
         let mut process = command.spawn()?;
         let (tx, ended) = oneshot::channel();
         // Reaps it if it ends before we do: a zombie would look like someone. If we end first, init does.
@@ -280,12 +295,19 @@ pub fn detach() {
 }
 
 impl Belay {
-    /// Sees to it that a worker is at work on this store: `EXE worker --detached --dir DIR`. Answers whether one had to be
-    /// started.
+    /// Sees to it that a worker of this machine is at work on this store if it could do anything: `EXE worker --detached
+    /// --dir DIR`. Answers whether one had to be started.
     ///
     /// # Errors
     /// It did not start; its log says why.
     pub async fn ensure_worker(&self) -> Result<bool, Error> {
+        if self.is_shared() {
+            // What is open may all be for other machines: a worker would leave at once, again and again.
+            let is_held = WorkerLock::at(self.dir()).is_held().unwrap_or(false);
+            if is_held || !crate::worker::has_work(self).await? {
+                return Ok(false);
+            }
+        }
         self.launcher().ensure_worker().await
     }
 

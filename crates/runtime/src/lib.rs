@@ -41,10 +41,11 @@ mod way;
 mod worker;
 
 pub use accepted::Accepted;
-pub use belay::{Belay, Options};
+pub use belay::{Belay, Options, Shared};
 pub use belay_driver::Restorability;
 pub use belay_driver_process::supervisor::main as supervise;
 pub use belay_engine::goal::Skipped;
+pub use belay_store::{PostgresOptions, Tables};
 pub use deploy::DeployRequest;
 pub use error::{Error, Exit};
 pub use follow::{Follow, Line, Update};

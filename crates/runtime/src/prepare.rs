@@ -36,6 +36,10 @@ impl Belay {
         let config = &request.loaded.config;
         let base = base(request)?;
         let found = secrets::resolve(request, environment, &base)?;
+        if !found.is_empty() {
+            // Without the key nothing shall be changed.
+            self.blobs().await?;
+        }
         let source = artifact_path(request, &base)?;
         let artifact = self.artifacts().add(&source).await;
         let artifact = artifact.map_err(|error| Error::Artifact {
@@ -67,7 +71,7 @@ impl Belay {
             config: config.config_in(environment),
             secrets,
             sealed,
-            targets: targets(&scope, environment),
+            targets: targets(&scope, environment, self.host_for(&scope).await?),
         };
         let inputs = inputs(request, environment, &record, self.actor());
         Ok(Prepared {
@@ -226,14 +230,14 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The target with its defaults filled in, so that a later default does not change what a record is.
-pub(crate) fn targets(scope: &Scope, environment: &Environment) -> Vec<Target> {
+pub(crate) fn targets(scope: &Scope, environment: &Environment, host: String) -> Vec<Target> {
     let Place::Process(process) = &environment.target;
     let mut process = process.clone();
     process.ready = process.ready();
     vec![Target {
         driver: "process".to_owned(),
         name: scope.to_string(),
-        host: Some(crate::host::name()),
+        host: Some(host),
         settings: serde_json::to_value(process).expect("a target's settings are plain data"),
     }]
 }

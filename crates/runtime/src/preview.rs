@@ -130,7 +130,7 @@ impl Belay {
         };
         preview.goal.clone_from(&goal.title);
         let targets = self.targets_of(goal)?;
-        let from = self.observe(&targets).await?;
+        let away = self.elsewhere(&targets);
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         let (mut checks, mut parallel) = (Vec::new(), 1);
         if let Some(record) = record {
@@ -143,9 +143,18 @@ impl Belay {
             preview.newer_secrets = self.newer_secrets(record, &request.env).await?;
             preview.drift = today.map_or_else(Vec::new, |today| drift(today, record));
         }
-        let plan = planning::back(&targets, &from, goal, &checks, parallel);
-        let plan = plan.map_err(|error| unplanned(scope, error))?;
-        preview.steps = PlannedStep::of(&plan);
+        match away {
+            Some(away) => {
+                let line = format!("its steps are not known here: failed to {away}");
+                preview.remarks.push(line);
+            }
+            None => {
+                let from = self.observe(&targets).await?;
+                let plan = planning::back(&targets, &from, goal, &checks, parallel);
+                let plan = plan.map_err(|error| unplanned(scope, error))?;
+                preview.steps = PlannedStep::of(&plan);
+            }
+        }
         preview.restorability = self.restorable(&targets, goal).await?;
         Ok(preview)
     }
@@ -162,7 +171,7 @@ fn drift(today: &Loaded, record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     let config = today.config.config_in(environment);
     differences("config", &config, &record.config, &mut lines);
-    let targets_today = crate::prepare::targets(&record.scope, environment);
+    let targets_today = crate::prepare::targets(&record.scope, environment, String::new());
     let fields = |settings: &Value| -> BTreeMap<String, String> {
         let fields = settings.as_object().into_iter().flatten();
         let text = |value: &Value| {

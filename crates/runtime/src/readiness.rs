@@ -83,6 +83,10 @@ impl Belay {
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         readiness.release = record.map(|record| record.release);
         let targets = self.targets_of(goal)?;
+        if let Some(away) = self.elsewhere(&targets) {
+            readiness.reasons.push(away.to_string());
+            return Ok(readiness);
+        }
         match targets.restorable(&looking(), goal).await {
             Err((_, failure)) => readiness.reasons.push(failure.message),
             Ok(Restorability::No(lines)) => {

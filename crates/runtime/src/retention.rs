@@ -3,7 +3,7 @@
 use crate::artifacts::chain;
 use async_trait::async_trait;
 use belay_engine::ports::{Clock, StoreError};
-use belay_store::{Artifacts, SqliteStore};
+use belay_store::{AnyStore, Artifacts};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Default for Retention {
 
 /// The engine's port.
 pub(crate) struct Collector {
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<AnyStore>,
     pub(crate) artifacts: Artifacts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rule: Retention,

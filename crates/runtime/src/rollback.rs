@@ -43,6 +43,7 @@ impl Belay {
         scope: &Scope,
         request: &RollbackRequest,
     ) -> Result<Accepted, Error> {
+        self.require_key().await?;
         let way = self.way_back(scope, request).await?;
         let view = self.view(scope).await?;
         let resealed = match way.goal() {

@@ -9,9 +9,9 @@ use belay_model::config::{Environment, SecretRef};
 use belay_model::environment::{Event as InEnvironment, View};
 use belay_model::release::Record;
 use belay_model::state::Goal;
-use belay_store::{BlobError, Blobs, SqliteStore};
+use belay_store::{AnyStore, BlobError, Blobs};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -153,19 +153,30 @@ impl Belay {
 
 /// Sealed blobs, opened when the first secret is needed: who has none needs no key.
 pub(crate) struct Sealed {
-    store: Arc<SqliteStore>,
+    store: Arc<AnyStore>,
     key: Option<String>,
+    /// Where the key is if it is in a file: on this machine, never in a store that it seals for several.
+    file: PathBuf,
     blobs: OnceCell<Blobs>,
 }
 
 impl Sealed {
-    pub(crate) fn new(store: Arc<SqliteStore>, key: Option<String>) -> Self {
-        let blobs = OnceCell::new();
-        Self { store, key, blobs }
+    pub(crate) fn new(store: Arc<AnyStore>, key: Option<String>, dir: &Path) -> Self {
+        Self {
+            store,
+            key,
+            file: dir.join("key"),
+            blobs: OnceCell::new(),
+        }
+    }
+
+    /// Whether the key that is here, if any, is the store's.
+    pub(crate) async fn check(&self) -> Result<(), BlobError> {
+        self.store.check_key(self.key.as_deref(), &self.file).await
     }
 
     pub(crate) async fn blobs(&self) -> Result<&Blobs, BlobError> {
-        let open = || self.store.blobs(self.key.as_deref());
+        let open = || self.store.blobs(self.key.as_deref(), &self.file);
         self.blobs.get_or_try_init(open).await
     }
 }

@@ -42,8 +42,51 @@ impl Belay {
         Ok(targets)
     }
 
+    /// The first target that only another machine can look at. On a store that is not shared every target is here,
+    /// however this machine was called when it was made.
+    pub(crate) fn elsewhere(&self, targets: &Targets) -> Option<Error> {
+        if !self.is_shared() {
+            return None;
+        }
+        targets.iter().find_map(|place| {
+            let host = place.target.host.clone();
+            let host = host.filter(|host| host != self.host())?;
+            let target = place.target.name.clone();
+            Some(Error::Elsewhere { target, host })
+        })
+    }
+
+    /// The machine that a new record of a scope belongs to. Where machines share a store it is that of what serves
+    /// there, or was put out last: another one's worker would only see that nothing is there.
+    pub(crate) async fn host_for(&self, scope: &Scope) -> Result<String, Error> {
+        let own = || self.host().to_owned();
+        if !self.is_shared() {
+            return Ok(own());
+        }
+        let view = self.view(scope).await?;
+        let newest = || view.records.values().max_by_key(|known| known.since_us);
+        let known = view.serving().or_else(newest);
+        let host = known.and_then(|known| known.record.host());
+        Ok(host.map_or_else(own, str::to_owned))
+    }
+
+    /// The machine whose workers do a deployment, if it is another one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn done_by(&self, id: &DeploymentId) -> Result<Option<String>, Error> {
+        if !self.is_shared() {
+            return Ok(None);
+        }
+        let host = self.database().host_of(id).await?;
+        Ok(host.filter(|host| host != self.host()))
+    }
+
     /// What is there, for planning and for people.
     pub(crate) async fn observe(&self, targets: &Targets) -> Result<States, Error> {
+        if let Some(error) = self.elsewhere(targets) {
+            return Err(error);
+        }
         let (states, failures) = targets.observe(&looking()).await;
         match failures.into_iter().next() {
             Some((target, failure)) => Err(wrong(&target, &failure)),
@@ -51,12 +94,17 @@ impl Belay {
         }
     }
 
-    /// Whether a goal can be reached right now.
+    /// Whether a goal can be reached right now, as far as it can be seen from here.
     pub(crate) async fn restorable(
         &self,
         targets: &Targets,
         goal: &Goal,
     ) -> Result<Restorability, Error> {
+        if let Some(error) = self.elsewhere(targets) {
+            return Ok(Restorability::Partial(vec![format!(
+                "not known here: failed to {error}"
+            )]));
+        }
         let answer = targets.restorable(&looking(), goal).await;
         answer.map_err(|(target, failure)| wrong(&target, &failure))
     }

@@ -1,5 +1,5 @@
-//! The worker process: one per store, by a lock. It leaves when nothing is open, and nothing that was asked for while it
-//! left is forgotten.
+//! The worker process: one per directory, by a lock. It leaves when nothing is open that it could do, and nothing that was
+//! asked for while it left is forgotten.
 
 use crate::lock::WorkerLock;
 use crate::{Belay, Error};
@@ -15,6 +15,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(2);
 /// Pause before the lock is tried again once another worker took over.
 const AFTER_TAKEOVER: Duration = Duration::from_secs(1);
 
+/// Pause after the store could not be read.
+const AFTER_TROUBLE: Duration = Duration::from_millis(500);
+
 /// Why a worker left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -24,20 +27,27 @@ pub enum Left {
     Idle,
 }
 
-/// Works on a store until nothing was open for `idle_ms` (3000 is usual). A detached process calls [`crate::detach`]
+/// Works on a store until nothing was open for `idle_ms` (3000 is usual; absent: for ever). A detached process calls [`crate::detach`]
 /// first. It may be killed at any moment.
 ///
 /// # Errors
 /// The store cannot be used.
-pub async fn run_worker(belay: &Belay, idle_ms: u64) -> Result<Left, Error> {
+pub async fn run_worker(belay: &Belay, idle_ms: Option<u64>) -> Result<Left, Error> {
+    belay.require_key().await?;
     let lock = WorkerLock::at(belay.dir());
     loop {
         let held = lock.take().await.map_err(|source| Error::Io {
             what: "take the worker's lock".to_owned(),
             source,
         })?;
-        let Some(held) = held else {
-            return Ok(Left::AlreadyRunning);
+        let held = match (held, idle_ms) {
+            (Some(held), _) => held,
+            (None, Some(_)) => return Ok(Left::AlreadyRunning),
+            // That one leaves when nothing is open.
+            (None, None) => {
+                sleep(AFTER_TAKEOVER).await;
+                continue;
+            }
         };
         sweep(belay).await;
         let done = tokio::select! {
@@ -60,37 +70,46 @@ pub async fn run_worker(belay: &Belay, idle_ms: u64) -> Result<Left, Error> {
     }
 }
 
-async fn work(belay: &Belay, idle_ms: u64) -> Result<(), Error> {
-    let host = crate::host::name();
+async fn work(belay: &Belay, idle_ms: Option<u64>) -> Result<(), Error> {
+    let host = belay.host().to_owned();
     let name = format!("{host}/{}/{}", std::process::id(), belay.now_us());
     let owner = Owner { name, host };
     let worker = Worker::new(belay.ports(), owner);
     loop {
         worker.run().await?;
-        let deadline = Instant::now() + Duration::from_millis(idle_ms);
-        if !wait_for_work(belay, deadline).await? {
+        let idle = idle_ms.map(Duration::from_millis);
+        if !wait_for_work(belay, idle.map(|idle| Instant::now() + idle)).await? {
             return Ok(());
         }
     }
 }
 
-async fn wait_for_work(belay: &Belay, deadline: Instant) -> Result<bool, Error> {
+async fn wait_for_work(belay: &Belay, deadline: Option<Instant>) -> Result<bool, Error> {
     let store = belay.store();
+    let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     loop {
         let generation = store.generation();
-        if has_work(belay).await? {
-            return Ok(true);
-        }
-        if Instant::now() >= deadline {
-            return Ok(false);
+        match has_work(belay).await {
+            Ok(true) => return Ok(true),
+            // Its server may be back before we would leave.
+            Err(error @ Error::Store(StoreError::Unwritable(_))) if !is_over() => {
+                tracing::warn!(%error, "the store cannot be read; trying again");
+                sleep(AFTER_TROUBLE).await;
+            }
+            Err(error) => return Err(error),
+            Ok(false) if is_over() => return Ok(false),
+            Ok(false) => {}
         }
         // Over or changed: the next turn tells.
-        let _ = timeout_at(deadline, store.changed(generation)).await;
+        match deadline {
+            Some(deadline) => drop(timeout_at(deadline, store.changed(generation)).await),
+            None => store.changed(generation).await,
+        }
     }
 }
 
 pub(crate) async fn has_work(belay: &Belay) -> Result<bool, Error> {
-    Ok(belay.store().work().await? != Work::default())
+    Ok(belay.store().work(belay.host()).await? != Work::default())
 }
 
 async fn sweep_for_ever(belay: &Belay) {

@@ -79,6 +79,8 @@ fn command(watch: &Watch<'_>, line: &CommandLine, directory: &Path, place: &Plac
         // A check of a release needs none of Belay's own access.
         .env_remove("BELAY_TOKEN")
         .env_remove("BELAY_STORE")
+        .env_remove("BELAY_KEY")
+        .env_remove("PGPASSWORD")
         .env("BELAY_SERVICE", record.scope.service.as_str())
         .env("BELAY_ENVIRONMENT", record.scope.environment.as_str())
         .env("BELAY_RELEASE", record.release.to_string())

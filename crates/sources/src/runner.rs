@@ -79,6 +79,7 @@ impl Programs {
             .args(line.arguments())
             .env_remove("BELAY_TOKEN")
             .env_remove("BELAY_STORE")
+            .env_remove("PGPASSWORD")
             .envs(told(running))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -24,7 +24,7 @@ const CHECK: &str = "key_check";
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// Something is sealed already, and its key is not here.
-    #[error("the key of this store is gone: restore {} or set BELAY_KEY", .0.display())]
+    #[error("the key that this store is sealed with is not here: bring it as {} or set BELAY_KEY", .0.display())]
     KeyGone(PathBuf),
     /// Another key than the one the store is sealed with.
     #[error("this is not the key that this store is sealed with; check {} and BELAY_KEY", .0.display())]
@@ -89,6 +89,25 @@ impl Blobs {
             cipher: key.cipher(),
             digests: key.for_digests(),
         })
+    }
+
+    /// See [`crate::AnyStore::check_key`].
+    pub(crate) async fn check(
+        database: &dyn Database,
+        key: Option<&str>,
+        path: &Path,
+    ) -> Result<(), BlobError> {
+        let key = match key {
+            Some(text) => Some(Key::parse(text)?),
+            None => Key::read(path)?,
+        };
+        let known = reader::meta(database.read().await?.as_mut(), CHECK).await?;
+        match (key, known) {
+            (Some(key), Some(known)) if known != key.check() => {
+                Err(BlobError::WrongKey(path.to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Seals values by name. The same content again answers the same blob. `at_us`: now, Unix microseconds.

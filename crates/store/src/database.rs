@@ -8,9 +8,10 @@ use belay_model::id::DeploymentId;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// See the module.
+/// See the module. Public only by name: `dyn Database` is part of [`AnyStore`](crate::AnyStore).
 #[async_trait]
-pub(crate) trait Database: Send + Sync + 'static {
+#[doc(hidden)]
+pub trait Database: Send + Sync + 'static {
     /// A connection for one statement that reads.
     async fn read(&self) -> Result<Box<dyn Sql>, StoreError>;
     /// A transaction that reads, all of it at one moment.

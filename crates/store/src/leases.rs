@@ -67,17 +67,35 @@ pub(crate) async fn of_owner(tx: &mut dyn Sql, name: &str) -> Result<Vec<Lease>,
     Ok(leases(rows))
 }
 
-/// What is left to do. Clean-ups count where nothing is open.
-pub(crate) async fn work(tx: &mut dyn Sql) -> Result<Work, Fault> {
-    let (open, next_cleanup_ms): (i64, Option<i64>) = one(
-        tx,
-        "SELECT (SELECT COUNT(*) FROM deployments WHERE ended = 0),
-           (SELECT MIN(due_ms) FROM cleanups c WHERE NOT EXISTS
-             (SELECT 1 FROM deployments d WHERE d.ended = 0
-                AND d.service = c.service AND d.environment = c.environment))",
-        values![],
-    )
-    .await?;
+/// What is left to do. Clean-ups count where nothing is open. On SQLite everything is for the one worker: a machine that
+/// was given another name is the same machine.
+pub(crate) async fn work(tx: &mut dyn Sql, host: &str) -> Result<Work, Fault> {
+    let (open, next_cleanup_ms): (i64, Option<i64>) = match tx.dialect() {
+        Dialect::Sqlite => {
+            one(
+                tx,
+                "SELECT (SELECT COUNT(*) FROM deployments WHERE ended = 0),
+                   (SELECT MIN(due_ms) FROM cleanups c WHERE NOT EXISTS
+                     (SELECT 1 FROM deployments d WHERE d.ended = 0
+                        AND d.service = c.service AND d.environment = c.environment))",
+                values![],
+            )
+            .await?
+        }
+        Dialect::Postgres => {
+            one(
+                tx,
+                "SELECT (SELECT COUNT(*) FROM deployments
+                    WHERE ended = 0 AND COALESCE(host, $1) = $1),
+                   (SELECT MIN(due_ms) FROM cleanups c LEFT JOIN deployments l ON l.id = c.deployment
+                    WHERE COALESCE(l.host, $1) = $1 AND NOT EXISTS
+                     (SELECT 1 FROM deployments d WHERE d.ended = 0
+                        AND d.service = c.service AND d.environment = c.environment))",
+                values![host],
+            )
+            .await?
+        }
+    };
     Ok(Work {
         open: open.unsigned_abs(),
         next_cleanup_ms,

@@ -11,6 +11,10 @@
 //!
 //! The crate decides nothing about deployments. It knows orders, epochs, limits and hashes, and what to keep.
 #![warn(missing_docs)]
+#![allow(
+    private_interfaces,
+    reason = "what a database offers is for the store alone; it is named in public as `dyn Database` only"
+)]
 
 mod artifacts;
 mod blobs;
@@ -37,7 +41,7 @@ pub use belay_engine::ports::StoreError as Error;
 pub use blobs::{BlobError, Blobs};
 pub use chain::BrokenLink;
 pub use database::Stats;
-pub use postgres::{Postgres, PostgresOptions, PostgresStore};
+pub use postgres::{OpenError, Postgres, PostgresOptions, PostgresStore, Tables};
 pub use retention::{Kept, retention};
 pub use sqlite::{Options, Sqlite, SqliteStore};
-pub use store::SqlStore;
+pub use store::{AnyStore, SqlStore};

@@ -235,6 +235,20 @@ pub(crate) async fn blob(tx: &mut dyn Sql, id: &str) -> Result<Option<Vec<u8>>, 
     Ok(row.map(|(sealed,)| sealed))
 }
 
+/// Whose workers a deployment is for.
+pub(crate) async fn host(
+    tx: &mut dyn Sql,
+    id: &DeploymentId,
+) -> Result<Option<String>, StoreError> {
+    let row: Option<(Option<String>,)> = optional(
+        tx,
+        "SELECT host FROM deployments WHERE id = $1",
+        values![id.as_str()],
+    )
+    .await?;
+    Ok(row.and_then(|(host,)| host))
+}
+
 /// A fact kept under a name.
 pub(crate) async fn meta(tx: &mut dyn Sql, name: &str) -> Result<Option<String>, StoreError> {
     let row: Option<(String,)> =

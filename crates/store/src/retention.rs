@@ -67,7 +67,7 @@ impl Kept {
     private_bounds,
     reason = "there are two databases, and both are made here"
 )]
-impl<D: Database> SqlStore<D> {
+impl<D: Database + ?Sized> SqlStore<D> {
     /// Applies the rule to everything in the store: all scopes, as many good records as the last deployment of each
     /// said, all open deployments, releases of the last `days`.
     ///

@@ -1,5 +1,6 @@
 //! The store as the engine's port, and what else is the same on all databases: checks, progress, closing.
 
+use crate::blobs::{BlobError, Blobs};
 use crate::chain::{self, BrokenLink};
 use crate::change::{Answer, Change};
 use crate::database::{Database, Leases, Stats};
@@ -14,18 +15,54 @@ use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The store on a database: [`SqliteStore`](crate::SqliteStore), [`PostgresStore`](crate::PostgresStore).
-pub struct SqlStore<D> {
+pub struct SqlStore<D: ?Sized> {
     pub(crate) database: Arc<D>,
 }
+
+/// The store on whichever database it is.
+pub type AnyStore = SqlStore<dyn Database>;
 
 #[allow(
     private_bounds,
     reason = "there are two databases, and both are made here"
 )]
 impl<D: Database> SqlStore<D> {
+    /// The same store, without saying on which database.
+    pub fn any(self) -> AnyStore {
+        SqlStore {
+            database: self.database,
+        }
+    }
+}
+
+impl AnyStore {
+    /// Blobs sealed with `key` (64 hex digits, the value of `BELAY_KEY`), else with the key in the file `path`, which
+    /// is made on first use. All who use the store need the same key.
+    ///
+    /// # Errors
+    /// When the key is not the one that the store is sealed with, or is not here, or others may read it.
+    pub async fn blobs(&self, key: Option<&str>, path: &Path) -> Result<Blobs, BlobError> {
+        Blobs::open(self.database.clone(), key, path).await
+    }
+
+    /// Whether the key that is here, if any, is the one that the store is sealed with, if it is.
+    ///
+    /// # Errors
+    /// It is another one, no key at all, or others may read it.
+    pub async fn check_key(&self, key: Option<&str>, path: &Path) -> Result<(), BlobError> {
+        Blobs::check(self.database.as_ref(), key, path).await
+    }
+}
+
+#[allow(
+    private_bounds,
+    reason = "there are two databases, and both are made here"
+)]
+impl<D: Database + ?Sized> SqlStore<D> {
     /// Makes sure that the store can be written: has room and takes a small write. Called before anything is changed
     /// that the store has to know of.
     ///
@@ -79,6 +116,14 @@ impl<D: Database> SqlStore<D> {
         Ok(found)
     }
 
+    /// Whose workers a deployment is for; absent: anyone's, or there is no such deployment.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn host_of(&self, id: &DeploymentId) -> Result<Option<String>, StoreError> {
+        reader::host(self.read().await?.as_mut(), id).await
+    }
+
     /// Removes progress lines older than a time (Unix microseconds); answers how many.
     ///
     /// # Errors
@@ -108,7 +153,7 @@ fn unexpected(answer: &Answer) -> StoreError {
 }
 
 #[async_trait]
-impl<D: Database> Store for SqlStore<D> {
+impl<D: Database + ?Sized> Store for SqlStore<D> {
     async fn append(&self, batch: Batch) -> Result<Vec<Entry>, StoreError> {
         match self.database.change(Change::Append(batch)).await? {
             Answer::Entries(entries) => Ok(entries),
@@ -164,8 +209,8 @@ impl<D: Database> Store for SqlStore<D> {
         reader::oldest_open(self.read().await?.as_mut(), scope).await
     }
 
-    async fn work(&self) -> Result<Work, StoreError> {
-        Ok(leases::work(self.read().await?.as_mut()).await?)
+    async fn work(&self, host: &str) -> Result<Work, StoreError> {
+        Ok(leases::work(self.read().await?.as_mut(), host).await?)
     }
 
     async fn claim(

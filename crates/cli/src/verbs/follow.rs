@@ -9,12 +9,14 @@ use crate::output::progress::Progress;
 use crate::output::table::printable;
 use belay_model::id::DeploymentId;
 use belay_model::summary::Summary;
-use belay_runtime::Belay;
+use belay_runtime::{Belay, Error};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// A worker may be killed while we watch: how soon that is noticed. A look is one lock asked for, so it costs nothing.
 const LOOK_AFTER_WORKER: Duration = Duration::from_millis(100);
+/// On a shared store a look may ask the server.
+const LOOK_AFTER_WORKER_SHARED: Duration = Duration::from_secs(1);
 /// After that long without news the store's disk is looked at.
 const QUIET: Duration = Duration::from_secs(3);
 /// With less than that free on it, silence means that the worker cannot record anything.
@@ -42,7 +44,17 @@ pub(crate) async fn follow(
     watched: Watched<'_>,
 ) -> Result<Followed, Failure> {
     let mut interrupted = pin!(tokio::signal::ctrl_c());
-    let mut look = tokio::time::interval(LOOK_AFTER_WORKER);
+    if let Some(host) = belay.done_by(watched.id).await? {
+        cx.output.say(&format!(
+            "{} is done by a worker of {host}; while none is at work there it waits: any command there starts one",
+            watched.id
+        ));
+    }
+    let every = match belay.is_shared() {
+        true => LOOK_AFTER_WORKER_SHARED,
+        false => LOOK_AFTER_WORKER,
+    };
+    let mut look = tokio::time::interval(every);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut progress = Progress::new(cx.output, watched.known);
     let mut news = belay.follow(watched.id);
@@ -57,12 +69,14 @@ pub(crate) async fn follow(
                 _ = look.tick() => {
                     let started = belay.ensure_worker().await;
                     if (started.is_err() || news_at.elapsed() > QUIET)
-                        && let Ok(free) = belay.sqlite().free_bytes()
+                        && let Some(free) = belay.free_bytes()
                         && free < ROOM
                     {
                         return Err(without_room(belay, watched.id, last.as_deref(), free));
                     }
-                    if let Err(error) = started {
+                    // Whether a server is back, the news will tell.
+                    let is_away = belay.is_shared() && matches!(started, Err(Error::Store(_)));
+                    if let Err(error) = started && !is_away {
                         return Err(Failure::from(error).next(goes_on(watched.id)));
                     }
                 }

@@ -39,6 +39,8 @@ pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
 /// The project's store, to read what commands do not tell.
 pub(crate) async fn open(project: &Project) -> Belay {
     let options = Options {
+        shared: None,
+        host: None,
         dir: project.path().join(".belay"),
         exe: env!("CARGO_BIN_EXE_belay").into(),
         key: None,
@@ -267,11 +269,11 @@ fn judge(project: &Project, scenario: &Scenario, id: &str) {
         let story = story(project, id.as_str());
         assert_eq!(summary.phase, Phase::Ended, "{story}");
         assert_eq!(summary.outcome, Some(expected), "{story}");
-        let broken = belay.sqlite().verify_chain(&id).await.expect("readable");
+        let broken = belay.database().verify_chain(&id).await.expect("readable");
         assert!(broken.is_none(), "{broken:?}");
-        let broken = belay.sqlite().verify_environment(&summary.scope).await;
+        let broken = belay.database().verify_environment(&summary.scope).await;
         assert!(broken.expect("readable").is_none(), "{summary:#?}");
-        let damage = belay.sqlite().check().await.expect("readable");
+        let damage = belay.database().check().await.expect("readable");
         assert!(damage.is_empty(), "{damage:?}");
         belay.close().await;
     });

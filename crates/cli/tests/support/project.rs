@@ -18,6 +18,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Project {
     dir: tempfile::TempDir,
     pub(crate) port: u16,
+    /// Of every command, and so of the workers that they start.
+    pub(crate) env: Vec<(String, String)>,
     /// Keeps the port from other tests while the proxy does not hold it.
     _claim: UnixListener,
 }
@@ -42,6 +44,7 @@ impl Project {
         Self {
             dir,
             port,
+            env: Vec::new(),
             _claim: claim,
         }
     }
@@ -93,6 +96,10 @@ impl Project {
         command
             .env_remove("BELAY_DIR")
             .env_remove("BELAY_FILE")
+            .env_remove("BELAY_STORE")
+            .env_remove("BELAY_KEY")
+            .env_remove("BELAY_HOST")
+            .envs(self.env.iter().cloned())
             .env("TMPDIR", self.dir.path());
         command
     }

@@ -82,8 +82,8 @@ impl Store for Leased {
         self.inner.oldest_open(scope).await
     }
 
-    async fn work(&self) -> Result<Work, StoreError> {
-        self.inner.work().await
+    async fn work(&self, host: &str) -> Result<Work, StoreError> {
+        self.inner.work(host).await
     }
 
     async fn claim(

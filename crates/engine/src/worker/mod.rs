@@ -54,7 +54,7 @@ impl Worker {
         }
     }
 
-    /// Works until nothing is open and no clean-up is owed, by anyone. Dropping it stops everything it does. Where leases
+    /// Works until nothing is open and no clean-up is owed that workers of its host could do. Dropping it stops everything it does. Where leases
     /// end by themselves, losing them is no error: what it was at is dropped, and it claims again.
     ///
     /// # Errors

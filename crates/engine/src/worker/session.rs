@@ -79,7 +79,7 @@ impl<'a> Session<'a> {
                 self.ended(done)?;
             }
             let work = match self.claim(tasks).await {
-                Ok(()) => store.work().await,
+                Ok(()) => store.work(&self.worker.owner.host).await,
                 Err(error) => Err(error),
             };
             let work = match work {

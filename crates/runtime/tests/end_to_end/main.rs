@@ -39,7 +39,7 @@ fn worker(dir: &str) -> ExitCode {
     belay_runtime::detach();
     runtime().block_on(async {
         let belay = world::open(PathBuf::from(dir)).await;
-        let left = belay_runtime::run_worker(&belay, 200).await;
+        let left = belay_runtime::run_worker(&belay, Some(200)).await;
         left.expect("the worker works");
     });
     ExitCode::SUCCESS

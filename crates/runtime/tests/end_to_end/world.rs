@@ -51,6 +51,8 @@ pub(crate) async fn open(dir: PathBuf) -> Belay {
 pub(crate) async fn open_keeping(dir: PathBuf, retention: Retention) -> Belay {
     let options = Options {
         dir,
+        shared: None,
+        host: None,
         exe: std::env::current_exe().expect("an executable"),
         key: None,
         actor: "alice@example".to_owned(),
@@ -168,7 +170,7 @@ impl World {
     pub(crate) async fn work_once(&self, retention: Retention) {
         let belay = open_keeping(self.belay.dir().to_owned(), retention).await;
         let working = async {
-            while run_worker(&belay, 1).await.expect("it works") == Left::AlreadyRunning {
+            while run_worker(&belay, Some(1)).await.expect("it works") == Left::AlreadyRunning {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

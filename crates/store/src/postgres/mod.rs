@@ -9,6 +9,7 @@ mod link;
 mod options;
 mod scopes;
 mod sql;
+mod tables;
 mod watch;
 
 use crate::blobs::{BlobError, Blobs};
@@ -34,6 +35,7 @@ use tokio::task::AbortHandle;
 use watch::Pulse;
 
 pub use options::PostgresOptions;
+pub use tables::{OpenError, Tables};
 
 /// `changed` returns after this long at the latest: it is a hint, and hints may be lost.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -70,8 +72,16 @@ impl SqlStore<Postgres> {
     /// `Unwritable` when the server cannot be reached or refuses us, `Newer` when a newer Belay wrote there. No error
     /// contains the password.
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
+        Ok(Self::connect(options, Tables::Migrated).await?)
+    }
+
+    /// The same, saying what is done about tables that are missing or old, and more exactly why it was not opened.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn connect(options: PostgresOptions, tables: Tables) -> Result<Self, OpenError> {
         let server = Server::new(&options.url)?;
-        connection::migrate(&server).await?;
+        tables::prepare(&server, tables).await?;
         let database = Arc::new(Postgres::new(server, &options));
         Ok(Self { database })
     }

@@ -1,6 +1,6 @@
 //! Where the server is, and how its connections are set up.
 
-use belay_engine::ports::StoreError;
+use super::tables::OpenError;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
@@ -87,14 +87,21 @@ pub(super) struct Server(PgConnectOptions);
 
 impl Server {
     /// # Errors
-    /// `Unwritable` when the URL is none; the error does not contain it.
-    pub(super) fn new(url: &str) -> Result<Self, StoreError> {
+    /// `Url`; the error does not contain it.
+    pub(super) fn new(url: &str) -> Result<Self, OpenError> {
+        let of_form = || {
+            let form = "postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+            OpenError::Url(format!("it is not of the form {form}?sslmode=MODE"))
+        };
+        let is_ours = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|one| url.starts_with(one));
+        if !is_ours {
+            return Err(of_form());
+        }
         refuse_unknown(url)?;
         // What sqlx says may quote a part of it.
-        let options = PgConnectOptions::from_str(url).map_err(|_| {
-            let form = "postgres://USER:PASSWORD@HOST:PORT/DATABASE";
-            StoreError::Unwritable(format!("its URL is not of the form {form}?sslmode=MODE"))
-        })?;
+        let options = PgConnectOptions::from_str(url).map_err(|_| of_form())?;
         Ok(Self(
             options
                 .application_name("belay")
@@ -129,14 +136,14 @@ impl Server {
     }
 }
 
-fn refuse_unknown(url: &str) -> Result<(), StoreError> {
+fn refuse_unknown(url: &str) -> Result<(), OpenError> {
     let (_, query) = url.split_once('?').unwrap_or((url, ""));
     let query = query.split('#').next().unwrap_or_default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split('=').next().unwrap_or_default();
         if !PARAMETERS.contains(&name) {
-            return Err(StoreError::Unwritable(format!(
-                "its URL has a parameter that is not known; known are {}",
+            return Err(OpenError::Url(format!(
+                "it has a parameter that is not known; known are {}",
                 PARAMETERS.join(", ")
             )));
         }

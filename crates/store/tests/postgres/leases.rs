@@ -245,7 +245,7 @@ async fn a_claim_among_many_is_quick() {
     let begun = Instant::now();
     let first = claim(&store, "w", &[], 64).await;
     assert_eq!(first.len(), 64);
-    assert_eq!(store.work().await.unwrap().open, 10_001);
+    assert_eq!(store.work("").await.unwrap().open, 10_001);
     println!("64 of 10,001 scopes were claimed in {:?}", begun.elapsed());
     assert!(begun.elapsed() < LONG / 20, "{:?}", begun.elapsed());
     // And it is fenced as ever.

@@ -3,7 +3,8 @@
 use crate::support::postgres::{Database, with_deployments};
 use crate::support::{deployment, scope};
 use belay_engine::ports::{Store, StoreError};
-use belay_store::{PostgresOptions, PostgresStore};
+use belay_model::event::Event;
+use belay_store::{OpenError, PostgresOptions, PostgresStore, Tables};
 use belay_testbed::Version;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,4 +157,83 @@ async fn progress_is_cut_pruned_and_not_logged() {
             .await
             .unwrap();
     assert_eq!(kind, "u");
+}
+
+/// A server that greets as PostgreSQL 14 does, and says nothing more.
+fn old_server() -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = [0; 4];
+        stream.read_exact(&mut asked).unwrap();
+        let mut rest = vec![0; u32::from_be_bytes(asked) as usize - 4];
+        stream.read_exact(&mut rest).unwrap();
+        if rest == 80_877_103_u32.to_be_bytes() {
+            // Whether it speaks TLS: no. Then it is asked as usual.
+            stream.write_all(b"N").unwrap();
+            stream.read_exact(&mut asked).unwrap();
+            let mut rest = vec![0; u32::from_be_bytes(asked) as usize - 4];
+            stream.read_exact(&mut rest).unwrap();
+        }
+        let mut greeting = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\x0014.5\0".to_vec();
+        greeting.extend(b"Z\0\0\0\x05I");
+        stream.write_all(&greeting).unwrap();
+        let _ = stream.read(&mut asked);
+    });
+    port
+}
+
+#[tokio::test]
+async fn an_old_server_is_refused() {
+    let url = format!("postgres://belay@127.0.0.1:{}/x", old_server());
+    let opened = PostgresStore::connect(PostgresOptions::new(url), Tables::Made).await;
+    let refused = opened.err().unwrap();
+    assert!(matches!(refused, OpenError::TooOld(_)), "{refused}");
+    assert!(refused.to_string().contains("PostgreSQL 14"), "{refused}");
+}
+
+#[tokio::test]
+async fn who_only_looks_makes_no_tables_and_nobody_changes_old_ones_unasked() {
+    let database = Database::new(Version::V15).await;
+    let connect = |tables| PostgresStore::connect(PostgresOptions::new(&database.url), tables);
+    let found = connect(Tables::Found).await.err();
+    assert!(matches!(found, Some(OpenError::NoTables)), "{found:?}");
+    connect(Tables::Made).await.unwrap();
+    connect(Tables::Found).await.unwrap();
+    // As a store of an older version.
+    database
+        .sql("DELETE FROM _sqlx_migrations WHERE version > 0; INSERT INTO _sqlx_migrations
+              (version, description, success, checksum, execution_time) VALUES (0, 'before', true, '', 0)")
+        .await
+        .unwrap();
+    for tables in [Tables::Found, Tables::Made] {
+        let old = connect(tables).await.err();
+        assert!(
+            matches!(old, Some(OpenError::OldTables { found: 0, .. })),
+            "{old:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_is_said_for_the_workers_of_a_host() {
+    let database = Database::new(Version::V15).await;
+    let store = database.open().await;
+    for (service, host) in [("0", Some("here")), ("1", Some("there")), ("2", None)] {
+        let mut created = crate::support::created(service);
+        let Event::Created(inputs) = &mut created else {
+            panic!("created")
+        };
+        let record = inputs.record.as_mut().expect("a record");
+        record.targets[0].host = host.map(str::to_owned);
+        let id = deployment(service);
+        store.create(&id, 1, created, vec![], 1).await.unwrap();
+        let kept = store.host_of(&id).await.unwrap();
+        assert_eq!(kept.as_deref(), host);
+    }
+    for (host, open) in [("here", 2), ("there", 2), ("elsewhere", 1)] {
+        assert_eq!(store.work(host).await.unwrap().open, open, "{host}");
+    }
 }

@@ -82,7 +82,7 @@ pub(crate) async fn what_waits_for_a_person_is_not_claimed(factory: impl Factory
     batch_of_claim.events.push((2, parked()));
     store.append(batch_of_claim).await.unwrap();
     assert!(all(&*store, "worker").await.is_empty(), "it has its lock");
-    assert_eq!(store.work().await.unwrap().open, 2);
+    assert_eq!(store.work("").await.unwrap().open, 2);
     // An answer makes it work again.
     store
         .append(batch(&id, Writer::Anyone, vec![signal("go on")]))
@@ -100,7 +100,7 @@ pub(crate) async fn what_waits_for_a_person_is_not_claimed(factory: impl Factory
 
 pub(crate) async fn clean_ups_are_claimed_when_they_are_due(factory: impl Factory) {
     let store = factory.open().await;
-    assert_eq!(store.work().await.unwrap(), Work::default());
+    assert_eq!(store.work("").await.unwrap(), Work::default());
     let shop = scope("shop");
     let append = async |event| {
         let appended = store.append_environment(&shop, None, vec![event]).await;
@@ -108,7 +108,7 @@ pub(crate) async fn clean_ups_are_claimed_when_they_are_due(factory: impl Factor
     };
     append(recorded("shop", 1)).await;
     append(due("shop", 5_000)).await;
-    let work = store.work().await.unwrap();
+    let work = store.work("").await.unwrap();
     assert_eq!((work.open, work.next_cleanup_ms), (0, Some(5_000)));
     let worker = owner("worker");
     let at = async |now_ms: i64| {
@@ -134,7 +134,7 @@ pub(crate) async fn clean_ups_are_claimed_when_they_are_due(factory: impl Factor
     ] {
         append((1, settled)).await;
         assert_eq!(
-            (at(9_000).await, store.work().await.unwrap()),
+            (at(9_000).await, store.work("").await.unwrap()),
             (0, Work::default())
         );
         append(due("shop", 6_000)).await;
@@ -143,7 +143,7 @@ pub(crate) async fn clean_ups_are_claimed_when_they_are_due(factory: impl Factor
     }
     // While a deployment is open, it is that which is served.
     create(&*store, "shop").await;
-    assert_eq!(store.work().await.unwrap().next_cleanup_ms, None);
+    assert_eq!(store.work("").await.unwrap().next_cleanup_ms, None);
     let leases = store.claim(&worker, &[], 0, 9).await.unwrap();
     let mut held = claim(&deployment("shop"), leases[0].epoch, 1);
     held.events.push((2, parked()));

@@ -193,7 +193,7 @@ impl Store for MemoryStore {
         Ok(self.data().oldest_open(scope).cloned())
     }
 
-    async fn work(&self) -> Result<Work, StoreError> {
+    async fn work(&self, _: &str) -> Result<Work, StoreError> {
         Ok(self.data().work())
     }
 

@@ -94,7 +94,14 @@ impl Stage {
             // Ctrl-C is for us: a terminal would send it to everyone.
             .process_group(0)
             .kill_on_drop(true);
-        for name in ["BELAY_DIR", "BELAY_FILE", "BELAY_KEY", "BELAY_LOG"] {
+        for name in [
+            "BELAY_DIR",
+            "BELAY_FILE",
+            "BELAY_HOST",
+            "BELAY_KEY",
+            "BELAY_LOG",
+            "BELAY_STORE",
+        ] {
             command.env_remove(name);
         }
         command

@@ -1,0 +1,8 @@
+//! Several machines, each a folder with a name of its own, on one store on a real PostgreSQL.
+
+mod errors;
+mod keys;
+mod machine;
+#[path = "../support/mod.rs"]
+mod support;
+mod truth;
