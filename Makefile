@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PACKAGES := --workspace --locked
 
-.PHONY: help demo test check needs fmt lint deny docs sim bench bench-switches
+.PHONY: help demo test check needs fmt lint deny docs sim storm bench bench-switches
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -18,6 +18,9 @@ test: needs check ## everything CI runs: installs what the tests need, then all 
 
 sim: ## random plans, faults, kills and double workers; SEED=n runs one, SEEDS=n as many (default 2000)
 	SIM_SEED=$(SEED) SIM_SEEDS=$(or $(SEEDS),2000) $(CARGO) test --locked -p belay-engine --test simulation -- --nocapture
+
+storm: needs ## three workers on PostgreSQL killed in turn, 200 deployments of real processes, its restart and its switch
+	$(CARGO) test --locked -p belay-cli --test storm -- --nocapture
 
 check: fmt lint deny ## formatting, lints, licences
 

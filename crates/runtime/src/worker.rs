@@ -1,5 +1,5 @@
-//! The worker process: one per directory, by a lock. It leaves when nothing is open that it could do, and nothing that was
-//! asked for while it left is forgotten.
+//! The worker process: one per directory, by a lock, and on a shared store as many more as somebody starts to stay. It
+//! leaves when nothing is open that it could do, and nothing that was asked for while it left is forgotten.
 
 use crate::lock::WorkerLock;
 use crate::{Belay, Error};
@@ -40,15 +40,16 @@ pub async fn run_worker(belay: &Belay, idle_ms: Option<u64>) -> Result<Left, Err
             what: "take the worker's lock".to_owned(),
             source,
         })?;
-        let held = match (held, idle_ms) {
-            (Some(held), _) => held,
+        match (&held, idle_ms) {
             (None, Some(_)) => return Ok(Left::AlreadyRunning),
             // That one leaves when nothing is open.
-            (None, None) => {
+            (None, None) if !belay.is_shared() => {
                 sleep(AFTER_TAKEOVER).await;
                 continue;
             }
-        };
+            // Leases keep several of one machine apart. The lock only tells commands that they need not start one.
+            _ => {}
+        }
         sweep(belay).await;
         let done = tokio::select! {
             done = work(belay, idle_ms) => done,
