@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("belay-store", &["belay-model", "belay-engine"]),
     ("belay-driver-process", &["belay-model", "belay-driver"]),
+    ("belay-driver-kubernetes", &["belay-model", "belay-driver"]),
     ("belay-proxy-api", &[]),
     ("belay-proxy", &["belay-proxy-api"]),
     (

@@ -218,7 +218,8 @@ impl ControlPlane {
             .arg(self.pki("ca.crt"))
             .args(["--allocate-node-cidrs=true", "--cluster-cidr", PODS])
             .args(["--service-cluster-ip-range", SERVICES])
-            .arg("--concurrent-deployment-syncs=10");
+            .arg("--concurrent-deployment-syncs=10")
+            .arg("--horizontal-pod-autoscaler-sync-period=1s");
         self.serve("kube-controller-manager", &manager)?;
         let mut scheduler = self.program("kube-scheduler");
         scheduler.arg("--kubeconfig").arg(self.kubeconfig());

@@ -1,0 +1,240 @@
+//! What keeps one state from being another. Pure.
+
+use belay_model::state::{Difference, DifferenceEntry, Resource, State, Weight};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An entry for what matters and one for what does not, by resource; in each, the fields that differ by their paths.
+pub(crate) fn diff(want: &State, have: &State) -> Difference {
+    let keys: BTreeSet<&String> = want.resources.keys().chain(have.resources.keys()).collect();
+    let entries = keys.into_iter().flat_map(|key| {
+        match (want.resources.get(key), have.resources.get(key)) {
+            (Some(want), Some(have)) => fields(key, want, have),
+            (Some(want), None) => {
+                let weight = if is_autoscaler(key) {
+                    Weight::Informational
+                } else {
+                    Weight::Must
+                };
+                vec![entry(weight, key, want.spec.clone(), Value::Null)]
+            }
+            (None, Some(have)) => {
+                // What others put beside it goes when they want it to.
+                let weight = match have.facts["belongs"] == true {
+                    true => Weight::Must,
+                    false => Weight::Informational,
+                };
+                vec![entry(weight, key, Value::Null, have.spec.clone())]
+            }
+            (None, None) => Vec::new(),
+        }
+    });
+    Difference(entries.collect())
+}
+
+fn fields(key: &str, want: &Resource, have: &Resource) -> Vec<DifferenceEntry> {
+    let (wanted, meant) = (flatten(&want.spec), flatten(&have.spec));
+    let paths: BTreeSet<&String> = wanted.keys().chain(meant.keys()).collect();
+    let mut by_weight =
+        [Weight::Must, Weight::Informational].map(|it| (it, Map::new(), Map::new()));
+    for path in paths {
+        // What one says and the server fills in for the other is the same.
+        let filled = |side: &Resource| side.facts["filled_in"].get(path.as_str()).cloned();
+        let one = wanted.get(path).cloned().or_else(|| filled(want));
+        let other = meant.get(path).cloned().or_else(|| filled(have));
+        if one == other || is_same_quantity(path, one.as_ref(), other.as_ref()) {
+            continue;
+        }
+        let weight = weight(key, path, one.as_ref(), other.as_ref(), have);
+        let (_, want, have) = &mut by_weight[usize::from(weight == Weight::Informational)];
+        want.insert(path.clone(), one.unwrap_or_default());
+        have.insert(path.clone(), other.unwrap_or_default());
+    }
+    let different = by_weight
+        .into_iter()
+        .filter(|(_, want, _)| !want.is_empty());
+    let entries = different
+        .map(|(weight, want, have)| entry(weight, key, Value::Object(want), Value::Object(have)));
+    entries.collect()
+}
+
+fn weight(
+    key: &str,
+    path: &str,
+    want: Option<&Value>,
+    have: Option<&Value>,
+    there: &Resource,
+) -> Weight {
+    let is_informational = match path {
+        // How many there shall be is kept with whoever scales it, as long as somebody serves.
+        "spec.replicas" => {
+            let is_off = have == Some(&Value::from(0));
+            want.is_none() || (there.facts["scaled"] == true && !is_off)
+        }
+        // A state that was captured on the way is not led back to.
+        "rollout" => want != Some(&Value::from(crate::deployment::COMPLETE)),
+        // Says when somebody restarted it, and nothing of what runs.
+        _ if path.ends_with(".kubectl.kubernetes.io/restartedAt") => true,
+        // A label more on the object itself changes nothing of what runs.
+        _ => want.is_none() && path.starts_with("metadata."),
+    };
+    match is_informational || is_autoscaler(key) {
+        true => Weight::Informational,
+        false => Weight::Must,
+    }
+}
+
+/// Its bounds belong to whoever scales.
+fn is_autoscaler(key: &str) -> bool {
+    key.starts_with("horizontalpodautoscaler.")
+}
+
+fn entry(weight: Weight, key: &str, want: Value, have: Value) -> DifferenceEntry {
+    let key = key.to_owned();
+    DifferenceEntry {
+        weight,
+        key,
+        want,
+        have,
+    }
+}
+
+/// Every leaf by its path, such as `spec.template.spec.containers[app].image`. Items of lists that have keys are known by
+/// them, so that their order does not matter.
+pub(crate) fn flatten(value: &Value) -> BTreeMap<String, Value> {
+    let mut leaves = BTreeMap::new();
+    descend(value, String::new(), "", &mut leaves);
+    leaves
+}
+
+fn descend(value: &Value, path: String, name: &str, leaves: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, inner) in fields {
+                let dot = if path.is_empty() { "" } else { "." };
+                descend(inner, format!("{path}{dot}{name}"), name, leaves);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (index, item) in items.iter().enumerate() {
+                let key = item_key(name, item).unwrap_or_else(|| index.to_string());
+                descend(item, format!("{path}[{key}]"), "", leaves);
+            }
+        }
+        // Nothing in it is as good as no list; an empty object may be a choice (`emptyDir: {}`).
+        Value::Array(items) if items.is_empty() => {}
+        Value::Object(_) if matches!(name, "metadata" | "data" | "") => {}
+        leaf => {
+            leaves.insert(path, leaf.clone());
+        }
+    }
+}
+
+/// As the API's own types name the keys of their lists.
+fn item_key(list: &str, item: &Value) -> Option<String> {
+    let text = |name: &str| match &item[name] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match list {
+        "containers" | "initContainers" | "volumes" | "env" | "imagePullSecrets" => text("name"),
+        "volumeMounts" => text("mountPath"),
+        "volumeDevices" => text("devicePath"),
+        "hostAliases" => text("ip"),
+        "ports" => {
+            let port = text("containerPort").or_else(|| text("port"))?;
+            let protocol = text("protocol").unwrap_or_else(|| "TCP".to_owned());
+            Some(format!("{port}/{protocol}"))
+        }
+        _ => None,
+    }
+}
+
+/// The API server writes `0.5` as `500m`.
+fn is_same_quantity(path: &str, one: Option<&Value>, other: Option<&Value>) -> bool {
+    let is_quantity = [".limits.", ".requests.", ".sizeLimit"]
+        .iter()
+        .any(|it| path.contains(it));
+    let amount = |value: Option<&Value>| value.and_then(amount);
+    is_quantity && amount(one).is_some() && amount(one) == amount(other)
+}
+
+/// A quantity in thousandths.
+fn amount(value: &Value) -> Option<i128> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let at = text
+        .find(|it: char| !it.is_ascii_digit() && it != '.')
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(at);
+    let factor: i128 = match suffix {
+        "m" => 1,
+        "" => 1000,
+        "k" => 1000 * 1000,
+        "M" => 1000 * 1000_i128.pow(2),
+        "G" => 1000 * 1000_i128.pow(3),
+        "T" => 1000 * 1000_i128.pow(4),
+        "Ki" => 1000 << 10,
+        "Mi" => 1000 << 20,
+        "Gi" => 1000 << 30,
+        "Ti" => 1000 << 40,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    digits.checked_mul(factor).map(|it| it / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn quantities_are_compared_by_what_they_amount_to() {
+        let same = |one: Value, other: Value| {
+            is_same_quantity(
+                "spec.containers[app].resources.limits.cpu",
+                Some(&one),
+                Some(&other),
+            )
+        };
+        assert!(same(json!("0.5"), json!("500m")));
+        assert!(same(json!(2), json!("2")));
+        assert!(same(json!("1Gi"), json!("1024Mi")));
+        assert!(!same(json!("1G"), json!("1Gi")));
+        assert!(!same(json!("much"), json!("much more")));
+        // Elsewhere text is text.
+        assert!(!is_same_quantity(
+            "data.cpu",
+            Some(&json!("0.5")),
+            Some(&json!("500m"))
+        ));
+    }
+
+    #[test]
+    fn items_are_known_by_their_keys() {
+        let pod = |names: [&str; 2]| json!({ "containers": names.map(|name| json!({ "name": name, "args": ["a"] })) });
+        assert_eq!(
+            flatten(&pod(["app", "proxy"])),
+            flatten(&pod(["proxy", "app"]))
+        );
+        let ports = flatten(
+            &json!({ "ports": [{ "containerPort": 80 }, { "port": 53, "protocol": "UDP" }] }),
+        );
+        let paths: Vec<_> = ports.keys().map(String::as_str).collect();
+        assert_eq!(
+            paths,
+            [
+                "ports[53/UDP].port",
+                "ports[53/UDP].protocol",
+                "ports[80/TCP].containerPort"
+            ]
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! What the API server's answers mean.
+
+use belay_driver::Error;
+use belay_model::error::Class;
+use kube::core::Status;
+
+/// A call that only looks failed; `what` reads well after "failed to".
+pub(crate) fn failed(what: &str, error: kube::Error) -> Error {
+    let class = match error {
+        kube::Error::Api(status) => return refused(what, &status),
+        kube::Error::Auth(_) => Class::Authentication,
+        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => {
+            Class::Connectivity
+        }
+        _ => Class::Unknown,
+    };
+    Error::not_applied(class, format!("{what}: {}", causes(&error)))
+}
+
+fn refused(what: &str, status: &Status) -> Error {
+    let class = match status.code {
+        401 => Class::Authentication,
+        // A quota is an admission plugin, and says no as one.
+        403 if status.message.contains("exceeded quota") => Class::Quota,
+        403 => Class::Authorisation,
+        408 | 504 => Class::Timeout,
+        409 => Class::Conflict,
+        400 | 422 => Class::Application,
+        429 => Class::Quota,
+        500..=503 => Class::Connectivity,
+        _ => Class::Unknown,
+    };
+    let seconds = status.details.as_ref().map(|it| it.retry_after_seconds);
+    let mut error = Error::not_applied(class, format!("{what}: {}", status.message));
+    error.retry_after_ms = seconds.filter(|it| *it > 0).map(|it| u64::from(it) * 1000);
+    error.platform_code = Some(format!("{} {}", status.code, status.reason));
+    error
+}
+
+/// What went wrong, down to what the operating system said.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,125 @@
+//! One object, as a resource of a state.
+
+use crate::compare::flatten;
+use crate::digests::Digests;
+use crate::{defaults, deployment, ownership};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use belay_model::state::{Health, Resource};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// The field manager that we are; who says so has made the object.
+const OURS: &str = "belay (Apply)";
+
+/// The key of an object's resource in a target whose namespace is `home`.
+pub(crate) fn key(object: &Value, home: &str) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&object["kind"]).to_lowercase();
+    let kind = match text(&object["apiVersion"]).split_once('/') {
+        Some((group, _)) => format!("{kind}.{group}"),
+        None => kind,
+    };
+    let name = text(&object["metadata"]["name"]);
+    match object["metadata"]["namespace"].as_str() {
+        Some(namespace) if namespace != home => format!("{kind}/{namespace}/{name}"),
+        _ => format!("{kind}/{name}"),
+    }
+}
+
+/// What an object shall be, as it is written.
+pub(crate) fn written(object: &Value, digests: &Digests) -> Resource {
+    let mut spec = content(object, digests);
+    defaults::strip(&mut spec);
+    if deployment::is_one(object) {
+        spec["rollout"] = json!(deployment::COMPLETE);
+    }
+    Resource {
+        spec,
+        facts: named(object),
+        health: Health::Unknown,
+    }
+}
+
+/// What an object is. `belongs`: it is there because of the target, and goes with it.
+pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource {
+    let all = content(object, digests);
+    let metadata = &object["metadata"];
+    let managed = metadata["managedFields"].as_array();
+    let managed = managed.map(Vec::as_slice).unwrap_or_default();
+    // What was made before there was ownership has none: all of it counts.
+    let mut spec = match managed {
+        [] => all.clone(),
+        managed => ownership::part(&all, &ownership::said(managed)),
+    };
+    defaults::strip(&mut spec);
+    let meant = flatten(&spec);
+    let mut filled: BTreeMap<String, Value> = flatten(&all);
+    filled.retain(|path, _| !meant.contains_key(path));
+    let managers = ownership::managers(managed);
+    let mut facts = named(object);
+    facts["uid"] = metadata["uid"].clone();
+    facts["resource_version"] = metadata["resourceVersion"].clone();
+    facts["belongs"] = json!(belongs || managers.iter().any(|name| name == OURS));
+    facts["managers"] = json!(managers);
+    facts["scaled"] = json!(ownership::is_scaled(managed));
+    facts["filled_in"] = json!(filled);
+    Resource {
+        spec,
+        facts,
+        health: Health::Unknown,
+    }
+}
+
+/// What one needs beside the spec to make it again.
+fn named(object: &Value) -> Value {
+    json!({ "apiVersion": object["apiVersion"], "kind": object["kind"] })
+}
+
+/// What is meant by an object: no identity, no status, no secret value, no diary of clients and controllers.
+fn content(object: &Value, digests: &Digests) -> Value {
+    let mut content = object.as_object().cloned().unwrap_or_default();
+    if object["kind"] == "Secret" && object["apiVersion"] == "v1" {
+        hide(&mut content, digests);
+    }
+    for name in ["apiVersion", "kind", "status"] {
+        content.remove(name);
+    }
+    let metadata = content.remove("metadata").unwrap_or_default();
+    let mut kept = Map::new();
+    for name in ["labels", "annotations"] {
+        let mut pairs = metadata[name].as_object().cloned().unwrap_or_default();
+        pairs.retain(|name, _| !is_diary(name));
+        if !pairs.is_empty() {
+            kept.insert(name.to_owned(), Value::Object(pairs));
+        }
+    }
+    content.insert("metadata".to_owned(), Value::Object(kept));
+    Value::Object(content)
+}
+
+/// What clients and controllers write down for themselves. The first holds whole objects, values of secrets among them.
+fn is_diary(annotation: &str) -> bool {
+    annotation == "kubectl.kubernetes.io/last-applied-configuration"
+        || annotation.starts_with("deployment.kubernetes.io/")
+}
+
+/// A Secret with digests in the place of its values; `stringData` is another way to write `data`.
+fn hide(secret: &mut Map<String, Value>, digests: &Digests) {
+    let take = |secret: &mut Map<String, Value>, name| match secret.remove(name) {
+        Some(Value::Object(pairs)) => pairs,
+        _ => Map::new(),
+    };
+    let (encoded, plain) = (take(secret, "data"), take(secret, "stringData"));
+    let encoded = encoded.into_iter().map(|(name, value)| {
+        let value = value.as_str().unwrap_or_default().to_owned();
+        let bytes = STANDARD.decode(&value).unwrap_or(value.into_bytes());
+        (name, json!(digests.of(&bytes)))
+    });
+    let mut data: Map<String, Value> = encoded.collect();
+    data.extend(plain.into_iter().map(|(name, value)| {
+        let digest = digests.of(value.as_str().unwrap_or_default().as_bytes());
+        (name, json!(digest))
+    }));
+    secret.insert("data".to_owned(), Value::Object(data));
+}

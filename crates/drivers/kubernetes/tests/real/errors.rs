@@ -1,0 +1,116 @@
+//! Who we are, what we may, and whether anybody answers.
+
+use crate::place::{Place, context, place, said};
+use belay_driver::{Context, Error};
+use belay_driver_kubernetes::What;
+use belay_model::error::{Class, Effect};
+use belay_testbed::ControlPlane;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+/// A kubeconfig that differs.
+fn kubeconfig(place: &Place, dir: &tempfile::TempDir, changes: &[&[&str]]) -> PathBuf {
+    let path = dir.path().join("kubeconfig");
+    std::fs::copy(place.plane.kubeconfig(), &path).expect("copied");
+    for change in changes {
+        let mut kubectl = place.plane.kubectl();
+        // The last one counts.
+        said(
+            kubectl
+                .arg("--kubeconfig")
+                .arg(&path)
+                .arg("config")
+                .args(*change),
+            "",
+        );
+    }
+    path
+}
+
+async fn refused(cx: &Context, changes: &[&[&str]]) -> Error {
+    let place = place();
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = kubeconfig(&place, &dir, changes);
+    for what in [
+        What::Deployment("api".to_owned()),
+        What::Release("shop".to_owned()),
+    ] {
+        let target = place.target_at(&path, what, "");
+        let error = place
+            .driver
+            .observe(cx, &target)
+            .await
+            .expect_err("refused");
+        assert_eq!(error.effect, Effect::NotApplied);
+        if let What::Release(_) =
+            serde_json::from_value(target.settings["what"].clone()).expect("what")
+        {
+            return error;
+        }
+    }
+    unreachable!("the last one is a release")
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_authentication() {
+    let changes: [&[&str]; 2] = [
+        &["unset", "users.admin"],
+        &["set-credentials", "admin", "--token=wrong"],
+    ];
+    let error = refused(&context(), &changes).await;
+    assert_eq!(error.class, Class::Authentication, "{error:?}");
+    assert_eq!(error.platform_code.as_deref(), Some("401 Unauthorized"));
+}
+
+#[tokio::test]
+async fn an_account_without_rights_is_authorisation() {
+    let place = place();
+    let token = place.kubectl(&["create", "token", "default"]);
+    let token = format!("--token={}", token.trim());
+    let changes: [&[&str]; 2] = [
+        &["unset", "users.admin"],
+        &["set-credentials", "admin", &token],
+    ];
+    let error = refused(&context(), &changes).await;
+    assert_eq!(error.class, Class::Authorisation, "{error:?}");
+}
+
+fn at(address: &str) -> [String; 3] {
+    [
+        "set-cluster".to_owned(),
+        "test".to_owned(),
+        format!("--server=https://{address}"),
+    ]
+}
+
+#[tokio::test]
+async fn nobody_there_is_connectivity() {
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address")
+    };
+    let change = at(&address.to_string());
+    let error = refused(&context(), &[&change.each_ref().map(String::as_str)]).await;
+    assert_eq!(error.class, Class::Connectivity, "{error:?}");
+}
+
+#[tokio::test]
+async fn no_answer_is_a_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let change = at(&address.to_string());
+    let cx = Context {
+        deadline_ms: 300,
+        ..context()
+    };
+    let error = refused(&cx, &[&change.each_ref().map(String::as_str)]).await;
+    assert_eq!(error.class, Class::Timeout, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_context_that_is_not_there_is_named() {
+    let changes: [&[&str]; 1] = [&["rename-context", ControlPlane::CONTEXT, "other"]];
+    let error = refused(&context(), &changes).await;
+    assert_eq!(error.class, Class::Unknown, "{error:?}");
+    assert!(error.message.contains(ControlPlane::CONTEXT), "{error:?}");
+}

@@ -1,0 +1,173 @@
+//! Where a test works: a namespace of the shared control plane.
+
+use belay_driver::{Context, Progress};
+use belay_driver_kubernetes::{Kubernetes, Settings, What, parse_manifest};
+use belay_model::id::DeploymentId;
+use belay_model::release::Target;
+use belay_model::state::{Health, State, Weight};
+use belay_testbed::ControlPlane;
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Place {
+    pub(crate) plane: &'static ControlPlane,
+    pub(crate) namespace: String,
+    pub(crate) driver: Kubernetes,
+}
+
+pub(crate) fn place() -> Place {
+    // Dropped by nobody: it goes with this process.
+    static PLANE: OnceLock<ControlPlane> = OnceLock::new();
+    let plane = PLANE.get_or_init(|| ControlPlane::start().expect("a control plane"));
+    Place {
+        plane,
+        namespace: plane.namespace().expect("a namespace"),
+        driver: Kubernetes::new(&[7; 32]),
+    }
+}
+
+impl Place {
+    /// The real client in this namespace; answers what it said.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut kubectl = self.plane.kubectl();
+        said(kubectl.args(["-n", &self.namespace]).args(arguments), "")
+    }
+
+    /// The same with something to read.
+    pub(crate) fn kubectl_with(&self, arguments: &[&str], input: &str) -> String {
+        let mut kubectl = self.plane.kubectl();
+        said(kubectl.args(["-n", &self.namespace]).args(arguments), input)
+    }
+
+    /// As Belay will: server-side, under its name.
+    pub(crate) fn apply(&self, manifest: &str) {
+        let ours = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--field-manager",
+            "belay",
+            "-f",
+            "-",
+        ];
+        self.kubectl_with(&ours, manifest);
+    }
+
+    pub(crate) fn target(&self, what: What, manifest: &str) -> Target {
+        self.target_at(&self.plane.kubeconfig(), what, manifest)
+    }
+
+    pub(crate) fn target_at(&self, kubeconfig: &Path, what: What, manifest: &str) -> Target {
+        let settings = Settings {
+            kubeconfig: Some(kubeconfig.to_owned()),
+            context: Some(ControlPlane::CONTEXT.to_owned()),
+            namespace: self.namespace.clone(),
+            what,
+            objects: parse_manifest(manifest).expect("a manifest"),
+        };
+        Target {
+            driver: "kubernetes".to_owned(),
+            name: "api/test".to_owned(),
+            host: None,
+            settings: json!(settings),
+        }
+    }
+
+    pub(crate) async fn observe(&self, target: &Target) -> State {
+        let observed = self.driver.observe(&context(), target).await;
+        observed.expect("observed")
+    }
+
+    /// What is there once it is as expected.
+    pub(crate) async fn once(&self, target: &Target, expected: impl Fn(&State) -> bool) -> State {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let state = self.observe(target).await;
+            if expected(&state) {
+                return state;
+            }
+            assert!(Instant::now() < deadline, "it stays {state:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What is there once every Deployment is rolled out and serves.
+    pub(crate) async fn settled(&self, target: &Target) -> State {
+        let is_settled = |state: &State| {
+            let mut resources = state.resources.values();
+            resources.all(|it| {
+                let rollout = &it.spec["rollout"];
+                rollout.is_null() || (rollout == "complete" && it.health == Health::Healthy)
+            })
+        };
+        self.once(target, is_settled).await
+    }
+
+    /// The differences as text, a line for each field.
+    pub(crate) fn differences(&self, want: &State, have: &State) -> String {
+        let mut text = String::new();
+        for entry in self.driver.diff(want, have).0 {
+            let weight = match entry.weight {
+                Weight::Must => "must",
+                Weight::Informational => "informational",
+            };
+            text += &format!("{weight} {}\n", entry.key);
+            let (want, have) = (entry.want.as_object(), entry.have.as_object());
+            let Some((want, have)) = want.zip(have) else {
+                let there = |it: &serde_json::Value| if it.is_null() { "absent" } else { "there" };
+                text += &format!("  {} -> {}\n", there(&entry.want), there(&entry.have));
+                continue;
+            };
+            for (path, value) in want {
+                // What is a digest is so on one side at least.
+                let shown = |it: &serde_json::Value| match it.as_str() {
+                    Some(digest) if digest.starts_with("hmac:") => "hmac".to_owned(),
+                    _ => it.to_string(),
+                };
+                text += &format!("  {path}: {} -> {}\n", shown(value), shown(&have[path]));
+            }
+        }
+        text
+    }
+}
+
+pub(crate) fn context() -> Context {
+    Context {
+        deployment: DeploymentId::new("dep_look"),
+        step: None,
+        attempt: 1,
+        epoch: 1,
+        deadline_ms: 30_000,
+        material: Arc::default(),
+        progress: Arc::new(Silent),
+    }
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn line(&self, _: &str) {}
+}
+
+/// Runs a command that succeeds.
+pub(crate) fn said(command: &mut Command, input: &str) -> String {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("started");
+    let mut pipe = child.stdin.take().expect("piped");
+    pipe.write_all(input.as_bytes()).expect("read");
+    drop(pipe);
+    let done = child.wait_with_output().expect("ended");
+    let error = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{command:?}: {error}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
