@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PACKAGES := --workspace --locked
 
-.PHONY: help demo test check needs fmt lint deny docs sim storm bench bench-switches
+.PHONY: help demo test check needs fmt lint deny docs sim storm bench bench-engine bench-switches
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -43,6 +43,10 @@ BENCH = $(CARGO) build --release --locked -p belay-cli -p bookstore -p belay-ben
 
 bench: needs ## how fast it goes back, goes on after a kill, and what a step costs: docs/performance.md
 	$(BENCH) core
+	$(BENCH) engine
+
+bench-engine: needs ## what the engine does a second, holds in memory, and how soon another worker goes on
+	$(BENCH) engine
 
 bench-switches: needs ## a million requests across twenty switches, beside nginx
 	$(BENCH) switches

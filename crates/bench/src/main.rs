@@ -1,4 +1,5 @@
-//! The benchmarks: `belay-bench core` and `belay-bench switches`, run by `make bench` and `make bench-switches`.
+//! The benchmarks: `belay-bench core`, `engine` and `switches`, run by `make bench`, `make bench-engine` and
+//! `make bench-switches`.
 //!
 //! They run the release build of `belay` on examples/bookstore as a person would, and believe only the journal, the
 //! clients and the kernel. A benchmark that misses its aim says so and exits 0: speed depends on the machine. One
@@ -6,6 +7,7 @@
 
 mod cold;
 mod disk;
+mod engine;
 mod fsyncs;
 mod limits;
 mod machine;
@@ -27,12 +29,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let name = std::env::args().nth(1).unwrap_or_default();
-    let binaries = Binaries::find()?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("worker", arguments)) = arguments
+        .split_first()
+        .map(|(one, rest)| (one.as_str(), rest))
+    {
+        engine::run_worker(arguments).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let name = arguments.first().cloned().unwrap_or_default();
     let machine = Machine::look();
     let mut rows = Rows::default();
     let measured = tokio::select! {
-        measured = measure(&name, &binaries, &mut rows) => measured,
+        measured = measure(&arguments, &mut rows) => measured,
         // What runs is ended where the projects are dropped.
         interrupted = interrupted() => interrupted,
     };
@@ -47,9 +56,11 @@ async fn main() -> Result<ExitCode> {
     })
 }
 
-async fn measure(name: &str, binaries: &Binaries, rows: &mut Rows) -> Result<()> {
-    match name {
+async fn measure(arguments: &[String], rows: &mut Rows) -> Result<()> {
+    let mut arguments = arguments.iter().map(String::as_str);
+    match arguments.next().unwrap_or_default() {
         "core" => {
+            let binaries = &Binaries::find()?;
             disk::measure(binaries, rows).await?;
             limits::measure(binaries, rows).await?;
             warm::measure(binaries, rows).await?;
@@ -58,11 +69,13 @@ async fn measure(name: &str, binaries: &Binaries, rows: &mut Rows) -> Result<()>
             fsyncs::measure(binaries, rows).await
         }
         "switches" => {
+            let binaries = &Binaries::find()?;
             switches::measure(binaries, rows).await?;
             nginx::measure(binaries, rows).await?;
             throughput::measure(binaries, rows).await
         }
-        other => bail!("there is no benchmark `{other}`: core, switches"),
+        "engine" => engine::measure(rows, arguments.next()).await,
+        other => bail!("there is no benchmark `{other}`: core, engine, switches"),
     }
 }
 

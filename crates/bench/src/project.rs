@@ -58,6 +58,14 @@ pub(crate) const WARM: Kind = Kind {
     start_delay_ms: 0,
 };
 
+/// A directory that is gone with its value.
+pub(crate) fn temporary() -> Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix("belay-bench-")
+        .tempdir()
+        .context("make a temporary directory")
+}
+
 pub(crate) struct Project {
     dir: tempfile::TempDir,
     belay: PathBuf,
@@ -71,10 +79,7 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn new(binaries: &Binaries, kind: Kind) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("belay-bench-")
-            .tempdir()
-            .context("make a temporary directory")?;
+        let dir = temporary()?;
         // A copy, so that what runs is known by its executable.
         let belay = dir.path().join("bin/belay");
         fs::create_dir_all(dir.path().join("bin"))?;

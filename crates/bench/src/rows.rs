@@ -56,6 +56,19 @@ impl Rows {
         self.aim(format!("<= {aim}"), value <= aim);
     }
 
+    /// A rate that should be at least this.
+    pub(crate) fn at_least(
+        &mut self,
+        figure: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        aim: f64,
+        runs: usize,
+    ) {
+        self.plain(figure, value, unit, runs);
+        self.aim(format!(">= {aim}"), value >= aim);
+    }
+
     /// A count that must be at most this.
     pub(crate) fn must(
         &mut self,

@@ -1,0 +1,33 @@
+//! A worker as a process of its own, so that it can be killed and weighed: `belay-bench worker PLACE COURSES`. It works on
+//! the simulated platform until nothing is open, and is gone with its parent's value of it.
+
+use super::{ports, stores};
+use anyhow::{Context, Result};
+use belay_engine::worker::{Options, Worker};
+use std::process::Stdio;
+use tokio::process::{Child, Command};
+
+/// What the process does. `arguments`: the store's place, and how many scopes it serves at once.
+pub(crate) async fn run(arguments: &[String]) -> Result<()> {
+    let [place, courses] = arguments else {
+        anyhow::bail!("a worker wants a place and a number");
+    };
+    let options = Options {
+        courses: courses.parse().context("a number of courses")?,
+    };
+    let store = stores::open(place).await?;
+    let name = format!("bench/{}", std::process::id());
+    let worker = Worker::with(ports::ports(store), name, options);
+    worker.run().await?;
+    Ok(())
+}
+
+pub(crate) fn start(place: &str, courses: usize) -> Result<Child> {
+    let exe = std::env::current_exe().context("find this executable")?;
+    let mut command = Command::new(exe);
+    command
+        .args(["worker", place, &courses.to_string()])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command.spawn().context("start a worker")
+}
