@@ -1,5 +1,9 @@
 //! The command line as types. What each verb does is in `verbs`; here is only what can be written and how help reads.
 
+mod back;
+
+pub(crate) use back::{Abort, How, Ready, Rollback};
+
 use crate::exit;
 use crate::output::Format;
 use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -108,6 +112,7 @@ pub(crate) enum Verb {
     Watch(Watch),
     History(History),
     Rollback(Rollback),
+    Abort(Abort),
     Ready(Ready),
     Retry(Retry),
     Skip(Give),
@@ -147,6 +152,15 @@ Examples:
   belay resume"
     )]
     Resume(Say),
+    #[command(
+        about = "Do not wait any longer for the end of a stage, a bake or a wait",
+        before_help = "\
+Examples:
+  belay advance --reason 'watched it by hand'",
+        after_help = "
+What is cut short proves nothing: the release becomes good when a later verification has passed the same checks."
+    )]
+    Advance(Say),
     #[command(
         about = "End a deployment, and leave what was done as it is; to go back: rollback",
         before_help = "\
@@ -287,66 +301,6 @@ pub(crate) struct History {
     /// The journal of one deployment instead
     #[arg(long, value_name = "DEPLOYMENT", conflicts_with_all = ["service", "env"])]
     pub(crate) events: Option<String>,
-}
-
-/// Go back to a release that worked
-#[derive(Debug, Group)]
-#[command(
-    before_help = "\
-Examples:
-  belay rollback -e production              the one before if good, else the newest good one
-  belay rollback -e production --plan       show where that leads; change nothing
-  belay rollback -e production --to 7
-  belay rollback -e production --undo       take the last rollback back",
-    after_help = "
-It shows where it leads before anything changes, and on a terminal asks. Without a terminal it goes on."
-)]
-pub(crate) struct Rollback {
-    #[command(flatten)]
-    pub(crate) place: Place,
-    /// To this release and no other
-    #[arg(long, value_name = "RELEASE", conflicts_with = "undo")]
-    pub(crate) to: Option<u32>,
-    /// Go there although it was never verified here; needs a reason
-    #[arg(long, value_name = "RISK", requires_all = ["to", "reason"])]
-    pub(crate) accept: Option<Risk>,
-    /// Take a rollback back [default: the last one]
-    #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "")]
-    pub(crate) undo: Option<String>,
-    /// Only show where it leads
-    #[arg(long)]
-    pub(crate) plan: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Come back at once, when it is written down and a worker is at it
-    #[arg(long)]
-    pub(crate) detach: bool,
-}
-
-/// What a rollback is refused for unless someone accepts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Risk {
-    /// The release was never verified in this environment
-    Unproven,
-}
-
-/// Say whether going back would work right now, to what, and how fast; exits 6 if not
-#[derive(Debug, Group)]
-#[command(before_help = "\
-Examples:
-  belay ready -e production
-  belay ready -e production --to 7
-  belay ready -e production -q && ./risky-migration")]
-pub(crate) struct Ready {
-    #[command(flatten)]
-    pub(crate) place: Place,
-    /// To this release
-    #[arg(long, value_name = "RELEASE")]
-    pub(crate) to: Option<u32>,
 }
 
 /// Try the step again that a deployment is stuck at

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERBS: [&[&str]; 30] = [
+const VERBS: [&[&str]; 32] = [
     &[],
     &["check"],
     &["plan"],
@@ -12,6 +12,7 @@ const VERBS: [&[&str]; 30] = [
     &["watch"],
     &["history"],
     &["rollback"],
+    &["abort"],
     &["ready"],
     &["retry"],
     &["skip"],
@@ -20,6 +21,7 @@ const VERBS: [&[&str]; 30] = [
     &["reject"],
     &["pause"],
     &["resume"],
+    &["advance"],
     &["stop"],
     &["freeze"],
     &["logs"],
@@ -98,5 +100,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 22, "verbs listed by --help");
+    assert_eq!(count, 24, "verbs listed by --help");
 }

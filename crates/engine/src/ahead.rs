@@ -72,6 +72,7 @@ impl Ahead {
 mod tests {
     use super::*;
     use crate::fold::tests::Story;
+    use belay_model::back::Back;
     use belay_model::event::{self, Ask};
 
     /// However own events and those of others come in between each other.
@@ -92,6 +93,7 @@ mod tests {
                             actor: "ada".to_owned(),
                             ask: [Ask::Pause, Ask::Resume][story.pick(2)].clone(),
                             reason: None,
+                            back: Back::default(),
                         };
                         append(&mut journal, vec![(at_us, signal)]);
                         let after = usize::try_from(ahead.after()).expect("small");

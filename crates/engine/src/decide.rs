@@ -1,7 +1,7 @@
 //! `decide`: what to do next. Pure: state, what is in hand and time in, commands out. The worker performs them, appends
 //! the results and asks again; recovery is the same loop with nothing in hand.
 
-use crate::fold::{Deployment, PlanRun};
+use crate::fold::{Deployment, PlanRun, Status};
 use crate::lane::{self, Next};
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
@@ -94,6 +94,17 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
     if let Some(last) = asked_for(deployment) {
         return halt(decision, is_in_flight, last, run, in_hand);
     }
+    // What someone did not want to be waited for.
+    let is_cut_short = |id: &&StepId| {
+        id.plan == number && *run.steps[usize::from(id.index)].status() == Status::Skipped
+    };
+    let cut_short: Vec<_> = in_hand.iter().filter(is_cut_short).copied().collect();
+    if !cut_short.is_empty() {
+        decision
+            .commands
+            .extend(cut_short.into_iter().map(Command::Drop));
+        return decision;
+    }
     if let Some(parked) = &deployment.parked {
         match (parked.until_us, parked.step) {
             (Some(until_us), Some(step)) if until_us <= now_us => {
@@ -174,6 +185,7 @@ fn asked_for(deployment: &Deployment) -> Option<Command> {
     Some(Command::Rollback(Cause::Request {
         actor: request.actor.clone(),
         reason: request.reason.clone(),
+        back: request.back.clone(),
     }))
 }
 

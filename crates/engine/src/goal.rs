@@ -3,6 +3,7 @@
 use crate::fold::Deployment;
 use crate::targets::Targets;
 use belay_model::environment::{Known, Standing, View};
+use belay_model::event::Kind;
 use belay_model::id::{RecordHash, ReleaseNumber};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, States};
@@ -37,6 +38,29 @@ pub fn of_states(view: &View, state: &States) -> Goal {
         records,
         title,
         record,
+    })
+}
+
+/// What was there before a deployment when a record served, as people had changed it by hand: without what was kept
+/// warm of other records then.
+pub fn by_hand(targets: &Targets, view: &View, record: &Record, before: &Goal) -> Goal {
+    let own = of_record(targets, record);
+    let own_part = |(name, state): (&str, &State)| {
+        let mut state = state.clone();
+        let want = own.want.of(name);
+        state.resources.retain(|key, resource| {
+            let of = resource.spec["record"].as_str().map(RecordHash::new);
+            let is_other =
+                of.is_some_and(|of| of != record.hash() && view.records.contains_key(&of));
+            want.resources.contains_key(key) || !is_other
+        });
+        (name.to_owned(), state)
+    };
+    keep_named_records(Goal {
+        want: before.want.iter().map(own_part).collect(),
+        records: before.records.clone(),
+        title: format!("{} (as it was, changes by hand included)", record.title()),
+        record: Some(record.hash()),
     })
 }
 
@@ -108,23 +132,46 @@ pub struct Choice {
 /// Chooses the goal of a return: the record before the present one if it is good, else the newest good one; with
 /// `to`, that release and nothing else.
 pub fn choose(view: &View, to: Option<ReleaseNumber>) -> Choice {
-    choose_unless(view, to, objection)
+    choose_unless(view, serving(view), to, objection)
 }
 
 /// The same for a release that someone wants although it never proved itself here; a quarantined one is refused all
 /// the same.
 pub fn choose_unproven(view: &View, to: ReleaseNumber) -> Choice {
-    choose_unless(view, Some(to), |known, serving| {
-        objection(known, serving).filter(|_| !is_unproven(known, serving))
-    })
+    choose_unless(view, serving(view), Some(to), objection_but_unproven)
 }
 
+/// The same from inside a deployment, which may lead to anything but what it put out. `unproven`: also to a release
+/// that never proved itself here.
+pub fn choose_from(
+    view: &View,
+    deployment: &Deployment,
+    to: ReleaseNumber,
+    unproven: bool,
+) -> Choice {
+    let left = brought(deployment);
+    if unproven {
+        choose_unless(view, left, Some(to), objection_but_unproven)
+    } else {
+        choose_unless(view, left, Some(to), objection)
+    }
+}
+
+fn serving(view: &View) -> Option<RecordHash> {
+    view.serving().map(|known| known.record.hash())
+}
+
+fn objection_but_unproven(known: &Known, left: Option<&RecordHash>) -> Option<String> {
+    objection(known, left).filter(|_| !is_unproven(known, left))
+}
+
+/// `left`: what is gone back from.
 fn choose_unless(
     view: &View,
+    left: Option<RecordHash>,
     to: Option<ReleaseNumber>,
     objection: impl Fn(&Known, Option<&RecordHash>) -> Option<String>,
 ) -> Choice {
-    let serving = view.serving().map(|known| known.record.hash());
     let mut candidates = view.served_before();
     let mut others: Vec<&Known> = view
         .records
@@ -151,7 +198,7 @@ fn choose_unless(
             continue;
         }
         seen.push(hash.clone());
-        match objection(known, serving.as_ref()) {
+        match objection(known, left.as_ref()) {
             None => {
                 choice.record = Some(known.record.clone());
                 choice.standing = Some(known.standing);
@@ -162,7 +209,7 @@ fn choose_unless(
                 choice.skipped.push(Skipped {
                     release: known.record.release,
                     record: hash,
-                    is_unproven: is_unproven(known, serving.as_ref()),
+                    is_unproven: is_unproven(known, left.as_ref()),
                     why,
                 });
             }
@@ -187,6 +234,41 @@ fn objection(known: &Known, serving: Option<&RecordHash>) -> Option<String> {
             Some(format!("it is quarantined: {why}"))
         }
     }
+}
+
+/// What a deployment leads to that someone told to go back to a record of their choice; no goal: a person decides.
+pub fn elsewhere(
+    targets: &Targets,
+    view: &View,
+    deployment: &Deployment,
+    to: &RecordHash,
+) -> (Option<Goal>, Vec<String>) {
+    let Some(known) = view.records.get(to) else {
+        let line = format!("record {} is not known here", to.short());
+        return (None, vec![line]);
+    };
+    let title = known.record.title();
+    if brought(deployment).as_ref() == Some(to) {
+        return (None, vec![format!("{title} is what it goes back from")]);
+    }
+    if known.standing == Standing::Quarantined {
+        let why = known.reason.as_deref().unwrap_or("it was rolled back");
+        return (None, vec![format!("{title} is quarantined: {why}")]);
+    }
+    let mut remarks = Vec::new();
+    if !known.standing.is_good() {
+        remarks.push(format!(
+            "WARNING: {title} was never verified here; that was accepted"
+        ));
+    }
+    (Some(of_record(targets, &known.record)), remarks)
+}
+
+/// What a deployment put out: no way back from it.
+pub fn brought(deployment: &Deployment) -> Option<RecordHash> {
+    let inputs = deployment.inputs.as_ref();
+    let inputs = inputs.filter(|inputs| inputs.kind == Kind::Deploy)?;
+    inputs.record.as_ref().map(Record::hash)
 }
 
 /// What the target of a phase was like when the phase began; other targets are not meant.

@@ -3,6 +3,7 @@
 //! Events hold facts and redacted inputs, never a secret value. A new kind or a changed field needs an ADR and a
 //! new format number; old formats are read for ever.
 
+use crate::back::Back;
 use crate::config::{Check, FirstFailure, Inconclusive, Strategy};
 use crate::error::Failure;
 use crate::id::{DeploymentId, RecordHash, Scope, StepId};
@@ -16,7 +17,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
-/// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces.
+/// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces; `Back`, what someone asks
+/// to go back with.
 pub const FORMAT: u16 = 4;
 
 /// Whether a deployment puts a release out or goes back to one.
@@ -80,6 +82,9 @@ pub struct Inputs {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
+    /// Of a rollback: what made someone ask for it, and what they take upon them. `record` and `goal` say where to.
+    #[serde(default, skip_serializing_if = "Back::is_plain")]
+    pub back: Back,
 }
 
 /// A phase as someone wrote it.
@@ -176,6 +181,9 @@ pub enum Cause {
         actor: String,
         /// Why.
         reason: Option<String>,
+        /// Where to, and what made them.
+        #[serde(default, skip_serializing_if = "Back::is_plain")]
+        back: Back,
     },
 }
 
@@ -211,14 +219,18 @@ impl Cause {
             Cause::Verification(verdict) => verdict.sentence.clone(),
             Cause::Step { failure, .. } => failure.message.clone(),
             Cause::Phase { cause, .. } => cause.sentence(),
-            Cause::Request {
-                actor,
-                reason: Some(reason),
-            } => format!("{actor} asked for it: {reason}"),
-            Cause::Request {
-                actor,
-                reason: None,
-            } => format!("{actor} asked for it"),
+            Cause::Request { actor, reason, .. } => match reason {
+                Some(reason) => format!("{actor} asked for it: {reason}"),
+                None => format!("{actor} asked for it"),
+            },
+        }
+    }
+
+    /// The record that someone wants to go to instead of what was there before.
+    pub fn leads_to(&self) -> Option<&RecordHash> {
+        match self {
+            Cause::Request { back, .. } => back.to.as_ref(),
+            _ => None,
         }
     }
 }
@@ -347,6 +359,9 @@ pub enum Event {
         ask: Ask,
         /// Why.
         reason: Option<String>,
+        /// With `abort`: where to, what made them, and what they take upon them.
+        #[serde(default, skip_serializing_if = "Back::is_plain")]
+        back: Back,
     },
     /// It goes back from here on: no forward step starts any more (I3).
     RollbackPlanned {
@@ -452,6 +467,19 @@ mod tests {
             panic!("it is read: {:?}", serde_json::from_str::<Event>(created));
         };
         assert_eq!(inputs.keep_good, 5);
+    }
+
+    /// Nothing was said of where to, or of what made someone, before format 4.
+    #[test]
+    fn format_3_is_read() {
+        let signal = r#"{"signal":{"actor":"alice","ask":"abort","reason":null}}"#;
+        let Ok(Event::Signal { back, .. }) = serde_json::from_str(signal) else {
+            panic!("it is read: {:?}", serde_json::from_str::<Event>(signal));
+        };
+        assert!(back.is_plain());
+        let cause: Cause = serde_json::from_str(r#"{"request":{"actor":"alice","reason":null}}"#)
+            .expect("it is read");
+        assert_eq!(cause.leads_to(), None);
     }
 
     /// A target had no name in the states, and a record had exactly one, before format 3. What was kept then is read, and

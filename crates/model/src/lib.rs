@@ -4,6 +4,7 @@
 //! by the engine, the drivers, the store and the command line, and old stored data must stay readable.
 #![warn(missing_docs)]
 
+pub mod back;
 pub mod config;
 pub mod environment;
 pub mod error;

@@ -1,11 +1,12 @@
 //! The projection of one deployment that lists and statuses show. It is folded from the journal in the
 //! transaction of each append, so a list never tells another story than the journal.
 
+use crate::back::Trigger;
 use crate::error::Failure;
 use crate::event::{Ask, Cause, Entry, Event, Finish, Kind, Outcome};
 use crate::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, StepId};
 use crate::plan::{Action, Plan, Wave};
-use crate::verdict::{Outcome as Said, Verdict};
+use crate::verdict::{Outcome as Verified, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Where a deployment stands.
@@ -67,6 +68,20 @@ pub struct Timeline {
     pub t7: Option<i64>,
 }
 
+/// What someone said to a deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// When, Unix microseconds.
+    pub at_us: i64,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub ask: Ask,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// The projection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +100,12 @@ pub struct Summary {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
+    /// What was wrong with what is gone back from, as whoever asked for it said.
+    #[serde(default)]
+    pub trigger: Option<Trigger>,
+    /// What people said to it, in order.
+    #[serde(default)]
+    pub said: Vec<Said>,
     /// Where it stands.
     pub phase: Phase,
     /// How it ended.
@@ -157,6 +178,8 @@ impl Summary {
             record: inputs.record.as_ref().map(crate::release::Record::hash),
             actor: inputs.actor.clone(),
             reason: inputs.reason.clone(),
+            trigger: inputs.back.trigger,
+            said: Vec::new(),
             phase: Phase::Queued,
             outcome: None,
             created_us: entry.at_us,
@@ -231,12 +254,28 @@ impl Summary {
                 ..
             } => self.finished(entry.at_us, *step, finish, times),
             Event::Verified { step, verdict } => self.verified(entry.at_us, *step, verdict),
-            Event::Signal { actor, ask, reason } => {
+            Event::Signal {
+                actor,
+                ask,
+                reason,
+                back,
+            } => {
+                self.said.push(Said {
+                    at_us: entry.at_us,
+                    actor: actor.clone(),
+                    ask: ask.clone(),
+                    reason: reason.clone(),
+                });
                 if *ask == Ask::Abort {
+                    self.trigger = back.trigger.or(self.trigger);
                     self.timeline.t1.get_or_insert(entry.at_us);
                     if self.phase == Phase::Queued {
-                        let (actor, reason) = (actor.clone(), reason.clone());
-                        self.cause = Some(Cause::Request { actor, reason }.sentence());
+                        let cause = Cause::Request {
+                            actor: actor.clone(),
+                            reason: reason.clone(),
+                            back: back.clone(),
+                        };
+                        self.cause = Some(cause.sentence());
                     }
                 }
                 if *ask == Ask::Pause && self.phase != Phase::Paused {
@@ -283,7 +322,7 @@ impl Summary {
                 if matches!(outcome, Outcome::Failed { .. }) && self.cause.is_none() {
                     // It failed and did not go back: what was said against it is why.
                     let against = self.verdict.as_ref();
-                    let against = against.filter(|verdict| verdict.outcome != Said::Pass);
+                    let against = against.filter(|verdict| verdict.outcome != Verified::Pass);
                     self.cause = against.map(|verdict| verdict.sentence.clone());
                 }
                 self.outcome = Some(outcome.clone());
@@ -386,12 +425,12 @@ impl Summary {
     fn verified(&mut self, at_us: i64, step: StepId, verdict: &Verdict) {
         self.verdict = Some(verdict.clone());
         if self.is_way_back(step) {
-            if verdict.outcome == Said::Pass {
+            if verdict.outcome == Verified::Pass {
                 self.timeline.t6 = Some(at_us);
             }
             return;
         }
-        if verdict.outcome == Said::Pass {
+        if verdict.outcome == Verified::Pass {
             self.note_promotion(at_us, step);
         } else {
             self.timeline.t0 = verdict.first_bad_us;

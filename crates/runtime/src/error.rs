@@ -127,6 +127,8 @@ pub enum Error {
         ask: &'static str,
         /// Why not.
         why: String,
+        /// It is over: nothing can be said to it any more.
+        has_ended: bool,
     },
     /// `E0212`: too many deployments are open.
     #[error("queue another deployment: {0}")]
@@ -361,6 +363,9 @@ impl Error {
                 "name a release instead: `belay rollback --to RELEASE`".to_owned()
             }
             Self::Ambiguous { candidates, .. } => format!("one of: {}", candidates.join(", ")),
+            Self::NotAsked {
+                has_ended: true, ..
+            } => "what has ended is not taken up again: `belay deploy` and `belay rollback` make a new one".to_owned(),
             Self::NotAsked { id, .. } => {
                 format!("see how it stands: `belay status`, `belay watch {id}`")
             }

@@ -1,8 +1,8 @@
 //! What people ask of deployments, releases and instances, other than going forward and back.
 
 use crate::{Belay, Error};
-use belay_engine::fold::Deployment;
 use belay_engine::ports::{Batch, Writer};
+use belay_model::back::Back;
 use belay_model::environment::{Event as InEnvironment, Known, Standing};
 use belay_model::event::{Ask, Event};
 use belay_model::id::{
@@ -59,11 +59,19 @@ impl Belay {
     ) -> Result<Summary, Error> {
         let summary = self.store().summary(id).await?;
         let summary = summary.ok_or_else(|| crate::scope::no_deployment(id.as_str()))?;
-        if let Some(why) = objection(&summary, &ask) {
+        let waits_for_time = ask == Ask::Advance && self.fold(id).await?.waits_for_time();
+        let objection = match objection(&summary, &ask) {
+            None if ask == Ask::Advance && !waits_for_time => {
+                Some("time is not what it waits for now")
+            }
+            objection => objection,
+        };
+        if let Some(why) = objection {
             return Err(Error::NotAsked {
                 id: id.clone(),
                 ask: word(&ask),
                 why: why.to_owned(),
+                has_ended: summary.phase == Phase::Ended,
             });
         }
         if matches!(ask, Ask::Approve | Ask::Reject) {
@@ -79,10 +87,21 @@ impl Belay {
         ask: Ask,
         reason: Option<String>,
     ) -> Result<(), Error> {
+        self.append_said(id, ask, reason, Back::default()).await
+    }
+
+    pub(crate) async fn append_said(
+        &self,
+        id: &DeploymentId,
+        ask: Ask,
+        reason: Option<String>,
+        back: Back,
+    ) -> Result<(), Error> {
         let signal = Event::Signal {
             actor: self.actor().to_owned(),
             ask,
             reason,
+            back,
         };
         let batch = Batch {
             deployment: id.clone(),
@@ -96,8 +115,7 @@ impl Belay {
 
     /// An answer of someone who was not asked would not count: they are told so.
     async fn require_asked(&self, id: &DeploymentId) -> Result<(), Error> {
-        let entries = self.store().events(id, 0).await?;
-        let deployment = Deployment::of(id.clone(), &entries);
+        let deployment = self.fold(id).await?;
         if deployment.asks(self.actor()) {
             return Ok(());
         }
@@ -237,13 +255,13 @@ impl Belay {
 fn objection(summary: &Summary, ask: &Ask) -> Option<&'static str> {
     match (summary.phase, ask) {
         (Phase::Ended, _) => Some("it has ended"),
+        (_, Ask::Advance) => None,
         _ if summary.stuck.is_some() => None,
         (Phase::RollingBack, Ask::Abort) => Some("it goes back already"),
         (_, Ask::Abort) => None,
         (_, Ask::Retry | Ask::Skip | Ask::Abandon) => Some("it does not wait for a person"),
-        (Phase::Waiting, Ask::Approve | Ask::Reject | Ask::Advance) => None,
+        (Phase::Waiting, Ask::Approve | Ask::Reject) => None,
         (_, Ask::Approve | Ask::Reject) => Some("it does not wait for an approval"),
-        (_, Ask::Advance) => Some("it does not wait"),
         (Phase::Paused, Ask::Pause) => Some("it is paused already"),
         (Phase::Paused, Ask::Resume) => None,
         (_, Ask::Resume) => Some("it is not paused"),

@@ -3,6 +3,7 @@
 
 use crate::secrets::{self, Found};
 use crate::{Belay, DeployRequest, Error};
+use belay_model::back::Back;
 use belay_model::config::{
     Approve, Duration, Environment, Inconclusive, Queue, ReleaseSource, Target as Place,
 };
@@ -157,6 +158,7 @@ fn inputs(
         on_first_failure: environment.on_first_failure,
         actor: actor.to_owned(),
         reason: request.reason.clone(),
+        back: Back::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{Belay, Error, PlannedStep, RollbackRequest};
 use belay_driver::Restorability;
 use belay_engine::goal::Skipped;
 use belay_engine::planning;
+use belay_model::back::Risk;
 use belay_model::environment::Standing;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::release::Record;
@@ -38,10 +39,16 @@ pub struct RollbackPreview {
     pub restorability: Restorability,
     /// Where today's configuration differs from the goal's record, one line each. The record counts.
     pub drift: Vec<String>,
+    /// How what was there before differed from the goal's record, one line each: someone had changed it by hand.
+    pub hands: Vec<String>,
+    /// Those changes are part of the goal; otherwise they are lost, and that was accepted.
+    pub keeps_hands: bool,
     /// Secrets whose source has another value now than the record's, one line each: new instances get it (I7).
     pub newer_secrets: Vec<String>,
     /// A deployment is open: going back is a signal to it, and the goal is what was there before it.
     pub signal_to: Option<DeploymentId>,
+    /// Someone chose the goal: it is not what was there before the open deployment.
+    pub chosen: bool,
     /// Deployments that wait behind it: they end with nothing of them begun, so that none undoes the way back.
     pub ends: Vec<QueuedEnd>,
     /// What else people should know.
@@ -83,15 +90,25 @@ impl Belay {
             steps: Vec::new(),
             restorability: Restorability::Exact { millis: None },
             drift: Vec::new(),
+            hands: Vec::new(),
+            keeps_hands: false,
             newer_secrets: Vec::new(),
             signal_to: None,
+            chosen: false,
             ends: Vec::new(),
             remarks: Vec::new(),
         };
         match &way {
             Way::Signal {
-                id, remarks, ends, ..
+                id,
+                remarks,
+                ends,
+                skipped,
+                to,
+                ..
             } => {
+                preview.chosen = to.is_some();
+                preview.skipped.clone_from(skipped);
                 preview.ends = ends
                     .iter()
                     .map(|summary| QueuedEnd {
@@ -107,11 +124,14 @@ impl Belay {
             Way::Return {
                 skipped,
                 record,
-                is_unproven,
+                accepts,
+                hands,
                 ..
             } => {
                 preview.skipped.clone_from(skipped);
-                if *is_unproven {
+                preview.hands.clone_from(hands);
+                preview.keeps_hands = !hands.is_empty() && *accepts != Some(Risk::Drift);
+                if *accepts == Some(Risk::Unproven) {
                     let title = record.title();
                     let line =
                         format!("WARNING: {title} was never verified here; that was accepted");

@@ -6,9 +6,10 @@ use crate::way::Way;
 use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
 use belay_engine::queue;
+use belay_model::back::{Back, Risk, Trigger};
 use belay_model::config::{Check, FirstFailure, Inconclusive, Queue, Strategy};
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
-use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
+use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::release::Record;
 use belay_model::state::Goal;
 use belay_model::summary::Phase;
@@ -22,8 +23,12 @@ const HISTORY: usize = 1000;
 pub struct RollbackRequest {
     /// To this release and no other; absent: the one before if it is good, else the newest good one.
     pub to: Option<ReleaseNumber>,
-    /// With `to` and a reason: go there although it was never verified here. The journal says so.
-    pub accept_unproven: bool,
+    /// With a reason: what is taken upon oneself. The journal says so.
+    pub accept: Vec<Risk>,
+    /// What was wrong with what is gone back from.
+    pub trigger: Option<Trigger>,
+    /// Only this open deployment is told; those that wait behind it keep their places.
+    pub only: Option<DeploymentId>,
     /// To what was there before that deployment: how a rollback is taken back.
     pub undo: Option<DeploymentId>,
     /// Why.
@@ -50,9 +55,18 @@ impl Belay {
             Some(goal) => self.seal_newest(&view, goal, &request.env).await?,
             None => Vec::new(),
         };
+        if let Way::Signal {
+            to: Some(_),
+            goal: Some(goal),
+            ..
+        } = &way
+        {
+            self.require_restorable(goal).await?;
+        }
         let mut reason = request.reason.clone();
+        let mut keeps_hands = false;
         let (goal, kind, record) = match way {
-            Way::Signal { id, .. } => {
+            Way::Signal { id, to, .. } => {
                 let at_us = self.now_us();
                 let resealed: Vec<_> = resealed.into_iter().map(|event| (at_us, event)).collect();
                 if !resealed.is_empty() {
@@ -60,20 +74,21 @@ impl Belay {
                         .append_environment(scope, None, resealed)
                         .await?;
                 }
-                let ended = self.tell_to_go_back(scope, &id, request).await?;
+                let ended = self.tell_to_go_back(scope, &id, to, request).await?;
                 return Ok(Accepted::Signal { id, ended });
             }
             Way::Return {
                 record,
                 goal,
-                is_unproven,
+                accepts,
+                hands,
                 ..
             } => {
-                if is_unproven {
-                    let why = reason.unwrap_or_default();
-                    reason = Some(format!("unproven, and accepted as such: {why}"));
+                if let Some(risk) = accepts {
+                    reason = Some(accepted(risk, reason));
                 }
                 let leaves = view.serving_since().cloned();
+                keeps_hands = !hands.is_empty() && accepts != Some(Risk::Drift);
                 (goal, Kind::Return { leaves }, Some(*record))
             }
             Way::Undo { goal, of, .. } => {
@@ -93,7 +108,7 @@ impl Belay {
             kind,
             scope: scope.clone(),
             record,
-            goal: is_undo.then_some(goal),
+            goal: (is_undo || keeps_hands).then_some(goal),
             strategy: Strategy::Basic,
             parallel,
             phases: Vec::new(),
@@ -109,6 +124,11 @@ impl Belay {
             on_first_failure: FirstFailure::Leave,
             actor: self.actor().to_owned(),
             reason,
+            back: Back {
+                to: None,
+                accept: request.accepted(),
+                trigger: request.trigger,
+            },
         };
         let new = self.entrant(inputs, resealed);
         let replaces = queue::enter(&*self.store(), &new, Queue::All).await;
@@ -125,9 +145,20 @@ impl Belay {
         &self,
         scope: &Scope,
         first: &DeploymentId,
+        to: Option<RecordHash>,
         request: &RollbackRequest,
     ) -> Result<Vec<DeploymentId>, Error> {
         let mut ended = Vec::new();
+        let back = Back {
+            to,
+            accept: request.accepted(),
+            trigger: request.trigger,
+        };
+        if request.only.is_some() {
+            self.append_abort(first, request.reason.clone(), back)
+                .await?;
+            return Ok(ended);
+        }
         for summary in self.open_in(scope).await?.into_iter().rev() {
             if summary.id != *first {
                 let why = request.reason.as_deref();
@@ -143,11 +174,24 @@ impl Belay {
                 || (summary.kind != "deploy" && summary.phase != Phase::NeedsOperator);
             // Asked twice is asked once: a signal to a rollback would turn it round.
             if !goes_back || is_undone {
-                self.append_signal(first, Ask::Abort, request.reason.clone())
+                self.append_abort(first, request.reason.clone(), back.clone())
                     .await?;
             }
         }
         Ok(ended)
+    }
+
+    async fn append_abort(
+        &self,
+        id: &DeploymentId,
+        reason: Option<String>,
+        back: Back,
+    ) -> Result<(), Error> {
+        let reason = match (&back.to, back.accept.first()) {
+            (Some(_), Some(risk)) => Some(accepted(*risk, reason)),
+            _ => reason,
+        };
+        self.append_said(id, Ask::Abort, reason, back).await
     }
 
     /// The goal must be there to be built again; otherwise nothing is changed.
@@ -187,6 +231,25 @@ impl Belay {
         let inputs = self.inputs_of(&chosen.id).await?;
         Ok(inputs.map_or((Vec::new(), 1), |inputs| (inputs.checks, inputs.parallel)))
     }
+}
+
+impl RollbackRequest {
+    /// Without a reason nothing is accepted: it would not be recorded.
+    pub(crate) fn accepted(&self) -> Vec<Risk> {
+        match self.reason {
+            Some(_) => self.accept.clone(),
+            None => Vec::new(),
+        }
+    }
+
+    pub(crate) fn accepts(&self, risk: Risk) -> bool {
+        self.reason.is_some() && self.accept.contains(&risk)
+    }
+}
+
+fn accepted(risk: Risk, reason: Option<String>) -> String {
+    let why = reason.unwrap_or_default();
+    format!("{risk}, and accepted as such: {why}")
 }
 
 pub(crate) fn not_restorable(goal: &Goal, lines: Vec<String>) -> Error {

@@ -3,12 +3,13 @@
 use crate::{Belay, Error, RollbackRequest};
 use belay_engine::fold::Deployment;
 use belay_engine::goal::{self, Choice, Skipped};
+use belay_model::back::Risk;
 use belay_model::environment::{Known, Standing, View};
 use belay_model::event::{Kind, Outcome, RollbackResult};
-use belay_model::id::{DeploymentId, Scope};
+use belay_model::id::{DeploymentId, RecordHash, Scope};
 use belay_model::release::Record;
 use belay_model::state::Goal;
-use belay_model::summary::Summary;
+use belay_model::summary::{Phase, Summary};
 
 /// A way back.
 pub(crate) enum Way {
@@ -16,7 +17,10 @@ pub(crate) enum Way {
     Signal {
         id: DeploymentId,
         goal: Option<Goal>,
+        /// The record that someone wants instead of what was there before.
+        to: Option<RecordHash>,
         remarks: Vec<String>,
+        skipped: Vec<Skipped>,
         /// Those that wait behind it. They end, too: going back would be undone by the next one at once.
         ends: Vec<Summary>,
     },
@@ -24,7 +28,10 @@ pub(crate) enum Way {
     Return {
         record: Box<Record>,
         goal: Goal,
-        is_unproven: bool,
+        /// What is taken upon oneself by going there.
+        accepts: Option<Risk>,
+        /// How what was there before differed from the record, one line each: someone had changed it by hand.
+        hands: Vec<String>,
         skipped: Vec<Skipped>,
     },
     /// To what was there before a deployment; what is quarantined there is lifted to that standing.
@@ -52,21 +59,41 @@ impl Belay {
     ) -> Result<Way, Error> {
         let view = self.view(scope).await?;
         let mut open = self.open_in(scope).await?.into_iter();
+        if let Some(only) = &request.only {
+            let found = open.find(|summary| summary.id == *only);
+            let summary = found.ok_or_else(|| Error::NotAsked {
+                id: only.clone(),
+                ask: "go back",
+                why: "it has ended".to_owned(),
+                has_ended: true,
+            })?;
+            if summary.phase == Phase::RollingBack {
+                return Err(Error::NotAsked {
+                    id: summary.id,
+                    ask: "go back",
+                    why: "it goes back already".to_owned(),
+                    has_ended: false,
+                });
+            }
+            return self
+                .through_open(&view, &summary, Vec::new(), request)
+                .await;
+        }
         if let Some(first) = open.next() {
             if request.undo.as_ref().is_some_and(|of| *of != first.id) {
                 return Err(no_undo(request, "another one is open", Some(first.id)));
             }
             return self
-                .through_open(&view, first.id, open.collect(), request)
+                .through_open(&view, &first, open.collect(), request)
                 .await;
         }
         match &request.undo {
             Some(of) => self.undo(scope, &view, of, request).await,
-            None => self.to_good(scope, &view, request),
+            None => self.to_good(scope, &view, request).await,
         }
     }
 
-    async fn fold(&self, id: &DeploymentId) -> Result<Deployment, Error> {
+    pub(crate) async fn fold(&self, id: &DeploymentId) -> Result<Deployment, Error> {
         let entries = self.store().events(id, 0).await?;
         Ok(Deployment::of(id.clone(), &entries))
     }
@@ -74,10 +101,11 @@ impl Belay {
     async fn through_open(
         &self,
         view: &View,
-        id: DeploymentId,
+        open: &Summary,
         ends: Vec<Summary>,
         request: &RollbackRequest,
     ) -> Result<Way, Error> {
+        let id = open.id.clone();
         let deployment = self.fold(&id).await?;
         let planned = deployment.baseline_goal.is_some();
         let (mut goal, mut remarks) = if planned {
@@ -91,42 +119,62 @@ impl Belay {
         } else {
             (None, vec!["it has changed nothing yet".to_owned()])
         };
-        if let Some(to) = request.to {
-            let leads_to = goal.as_ref().and_then(|goal| {
-                let record = goal.records.get(goal.record.as_ref()?)?;
-                Some(record.release)
-            });
-            if leads_to != Some(to) {
+        let back = deployment.plans.last();
+        let back = back.filter(|_| deployment.plans.len() > 1);
+        let release = |goal: &Goal| Some(goal.records.get(goal.record.as_ref()?)?.release);
+        let (mut to, mut skipped) = (None, Vec::new());
+        let leads_there = request.to.is_none_or(|wanted| {
+            let goal = back.map_or(goal.as_ref(), |back| back.goal.as_ref());
+            goal.and_then(release) == Some(wanted) && !request.accepts(Risk::Drift)
+        });
+        if let Some(wanted) = request.to.filter(|_| !leads_there) {
+            let is_stuck = open.phase == Phase::NeedsOperator;
+            if !planned || (deployment.goes_back() && !is_stuck) {
                 let leads_to =
                     goal.map_or_else(|| "what is there now".to_owned(), |goal| goal.title);
                 return Err(Error::Open {
-                    to,
+                    to: wanted,
                     open: id,
                     leads_to,
                 });
             }
-        }
-        if let Some(last) = deployment
-            .plans
-            .last()
-            .filter(|_| deployment.plans.len() > 1)
-        {
+            let unproven = request.accepts(Risk::Unproven);
+            let choice = goal::choose_from(view, &deployment, wanted, unproven);
+            skipped = choice.skipped;
+            let Some(record) = choice.record else {
+                return Err(Error::NothingGood {
+                    scope: open.scope.clone(),
+                    to: request.to,
+                    skipped,
+                });
+            };
+            let own = deployment.inputs.iter();
+            let own = own.flat_map(|inputs| &inputs.record);
+            let targets = self.targets(own.chain([&record]))?;
+            to = Some(record.hash());
+            (goal, remarks) = goal::elsewhere(&targets, view, &deployment, &record.hash());
+        } else if let Some(back) = back {
             remarks = vec!["it goes back already".to_owned()];
-            goal.clone_from(&last.goal);
+            goal.clone_from(&back.goal);
         }
         Ok(Way::Signal {
             id,
             goal,
+            to,
             remarks,
+            skipped,
             ends,
         })
     }
 
-    fn to_good(&self, scope: &Scope, view: &View, request: &RollbackRequest) -> Result<Way, Error> {
-        // Without a reason nothing is accepted: it would not be recorded.
-        let accepts = request.accept_unproven && request.reason.is_some();
+    async fn to_good(
+        &self,
+        scope: &Scope,
+        view: &View,
+        request: &RollbackRequest,
+    ) -> Result<Way, Error> {
         let choice = match request.to {
-            Some(to) if accepts => goal::choose_unproven(view, to),
+            Some(to) if request.accepts(Risk::Unproven) => goal::choose_unproven(view, to),
             to => goal::choose(view, to),
         };
         let is_unproven = choice.standing == Some(Standing::Candidate);
@@ -142,13 +190,35 @@ impl Belay {
         };
         let serving = view.serving().map(|known| &known.record);
         let targets = self.targets(std::iter::once(&record).chain(serving))?;
-        let goal = goal::of_record(&targets, &record);
+        let mut goal = goal::of_record(&targets, &record);
+        let mut accepts = is_unproven.then_some(Risk::Unproven);
+        let mut hands = Vec::new();
+        // Where it is what was there before the deployment that serves, going back is undoing that one.
+        if let Some(before) = self.before_serving(view, &record).await? {
+            let changed = goal::by_hand(&targets, view, &record, &before);
+            hands = targets.diff(&goal.want, &changed.want);
+            if !hands.is_empty() && request.accepts(Risk::Drift) {
+                accepts = Some(Risk::Drift);
+            } else if !hands.is_empty() {
+                goal = changed;
+            }
+        }
         Ok(Way::Return {
             record: Box::new(record),
             goal,
-            is_unproven,
+            accepts,
+            hands,
             skipped,
         })
+    }
+
+    /// What was there before the deployment that brought what serves, if it ran that record.
+    async fn before_serving(&self, view: &View, record: &Record) -> Result<Option<Goal>, Error> {
+        let Some(since) = view.serving_since() else {
+            return Ok(None);
+        };
+        let before = self.fold(since).await?.baseline_goal;
+        Ok(before.filter(|before| before.record.as_ref() == Some(&record.hash())))
     }
 
     async fn undo(

@@ -75,19 +75,24 @@ impl<D: Database + ?Sized> SqlStore<D> {
     /// When the store cannot be read; then nothing may be collected.
     pub async fn kept(&self, now_us: i64, days: u32) -> Result<Kept, StoreError> {
         let mut kept = Kept::default();
+        let mut wanted = BTreeSet::new();
         // Open deployments first: one that ends meanwhile has left its record in the stream that is read after it.
         for summary in Store::open(self).await? {
             for entry in self.events(&summary.id, 0).await? {
                 records_in(&entry.event).for_each(|record| kept.keep(record));
+                if let Event::Signal { back, .. } = entry.event {
+                    wanted.extend(back.to);
+                }
             }
         }
         let since_ms = now_us.saturating_sub(DAY_US.saturating_mul(i64::from(days))) / 1_000;
         for scope in self.scopes().await? {
             let view = View::of(&self.environment(&scope, 0).await?);
             let good = self.good_kept(&scope).await?;
-            for hash in retention(&view, good, now_us, days) {
+            let rule = retention(&view, good, now_us, days);
+            for hash in rule.iter().chain(&wanted) {
                 // A clean-up may name a record that the stream does not hold; then there is nothing to keep of it.
-                if let Some(known) = view.records.get(&hash) {
+                if let Some(known) = view.records.get(hash) {
                     kept.keep(&known.record);
                 }
             }

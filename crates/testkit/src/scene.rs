@@ -10,11 +10,13 @@ use belay_engine::ports::{
 };
 use belay_engine::queue::{self, Entrant};
 use belay_engine::worker::Worker;
+use belay_model::back::{Back, Risk, Trigger};
 use belay_model::config::{Check, FirstFailure, Inconclusive, Queue, Strategy};
-use belay_model::environment::{self, View};
+use belay_model::environment::{self, Standing, View};
 use belay_model::event::{Ask, Event, Inputs, Kind, PhaseInput};
 use belay_model::id::{
     ArtifactDigest, BlobId, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
+    StepId,
 };
 use belay_model::plan::Approval;
 use belay_model::policy::Rule;
@@ -277,6 +279,7 @@ impl Scene {
             on_first_failure: self.on_first_failure,
             actor: "test".to_owned(),
             reason: None,
+            back: Back::default(),
         };
         let new = Entrant {
             id,
@@ -295,6 +298,18 @@ impl Scene {
         let events = vec![(self.clock.now_us(), event)];
         let kept = self.store.append_environment(scope, None, events).await;
         kept.expect("memory");
+    }
+
+    /// The quarantine of a release is lifted by hand.
+    pub async fn lift(&self, release: u32) {
+        let event = environment::Event::Stands {
+            record: self.record(release).hash(),
+            standing: Standing::Candidate,
+            deployment: None,
+            actor: Some("test".to_owned()),
+            reason: Some("it was not the release".to_owned()),
+        };
+        self.say(&self.scope(), event).await;
     }
 
     /// What time it is, Unix milliseconds.
@@ -331,10 +346,25 @@ impl Scene {
 
     /// Somebody sends a signal.
     pub async fn signal_of(&self, actor: &str, id: &DeploymentId, ask: Ask) {
+        self.signal_with(actor, id, ask, Back::default()).await;
+    }
+
+    /// Somebody tells a deployment to go back, to a release of their choice.
+    pub async fn abort_to(&self, id: &DeploymentId, release: u32, accept: &[Risk]) {
+        let back = Back {
+            to: Some(self.record(release).hash()),
+            accept: accept.to_vec(),
+            trigger: Some(Trigger::Slow),
+        };
+        self.signal_with("test", id, Ask::Abort, back).await;
+    }
+
+    async fn signal_with(&self, actor: &str, id: &DeploymentId, ask: Ask, back: Back) {
         let event = Event::Signal {
             actor: actor.to_owned(),
             ask,
             reason: Some("because".to_owned()),
+            back,
         };
         let batch = Batch {
             deployment: id.clone(),
@@ -385,6 +415,19 @@ impl Scene {
             let generation = self.store.generation();
             if self.summary(id).await.phase == phase {
                 return;
+            }
+            self.store.changed(generation).await;
+        }
+    }
+
+    /// Resolves when time is what a deployment waits for, at another step than that one.
+    pub async fn until_time(&self, id: &DeploymentId, other: Option<StepId>) -> Option<StepId> {
+        loop {
+            let generation = self.store.generation();
+            let deployment = Deployment::of(id.clone(), &self.store.journal(id));
+            let step = self.summary(id).await.step;
+            if deployment.waits_for_time() && step != other {
+                return step;
             }
             self.store.changed(generation).await;
         }

@@ -27,6 +27,10 @@ pub(crate) fn deployment(summary: &Summary) -> Value {
         "record": summary.record,
         "actor": summary.actor,
         "reason": summary.reason,
+        "trigger": summary.trigger,
+        "said": summary.said.iter().map(|said| json!({
+            "at": at(Some(said.at_us)), "actor": said.actor, "ask": said.ask, "reason": said.reason,
+        })).collect::<Value>(),
         "phase": summary.phase,
         "outcome": summary.outcome.as_ref().map(outcome),
         "created_at": at(Some(summary.created_us)),
@@ -154,6 +158,8 @@ pub(crate) fn preview(preview: &RollbackPreview) -> Value {
         "restorability": restorability(&preview.restorability),
         "drift": preview.drift,
         "newer_secrets": preview.newer_secrets,
+        "changed_by_hand": preview.hands,
+        "keeps_changes_by_hand": preview.keeps_hands,
         "signal_to": preview.signal_to,
         "ends": preview.ends.iter().map(|queued| {
             json!({ "deployment": queued.id, "release": queued.release })

@@ -2,6 +2,7 @@
 
 use crate::output::table::printable;
 use crate::output::time::moment;
+use belay_model::environment::Standing;
 use belay_runtime::{Restorability, RollbackPreview};
 
 /// Where it leads.
@@ -29,12 +30,18 @@ pub(crate) fn text(preview: &RollbackPreview) -> String {
             || ", never seen to be good here".to_owned(),
             |at| format!(", good at {}", moment(at)),
         );
-        lines.push(format!("  standing: {standing}{since}"));
+        let bake = match standing {
+            Standing::Good => " (its bake did not end)",
+            _ => "",
+        };
+        lines.push(format!("  standing: {standing}{bake}{since}"));
     }
     if let Some(id) = &preview.signal_to {
-        lines.push(format!(
-            "  {id} is open: it is told to go back to what was there before it"
-        ));
+        let to = match (&preview.record, preview.chosen) {
+            (Some(_), true) => "there",
+            _ => "to what was there before it",
+        };
+        lines.push(format!("  {id} is open: it is told to go back {to}"));
     }
     for queued in &preview.ends {
         let release = queued
@@ -78,6 +85,20 @@ pub(crate) fn text(preview: &RollbackPreview) -> String {
                     .map(|line| format!("  cannot be restored: {}", printable(line))),
             );
         }
+    }
+    if !preview.hands.is_empty() {
+        let what = if preview.keeps_hands {
+            "had been changed by hand; it goes back to it as it was then (`--accept drift` restores the record instead)"
+        } else {
+            "had been changed by hand; that is lost, and was accepted"
+        };
+        lines.push(format!("  what was there before {what}:"));
+        lines.extend(
+            preview
+                .hands
+                .iter()
+                .map(|line| format!("    {}", printable(line))),
+        );
     }
     let more = [
         ("differs from today's belay.yaml", &preview.drift),

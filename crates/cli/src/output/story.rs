@@ -116,7 +116,9 @@ impl Story {
                 actor,
                 ask,
                 reason: why,
+                back,
             } => {
+                let trigger = back.trigger.map(|trigger| format!(" ({trigger})"));
                 let ask = match ask {
                     Ask::Abort => "go back",
                     Ask::Retry => "try again",
@@ -130,7 +132,8 @@ impl Story {
                     Ask::Stop => "end, and leave it as it is",
                 };
                 says.push(note(format!(
-                    "{actor} said: {ask}{}",
+                    "{actor} said: {ask}{}{}",
+                    trigger.unwrap_or_default(),
                     reason(why.as_deref())
                 )));
             }

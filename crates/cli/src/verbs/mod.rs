@@ -1,5 +1,6 @@
 //! The verbs, one file each: they parse nothing and print nothing, but call the runtime and say what came of it.
 
+mod abort;
 mod check;
 mod demo;
 mod deploy;
@@ -36,6 +37,7 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Watch(args) => watch::run(cx, &args).await,
         Verb::History(args) => history::run(cx, &args).await,
         Verb::Rollback(args) => rollback::run(cx, args).await,
+        Verb::Abort(args) => abort::run(cx, args).await,
         Verb::Ready(args) => ready::run(cx, &args).await,
         Verb::Retry(args) => stuck::run(cx, Ask::Retry, stuck::Args::from(args)).await,
         Verb::Skip(args) => stuck::run(cx, Ask::Skip, stuck::Args::from(args)).await,
@@ -44,6 +46,7 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Reject(args) => say::run(cx, Ask::Reject, args).await,
         Verb::Pause(args) => say::run(cx, Ask::Pause, args).await,
         Verb::Resume(args) => say::run(cx, Ask::Resume, args).await,
+        Verb::Advance(args) => say::run(cx, Ask::Advance, args).await,
         Verb::Stop(args) => say::run(cx, Ask::Stop, args).await,
         Verb::Freeze(args) => freeze::run(cx, args).await,
         Verb::Logs(args) => logs::run(cx, &args).await,

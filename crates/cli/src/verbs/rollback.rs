@@ -1,6 +1,6 @@
 //! `belay rollback`: shows where it leads, asks where someone can be asked, then has it done.
 
-use crate::args::{Risk, Rollback, Until};
+use crate::args::{How, Rollback, Until};
 use crate::cx::Cx;
 use crate::exit::{Exit, Failure};
 use crate::output::preview;
@@ -17,19 +17,39 @@ use std::io::{BufRead, Write};
 
 pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let belay = cx.open().await?;
-    if !args.plan {
+    if !args.how.plan {
         belay.expect_write();
     }
     let (scope, undo) = what(cx, &belay, &args).await?;
     let request = RollbackRequest {
-        to: args.to.map(ReleaseNumber),
-        accept_unproven: args.accept == Some(Risk::Unproven),
         undo,
-        reason: args.reason.clone(),
-        env: crate::cx::variables(),
+        ..request(&args.how)
     };
+    carry_out(cx, &belay, &scope, request, &args.how).await
+}
+
+/// What is asked for, but for what is meant.
+pub(crate) fn request(how: &How) -> RollbackRequest {
+    RollbackRequest {
+        to: how.to.map(ReleaseNumber),
+        accept: how.accept.iter().map(|risk| (*risk).into()).collect(),
+        trigger: how.trigger.map(Into::into),
+        reason: how.reason.clone(),
+        env: crate::cx::variables(),
+        ..RollbackRequest::default()
+    }
+}
+
+/// Shows where it leads, asks where someone can be asked, has it done and follows it.
+pub(crate) async fn carry_out(
+    cx: &Cx,
+    belay: &Belay,
+    scope: &Scope,
+    request: RollbackRequest,
+    args: &How,
+) -> Result<Report, Failure> {
     let preview = belay
-        .preview(&scope, &request, cx.load_if_any().as_ref())
+        .preview(scope, &request, cx.load_if_any().as_ref())
         .await?;
     let shown = preview::text(&preview);
     if args.plan {
@@ -54,11 +74,11 @@ pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
         cx.output.say(&shown);
     }
     let known = match &preview.signal_to {
-        Some(id) => seen(&belay, id).await?,
+        Some(id) => seen(belay, id).await?,
         None => 0,
     };
-    let accepted = belay.rollback(&scope, &request).await?;
-    perform(cx, &belay, &accepted, known, args.detach).await
+    let accepted = belay.rollback(scope, &request).await?;
+    perform(cx, belay, &accepted, known, args.detach).await
 }
 
 /// Where, and which deployment is taken back.
@@ -95,7 +115,7 @@ async fn what(
     }
 }
 
-async fn first(belay: &Belay, id: &DeploymentId) -> Result<Option<Summary>, Failure> {
+pub(crate) async fn first(belay: &Belay, id: &DeploymentId) -> Result<Option<Summary>, Failure> {
     Ok(belay.follow(id).next().await?.map(|update| update.summary))
 }
 

@@ -1,4 +1,4 @@
-//! `belay approve`, `reject`, `pause`, `resume`, `stop`: what people say to a deployment that goes on by itself.
+//! `belay approve`, `reject`, `pause`, `resume`, `advance`, `stop`: what people say to a deployment that goes on by itself.
 //! They come back at once; `belay watch` follows.
 
 use crate::args::Say;
@@ -49,6 +49,7 @@ fn done(ask: &Ask) -> &'static str {
         Ask::Reject => "was told no and goes back",
         Ask::Pause => "begins no further step",
         Ask::Resume => "goes on",
+        Ask::Advance => "does not wait any longer",
         _ => "ends, and what was done stays as it is",
     }
 }

@@ -134,3 +134,55 @@ fn a_rollback_is_never_held_up() {
     project.json(3, &["watch", &id]);
     serves(&project, 1);
 }
+
+/// A release that would bake for an hour.
+fn bakes(project: &Project, number: u32) -> String {
+    project.configure(
+        &format!("RELEASE: {number}"),
+        &format!("run: \"{GOOD}\", instances: 1, ready: {{ http: /health, within: 60s }}"),
+        "  - { http: /health, at: staged }",
+        "strategy: blue_green\n    keep: { bake: 1h, warm: 2h }",
+    );
+    let begun = project.json(0, &["deploy", "--detach"]);
+    stands(project, "baking");
+    begun["deployment"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
+}
+
+#[test]
+fn a_bake_is_cut_short() {
+    let project = project();
+    let id = bakes(&project, 2);
+    let said = says(&project, "ada", &["advance", "--reason", "watched it"]);
+    assert_eq!(said, Some(0));
+    let ended = project.json(0, &["watch", &id]);
+    assert_eq!(ended["deployment"]["said"][0]["actor"], "ada", "{ended:#}");
+    assert_eq!(ended["deployment"]["said"][0]["reason"], "watched it");
+    let release = project.json(0, &["release", "show", "2"]).to_string();
+    assert!(release.contains("\"standing\":\"good\""), "{release}");
+    let again = project.json(6, &["advance", &id]);
+    assert_eq!(again["error"]["code"], "E0211");
+}
+
+#[test]
+fn abort_leads_to_another_release_and_is_not_run_again() {
+    let project = project();
+    release(&project, 0, GOOD, "RELEASE: 2");
+    let id = bakes(&project, 3);
+    let shown = project.json(0, &["abort", "--to", "1", "--plan"]);
+    assert_eq!(shown["preview"]["release"], 1, "{shown:#}");
+    assert_eq!(shown["preview"]["signal_to"], id.as_str());
+    let to_one = ["--to", "1", "--reason", "two is no better"];
+    let said = [&["abort", "--trigger", "slow"][..], &to_one].concat();
+    let ended = project.json(0, &said);
+    assert_eq!(ended["deployment"]["trigger"], "slow", "{ended:#}");
+    assert_eq!(ended["deployment"]["back_to"], "release 1");
+    serves(&project, 1);
+    for verb in ["abort", "retry", "approve"] {
+        let again = project.json(6, &[verb, &id]);
+        let next = again["error"]["next"].to_string();
+        assert!(next.contains("make a new one"), "{again:#}");
+    }
+}

@@ -4,6 +4,7 @@ use super::run::Course;
 use crate::ports::StoreError;
 use crate::targets::Targets;
 use crate::{conclude, decide, goal, planning};
+use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
@@ -15,7 +16,8 @@ use belay_model::state::{Goal, States};
 impl Course {
     pub(super) async fn roll_back(&mut self, cause: Cause) -> Result<(), StoreError> {
         let view = self.view().await?;
-        let (targets, before, failures) = self.look().await;
+        let elsewhere = cause.leads_to().and_then(|to| view.records.get(to));
+        let (targets, before, failures) = self.look(elsewhere.map(|known| &known.record)).await;
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
         let (goal, plan, mut remarks) = match targets {
             Ok(targets) => self.way_back(&targets, &view, &before, &cause),
@@ -80,8 +82,11 @@ impl Course {
     }
 
     /// What is there now, as far as it can be told.
-    async fn look(&self) -> (Result<Targets, Failure>, States, Vec<Failure>) {
-        match self.targets() {
+    async fn look(
+        &self,
+        elsewhere: Option<&Record>,
+    ) -> (Result<Targets, Failure>, States, Vec<Failure>) {
+        match self.targets_with(elsewhere) {
             Ok(targets) => {
                 let (states, failures) = self.observe(&targets).await;
                 (Ok(targets), states, failures)
@@ -99,6 +104,14 @@ impl Course {
     ) -> (Option<Goal>, Plan, Vec<String>) {
         let mut touched = self.state().touched();
         let (goal, mut remarks) = match cause {
+            Cause::Request {
+                back: Back { to: Some(to), .. },
+                ..
+            } => {
+                // What it did not come to may run something else than the record, too.
+                touched = targets.iter().map(|place| &*place.target.name).collect();
+                goal::elsewhere(targets, view, self.state(), to)
+            }
             Cause::Phase { phase, .. } => {
                 let phase = usize::from(*phase);
                 let only = self.state().plans[0].plan.phases[phase].target.as_deref();

@@ -251,11 +251,17 @@ impl Course {
     pub(super) fn targets_with(&self, other: Option<&Record>) -> Result<Targets, Failure> {
         let inputs = self.inputs();
         let goals = [inputs.goal.as_ref(), self.state().baseline_goal.as_ref()];
-        let of_goals = goals.into_iter().flatten().flat_map(|goal| {
-            // What serves at the goal knows best how its targets are reached.
-            let serving = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-            serving.into_iter().chain(goal.records.values())
-        });
+        let ways_back = self.state().plans.iter().skip(1);
+        let ways_back = ways_back.map(|run| run.goal.as_ref());
+        let of_goals = goals
+            .into_iter()
+            .chain(ways_back)
+            .flatten()
+            .flat_map(|goal| {
+                // What serves at the goal knows best how its targets are reached.
+                let serving = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
+                serving.into_iter().chain(goal.records.values())
+            });
         let records = inputs.record.iter().chain(of_goals).chain(other);
         Targets::of(
             self.ports.drivers.as_ref(),

@@ -10,6 +10,7 @@ pub(crate) mod tests;
 
 pub use run::{PlanRun, Status, StepRun};
 
+use belay_model::back::Back;
 use belay_model::event::{Entry, Event, Finish, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::policy::{self, Act};
@@ -36,6 +37,8 @@ pub struct Request {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
+    /// Of going back: where to, and what made them.
+    pub back: Back,
 }
 
 /// The fold of a deployment's journal.
@@ -161,6 +164,7 @@ impl Deployment {
                 run.due_us = None;
                 run.timer_fired = false;
                 run.is_lapsed = false;
+                run.is_cut_short = false;
                 run.approved_by.clear();
             }
             Event::Accepted {
@@ -200,8 +204,18 @@ impl Deployment {
                 self.run_mut(*step).due_us = Some(due_ms.saturating_mul(1000));
             }
             Event::TimerFired { step } => self.timer_fired(*step),
-            Event::Signal { actor, ask, reason } => {
-                self.asked(at_us, ask, actor, reason.as_ref());
+            Event::Signal {
+                actor,
+                ask,
+                reason,
+                back,
+            } => {
+                let request = Request {
+                    actor: actor.clone(),
+                    reason: reason.clone(),
+                    back: back.clone(),
+                };
+                self.asked(at_us, ask, request);
             }
             Event::RollbackPlanned {
                 goal,

@@ -55,16 +55,23 @@ impl Deployment {
                 .is_some_and(|inputs| inputs.kind != Kind::Deploy)
     }
 
-    /// Whether every verification that was begun passed: what someone skipped or a rule ignored proves nothing (P5).
+    /// Whether every verification that was begun passed: what someone skipped or a rule ignored proves nothing (P5). One
+    /// that was cut short counts as soon as a later one on the same target has passed the same checks.
     pub fn is_proved(&self) -> bool {
         let Some(run) = self.plans.first() else {
             return false;
         };
-        let mut steps = run.plan.steps().zip(&run.steps);
-        steps.all(|(step, course)| {
-            let verifies = matches!(step.action, Action::Verify { .. });
-            let is_passed_over = matches!(course.status(), Status::Ignored(_) | Status::Skipped);
-            !(verifies && is_passed_over)
+        (0..run.steps.len()).all(|index| {
+            let Action::Verify { checks, .. } = &run.step(index).action else {
+                return true;
+            };
+            let course = &run.steps[index];
+            match course.status() {
+                Status::Ignored(_) | Status::Skipped => {
+                    course.is_cut_short && run.has_passed_since(index, checks)
+                }
+                _ => true,
+            }
         })
     }
 

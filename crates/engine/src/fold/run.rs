@@ -1,8 +1,9 @@
 //! How far the plans of a deployment are, step by step.
 
+use belay_model::config::Check;
 use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::Cause;
-use belay_model::plan::{Plan, Step};
+use belay_model::plan::{Action, Plan, Step};
 use belay_model::state::{Goal, State};
 use belay_model::verdict::Verdict;
 use serde_json::Value;
@@ -56,6 +57,8 @@ pub struct StepRun {
     pub approved_by: Vec<String>,
     /// Nobody answered in time what to do about its failure.
     pub is_lapsed: bool,
+    /// Someone did not want to wait for its end: it proves nothing by itself.
+    pub is_cut_short: bool,
     /// Someone said to go on with what is there, whoever changed it.
     pub is_as_it_is: bool,
 }
@@ -75,6 +78,7 @@ impl StepRun {
             timer_fired: false,
             approved_by: Vec::new(),
             is_lapsed: false,
+            is_cut_short: false,
             is_as_it_is: false,
         }
     }
@@ -210,6 +214,18 @@ impl PlanRun {
             let phase = self.phase_of(index);
             from = self.phases[phase].end;
             Some((phase, index))
+        })
+    }
+
+    /// Whether a later verification on the same target passed all of these checks.
+    pub(super) fn has_passed_since(&self, index: usize, wanted: &[Check]) -> bool {
+        let target = |index| self.plan.phases[self.phase_of(index)].target.as_deref();
+        (index + 1..self.steps.len()).any(|later| {
+            let Action::Verify { checks, .. } = &self.step(later).action else {
+                return false;
+            };
+            let has_all = wanted.iter().all(|check| checks.contains(check));
+            has_all && target(later) == target(index) && *self.steps[later].status() == Status::Done
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Deployment, Parked, Request, Status, StepRun};
 use belay_model::event::Ask;
-use belay_model::plan::{Action, Approval};
+use belay_model::plan::{Action, Approval, Step};
 
 impl Deployment {
     /// Whether an approval waits for that person's answer.
@@ -49,11 +49,18 @@ impl Deployment {
         waiting.map(|(_, course)| course).collect()
     }
 
-    pub(super) fn asked(&mut self, at_us: i64, ask: &Ask, actor: &str, reason: Option<&String>) {
-        let request = Request {
-            actor: actor.to_owned(),
-            reason: reason.cloned(),
-        };
+    /// Whether time is what it waits for: a wait, or a watch that goes on for as long as a stage or a bake lasts.
+    pub fn waits_for_time(&self) -> bool {
+        self.plans.last().is_some_and(|run| {
+            run.open().any(|index| {
+                let is_begun = *run.steps[index].status() == Status::Started;
+                is_begun && takes_time(run.step(index))
+            })
+        })
+    }
+
+    pub(super) fn asked(&mut self, at_us: i64, ask: &Ask, request: Request) {
+        let actor = request.actor.clone();
         match ask {
             Ask::Abort => self.abort = Some(request),
             Ask::Abandon => self.abandon = Some(request),
@@ -61,18 +68,19 @@ impl Deployment {
             Ask::Pause => self.paused = Some(request),
             Ask::Resume => self.paused = None,
             Ask::Approve => {
-                for run in self.asked_for_approval(actor) {
-                    run.approved_by.push(actor.to_owned());
+                for run in self.asked_for_approval(&actor) {
+                    run.approved_by.push(actor.clone());
                 }
             }
             Ask::Reject => {
-                if !self.asked_for_approval(actor).is_empty() {
+                if !self.asked_for_approval(&actor).is_empty() {
                     let why = request
                         .reason
                         .map_or_else(String::new, |why| format!(": {why}"));
                     self.abort = Some(Request {
                         actor: request.actor,
                         reason: Some(format!("rejected{why}")),
+                        back: request.back,
                     });
                 }
             }
@@ -81,11 +89,17 @@ impl Deployment {
                     return;
                 };
                 let waits = |index: &usize| {
-                    let is_wait = matches!(run.step(*index).action, Action::Wait { .. });
-                    is_wait && *run.steps[*index].status() == Status::Started
+                    let is_begun = *run.steps[*index].status() == Status::Started;
+                    is_begun && takes_time(run.step(*index))
                 };
                 for index in run.open().filter(waits).collect::<Vec<_>>() {
                     run.steps[index].due_us = Some(at_us);
+                    if matches!(run.step(index).action, Action::Verify { .. }) {
+                        // What was seen until now is not the verdict that was asked for (P6).
+                        run.steps[index].is_cut_short = true;
+                        run.steps[index].ended_us = at_us;
+                        run.set(index, Status::Skipped);
+                    }
                 }
             }
             Ask::Retry => {
@@ -113,6 +127,15 @@ impl Deployment {
                 }
             }
         }
+    }
+}
+
+/// Whether it lasts as long as someone wanted it to.
+fn takes_time(step: &Step) -> bool {
+    match step.action {
+        Action::Wait { .. } => true,
+        Action::Verify { hold_ms, .. } => hold_ms > 0,
+        Action::Effect(_) | Action::Approve(_) | Action::Run(_) => false,
     }
 }
 

@@ -2,6 +2,7 @@
 //! at all steps must agree with the steps, whatever comes.
 
 use super::{Deployment, PlanRun, Status};
+use belay_model::back::Back;
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::{Ask, Cause, Event, Finish, Inputs, Kind};
@@ -98,6 +99,7 @@ impl Story {
                 cause: Cause::Request {
                     actor: "ada".to_owned(),
                     reason: None,
+                    back: Back::default(),
                 },
                 goal: Some(Box::new(goal())),
                 plan: self.plan(),
@@ -108,6 +110,7 @@ impl Story {
                 actor: "ada".to_owned(),
                 ask: self.ask(),
                 reason: None,
+                back: Back::default(),
             },
             5..=8 => Event::Parked {
                 step: Some(step),
@@ -265,5 +268,6 @@ fn inputs() -> Inputs {
         on_first_failure: FirstFailure::Remove,
         actor: "ada".to_owned(),
         reason: None,
+        back: Back::default(),
     }
 }

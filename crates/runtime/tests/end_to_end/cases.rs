@@ -2,6 +2,7 @@
 
 use crate::world::{Case, World, alter, code, succeeded};
 use belay_driver_process::supervisor::Supervised;
+use belay_model::back::Risk;
 use belay_model::environment::Standing;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, ServiceName};
@@ -178,7 +179,8 @@ async fn going_back_from_what_bakes_is_a_signal(world: &World) {
         to: Some(ReleaseNumber(2)),
         ..back()
     };
-    assert_eq!(code(belay.rollback(&world.scope, &other).await), "E0220");
+    let own = belay.rollback(&world.scope, &other).await;
+    assert_eq!(code(own), "E0206", "it is what is gone back from");
     let preview = belay
         .preview(&world.scope, &back(), None)
         .await
@@ -401,7 +403,7 @@ async fn an_unproven_release_needs_someone_to_accept_it(world: &World) {
     assert!(next[0].contains("--accept unproven"), "{next:?}");
     assert_eq!(code(refused), "E0206");
     let without_reason = RollbackRequest {
-        accept_unproven: true,
+        accept: vec![Risk::Unproven],
         reason: None,
         ..plain.clone()
     };
@@ -410,7 +412,7 @@ async fn an_unproven_release_needs_someone_to_accept_it(world: &World) {
         "E0206"
     );
     let accepts = RollbackRequest {
-        accept_unproven: true,
+        accept: vec![Risk::Unproven],
         ..plain
     };
     let preview = belay

@@ -4,6 +4,7 @@
 pub(crate) mod postgres;
 
 use belay_engine::ports::{Batch, Store, Writer};
+use belay_model::back::Back;
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
 use belay_model::environment;
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
@@ -84,6 +85,7 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         on_first_failure: FirstFailure::Remove,
         actor: actor.to_owned(),
         reason: None,
+        back: Back::default(),
     }))
 }
 
@@ -92,6 +94,7 @@ pub(crate) fn signal(reason: &str) -> Event {
         actor: "ada".to_owned(),
         ask: Ask::Retry,
         reason: Some(reason.to_owned()),
+        back: Back::default(),
     }
 }
 

@@ -1,0 +1,231 @@
+//! What people say to a deployment that goes on by itself or is stuck: wait no longer, go back, go somewhere else.
+
+use belay_model::back::{Risk, Trigger};
+use belay_model::config::{CanaryStep, Check, Duration, Inconclusive, Percent, Strategy};
+use belay_model::environment::Standing;
+use belay_model::error::Class;
+use belay_model::event::{Ask, Outcome, RollbackResult};
+use belay_model::id::DeploymentId;
+use belay_model::plan::{Approval, Look};
+use belay_model::summary::{Phase, Summary};
+use belay_model::verdict::Outcome as Said;
+use belay_testkit::{Fault, Scene, check_journal};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn complete() -> Option<Outcome> {
+    Some(Outcome::Failed {
+        rollback: RollbackResult::Complete,
+        residue: Vec::new(),
+    })
+}
+
+fn live_check() -> Check {
+    serde_json::from_value(serde_json::json!({ "http": "/", "at": "live" })).expect("a check")
+}
+
+/// Releases 1 and 2 were good, one after the other; 2 serves.
+async fn with_two(targets: &[&str]) -> Scene {
+    let scene = Scene::spread(Strategy::BlueGreen, 2, targets);
+    for release in [1, 2] {
+        let id = scene.deploy(release).await;
+        scene.work().await;
+        let summary = scene.summary(&id).await;
+        assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+    }
+    scene
+}
+
+/// Release 3 goes out and waits for a person, as nobody can say how it is.
+async fn stuck(scene: &mut Scene) -> DeploymentId {
+    scene.inconclusive = Inconclusive::Ask;
+    scene.checks = vec![live_check()];
+    scene.script.say(3, Look::Live, Said::Inconclusive);
+    let id = scene.deploy(3).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    id
+}
+
+async fn ended(scene: &Scene, id: &DeploymentId) -> Summary {
+    scene.work().await;
+    check_journal(&scene.store.journal(id));
+    scene.summary(id).await
+}
+
+fn standing(scene: &Scene, release: u32) -> Standing {
+    scene.view().records[&scene.record(release).hash()].standing
+}
+
+/// Release 2 as a canary whose stage and bake last an hour each; which of them someone cuts short.
+async fn cut_short(stage: bool, bake: bool, checks: Vec<Check>) -> (Scene, Summary) {
+    let mut scene = Scene::default();
+    scene.deploy(1).await;
+    scene.work().await;
+    scene.strategy = Strategy::Canary(vec![CanaryStep {
+        to: Percent::from_percent(10),
+        hold: Some(HOUR),
+    }]);
+    scene.bake_ms = HOUR.as_ms();
+    scene.checks = checks;
+    let id = scene.deploy(2).await;
+    let people = async {
+        let at = scene.until_time(&id, None).await;
+        if stage {
+            scene.signal_of("ada", &id, Ask::Advance).await;
+        }
+        scene.until_time(&id, at).await;
+        if bake {
+            scene.signal_of("bob", &id, Ask::Advance).await;
+        }
+    };
+    tokio::join!(people, scene.work());
+    check_journal(&scene.store.journal(&id));
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+    (scene, summary)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_and_a_bake_are_cut_short_and_prove_nothing_then() {
+    for (stage, bake, checks, expect) in [
+        (false, false, vec![], Standing::Baked),
+        // What the stage would have said the bake says.
+        (true, false, vec![], Standing::Baked),
+        (false, true, vec![], Standing::Good),
+        // Only readiness was seen, and not for as long as was asked for.
+        (true, true, vec![], Standing::Candidate),
+        // At the promotion it passed the same check.
+        (true, true, vec![live_check()], Standing::Good),
+    ] {
+        let (scene, summary) = cut_short(stage, bake, checks).await;
+        assert_eq!(standing(&scene, 2), expect, "{stage} {bake}");
+        let took_us = summary.ended_us.expect("it ended") - summary.created_us;
+        let hours = took_us / 3_600_000_000;
+        assert_eq!(hours, i64::from(!stage) + i64::from(!bake), "{took_us}");
+        let said: Vec<_> = summary.said.iter().map(|said| &*said.actor).collect();
+        let expect: Vec<_> = [(stage, "ada"), (bake, "bob")]
+            .into_iter()
+            .filter_map(|(is_said, who)| is_said.then_some(who))
+            .collect();
+        assert_eq!(said, expect);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_waited_for_is_not_cut_short() {
+    let scene = with_two(&["eu"]).await;
+    scene.script.say(3, Look::Bake, Said::Fail);
+    let id = scene.deploy(3).await;
+    // Before it began there is nothing to wait for; the bake comes later and says what it says.
+    scene.signal(&id, Ask::Advance).await;
+    assert_eq!(ended(&scene, &id).await.outcome, complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_back_leads_where_someone_says() {
+    for (release, accept) in [(1, &[][..]), (2, &[Risk::Drift][..])] {
+        let mut scene = with_two(&["eu"]).await;
+        let id = stuck(&mut scene).await;
+        scene.abort_to(&id, release, accept).await;
+        let summary = ended(&scene, &id).await;
+        assert_eq!(summary.outcome, complete());
+        assert_eq!(summary.trigger, Some(Trigger::Slow));
+        assert!(summary.cause.is_some_and(|why| why.contains("because")));
+        assert_eq!(scene.serving(), Some(scene.record(release).group()));
+        let serving = scene.view().serving().map(|known| known.record.release.0);
+        assert_eq!(serving, Some(release));
+        assert_eq!(standing(&scene, 3), Standing::Quarantined);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_it_had_not_come_to_are_led_there_too() {
+    let mut scene = with_two(&["eu", "us"]).await;
+    scene.approve = Some(Approval {
+        title: "go on".to_owned(),
+        by: Vec::new(),
+        count: 1,
+        within_ms: None,
+    });
+    let id = scene.deploy(3).await;
+    let people = async {
+        scene.until_asked(&id, "eu").await;
+        scene.abort_to(&id, 1, &[]).await;
+    };
+    tokio::join!(people, scene.work());
+    assert_eq!(ended(&scene, &id).await.outcome, complete());
+    let group = scene.record(1).group();
+    for (place, world) in &scene.worlds {
+        assert_eq!(world.weights().get(&group), Some(&1000), "{place}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i5_one_that_is_stuck_on_its_way_back_takes_another_goal() {
+    let scene = with_two(&["eu"]).await;
+    scene.script.say(3, Look::Live, Said::Fail);
+    let mut scene = scene;
+    scene.checks = vec![live_check()];
+    let id = scene.deploy(3).await;
+    // Release 3 grows and takes the traffic; then the switch back is refused as often as it is tried.
+    let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
+    scene.world.faults([None, None].into_iter().chain(refused));
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    scene.abort_to(&id, 1, &[]).await;
+    let summary = ended(&scene, &id).await;
+    assert_eq!(summary.outcome, complete());
+    assert_eq!(summary.back_to, Some(scene.record(1).title()));
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goal_that_is_none_waits_for_a_person_with_its_lock() {
+    let mut scene = with_two(&["eu"]).await;
+    scene.script.say(4, Look::Bake, Said::Fail);
+    let id = scene.deploy(4).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    for (release, why) in [(3, "goes back from"), (4, "quarantined"), (5, "not known")] {
+        let id = stuck(&mut scene).await;
+        scene.abort_to(&id, release, &[]).await;
+        let summary = ended(&scene, &id).await;
+        assert_eq!(summary.phase, Phase::NeedsOperator);
+        assert!(summary.stuck.is_some_and(|stuck| stuck.contains(why)));
+        // What was there before is a way out.
+        scene.signal(&id, Ask::Abort).await;
+        assert_eq!(ended(&scene, &id).await.outcome, complete());
+        assert_eq!(scene.serving(), Some(scene.record(2).group()));
+        scene.lift(3).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_anywhere_on_the_way_to_another_goal_is_taken_up() {
+    let make = async || {
+        let mut scene = with_two(&["eu", "us"]).await;
+        let id = stuck(&mut scene).await;
+        scene.abort_to(&id, 1, &[]).await;
+        (scene, id)
+    };
+    let (scene, _) = make().await;
+    scene.crashes.kill_at(usize::MAX);
+    scene.work().await;
+    let points = scene.crashes.seen().len();
+    assert!(points > 30, "only {points} points");
+    for point in 0..points {
+        let (scene, id) = make().await;
+        scene.crashes.kill_at(point);
+        let summary = ended(&scene, &id).await;
+        assert_eq!(summary.outcome, complete(), "killed at {point}");
+        let group = scene.record(1).group();
+        for world in scene.worlds.values() {
+            assert_eq!(
+                world.weights().get(&group),
+                Some(&1000),
+                "killed at {point}"
+            );
+        }
+    }
+}
