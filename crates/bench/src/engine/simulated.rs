@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use belay_driver::{
     Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Split, Stage,
 };
+use belay_model::back::Back;
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
 use belay_model::event::{Event, Inputs, Kind};
 use belay_model::id::{
@@ -46,6 +47,7 @@ pub(crate) fn inputs(service: &str, copies: usize, bake_ms: u64) -> Inputs {
         on_first_failure: FirstFailure::Remove,
         actor: "bench".to_owned(),
         reason: None,
+        back: Back::default(),
     }
 }
 

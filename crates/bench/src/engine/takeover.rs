@@ -4,6 +4,7 @@ use super::{ports, stores, worker};
 use crate::rows::{Rows, percentile};
 use anyhow::{Result, ensure};
 use belay_engine::ports::{Batch, Store, Writer};
+use belay_model::back::Back;
 use belay_model::event::{Ask, Event};
 use belay_model::id::DeploymentId;
 use belay_model::summary::Phase;
@@ -74,6 +75,7 @@ fn stopped(id: &DeploymentId) -> Batch {
                 actor: "bench".to_owned(),
                 ask: Ask::Stop,
                 reason: None,
+                back: Back::default(),
             },
         )],
         environment: Vec::new(),

@@ -102,7 +102,7 @@ async fn postgres(url: &str, deployments: usize) -> Result<f64> {
     let workers: Vec<_> = (0..WORKERS)
         .map(|_| worker::start(url, part))
         .collect::<Result<_>>()?;
-    while store.work().await?.open > 0 {
+    while store.work("bench").await?.open > 0 {
         sleep(Duration::from_millis(20)).await;
     }
     let seconds = began.elapsed().as_secs_f64();
