@@ -9,9 +9,9 @@ use std::sync::Arc;
 #[tokio::test]
 async fn a_deadlock_is_tried_again() {
     let database = Database::new(Version::V15).await;
-    // Who waits for this long looks whether it waits in a circle: the store does, while the other one has only begun to.
+    // Who waits for this long looks, once, whether it waits in a circle: the store does, when the other one waits, too.
     database
-        .sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 3000', current_database()); END $$")
+        .sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 5000', current_database()); END $$")
         .await
         .unwrap();
     let store = Arc::new(database.open().await);
@@ -19,7 +19,7 @@ async fn a_deadlock_is_tried_again() {
     let id = deployment("0");
     // The other one takes the rows in the wrong order.
     let mut other = database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT 1 FROM deployments FOR UPDATE")
+    sqlx::raw_sql("SET deadlock_timeout = '10min'; BEGIN; SELECT 1 FROM deployments FOR UPDATE")
         .execute(&mut other)
         .await
         .unwrap();
