@@ -2,7 +2,7 @@
 
 mod back;
 
-pub(crate) use back::{Abort, How, Ready, Rollback};
+pub(crate) use back::{Abort, How, Ready, Require, Rollback};
 
 use crate::exit;
 use crate::output::Format;

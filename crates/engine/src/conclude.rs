@@ -2,9 +2,9 @@
 //! that answer events are pure; their answers go into the same transaction as the events they belong to.
 
 use crate::fold::Deployment;
-use crate::freeze;
 use crate::journal::Journal;
 use crate::ports::{Ports, StoreError};
+use crate::{freeze, goal};
 use belay_model::environment::{Event, Standing, View};
 use belay_model::event::{Cause, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, StepId};
@@ -46,13 +46,7 @@ pub(crate) fn on_planned(
         if let Some(known) = known.filter(|known| known.standing == Standing::Quarantined) {
             let why = asked.map_or_else(|| format!("{of} is taken back"), str::to_owned);
             let why = format!("{} lifted it: {why}", inputs.actor);
-            events.push(Event::Stands {
-                record: known.record.hash(),
-                standing: known.lifted(),
-                deployment: Some(id.clone()),
-                actor: Some(inputs.actor.clone()),
-                reason: Some(why),
-            });
+            events.extend(known.lift(Some(id), &inputs.actor, Some(&why)));
         }
     }
     let left = match &inputs.kind {
@@ -82,6 +76,17 @@ pub(crate) fn on_rollback(
     now_us: i64,
 ) -> Vec<Event> {
     let mut events: Vec<_> = blamed(id, inputs, cause).into_iter().collect();
+    // What a rollback had quarantined it lifts when it is turned round (I9).
+    let to = goal.and_then(|goal| view.records.get(goal.record.as_ref()?));
+    if let (Some(known), Cause::Request { actor, reason, .. }) = (to, cause)
+        && goal::is_quarantined_by(known, id)
+    {
+        let why = reason
+            .clone()
+            .unwrap_or_else(|| format!("{id} is taken back"));
+        let why = format!("{actor} lifted it: {why}");
+        events.extend(known.lift(Some(id), actor, Some(&why)));
+    }
     let needed = goal.and_then(|goal| goal.record.clone());
     events.extend(keep(needed, view, "the rollback needs it"));
     if inputs.kind == Kind::Deploy && cause.is_automatic() {

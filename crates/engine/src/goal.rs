@@ -4,7 +4,7 @@ use crate::fold::Deployment;
 use crate::targets::Targets;
 use belay_model::environment::{Known, Standing, View};
 use belay_model::event::Kind;
-use belay_model::id::{RecordHash, ReleaseNumber};
+use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, States};
 use std::collections::BTreeMap;
@@ -41,9 +41,18 @@ pub fn of_states(view: &View, state: &States) -> Goal {
     })
 }
 
-/// What was there before a deployment when a record served, as people had changed it by hand: without what was kept
-/// warm of other records then.
-pub fn by_hand(targets: &Targets, view: &View, record: &Record, before: &Goal) -> Goal {
+/// What was there before a deployment when a record served.
+pub struct Before {
+    /// As people had changed it by hand, without what was kept warm of other records then.
+    pub goal: Goal,
+    /// How it differs from the record, one line each.
+    pub hands: Vec<String>,
+    /// Something of the record was gone: no state to go back to.
+    pub is_broken: bool,
+}
+
+/// What was there before a deployment when a record served, and how people had changed it by hand.
+pub fn by_hand(targets: &Targets, view: &View, record: &Record, before: &Goal) -> Before {
     let own = of_record(targets, record);
     let own_part = |(name, state): (&str, &State)| {
         let mut state = state.clone();
@@ -56,12 +65,22 @@ pub fn by_hand(targets: &Targets, view: &View, record: &Record, before: &Goal) -
         });
         (name.to_owned(), state)
     };
-    keep_named_records(Goal {
+    let goal = keep_named_records(Goal {
         want: before.want.iter().map(own_part).collect(),
         records: before.records.clone(),
         title: format!("{} (as it was, changes by hand included)", record.title()),
         record: Some(record.hash()),
-    })
+    });
+    let there = |name: &str| &goal.want.of(name).resources;
+    let mut parts = own.want.iter();
+    Before {
+        hands: targets.diff(&own.want, &goal.want),
+        is_broken: parts.any(|(name, state)| {
+            let mut keys = state.resources.keys();
+            keys.any(|key| !there(name).contains_key(key))
+        }),
+        goal,
+    }
 }
 
 /// Drops records that the goal does not name, so that the journal stays small.
@@ -264,6 +283,11 @@ pub fn elsewhere(
     (Some(of_record(targets, &known.record)), remarks)
 }
 
+/// Whether that deployment quarantined it.
+pub fn is_quarantined_by(known: &Known, deployment: &DeploymentId) -> bool {
+    known.standing == Standing::Quarantined && known.deployment.as_ref() == Some(deployment)
+}
+
 /// What a deployment put out: no way back from it.
 pub fn brought(deployment: &Deployment) -> Option<RecordHash> {
     let inputs = deployment.inputs.as_ref();
@@ -307,7 +331,11 @@ pub fn undo(
         .record
         .as_ref()
         .and_then(|hash| view.records.get(hash));
-    let quarantined = known.is_some_and(|known| known.standing == Standing::Quarantined);
+    // What a rollback itself quarantined is what turning it round leads to (I9).
+    let quarantined = known.is_some_and(|known| {
+        let by_itself = is_quarantined_by(known, &deployment.id);
+        known.standing == Standing::Quarantined && !by_itself
+    });
     let wants: Vec<&String> = baseline.want.keys().collect();
     let sick: Vec<String> = deployment
         .baseline

@@ -101,6 +101,29 @@ async fn what_was_asked_for_or_is_long_ago_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lifted_quarantine_begins_a_new_error_budget() {
+    let scene = with_one().await;
+    fails(&scene, 2).await;
+    fails(&scene, 3).await;
+    let known = |release| {
+        let view = scene.view();
+        view.records[&scene.record(release).hash()].clone()
+    };
+    assert_eq!((known(2).failures, known(2).budget_since_us), (1, None));
+    scene.lift(2).await;
+    assert_eq!(known(2).failures, 0);
+    assert!(known(2).budget_since_us.is_some());
+    assert_eq!(known(3).failures, 1, "its quarantine stands");
+    // The third that goes back, and the first since then.
+    fails(&scene, 2).await;
+    assert_eq!(known(2).failures, 1);
+    fails(&scene, 4).await;
+    assert!(scene.view().freeze.is_none());
+    fails(&scene, 5).await;
+    assert!(scene.view().freeze.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_freeze_is_about_a_scope_an_environment_or_a_service() {
     let scope = |service: &str, environment: &str| Scope {
         service: ServiceName::new(service),

@@ -383,6 +383,29 @@ async fn i9_a_rollback_can_itself_be_taken_back_and_a_failed_one_triggers_no_oth
 }
 
 #[tokio::test(start_paused = true)]
+async fn i9_a_rollback_that_is_turned_round_leads_to_what_it_left() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    for release in [2, 3] {
+        scene.deploy(release).await;
+        scene.work().await;
+    }
+    let back = scene.go_back(Some(2)).await;
+    // Growing is refused as often as it is tried: it waits for a person, with release 3 quarantined.
+    let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
+    scene.world.faults(refused);
+    scene.work().await;
+    assert_eq!(scene.summary(&back).await.phase, Phase::NeedsOperator);
+    let three = || scene.view().records[&scene.record(3).hash()].clone();
+    assert_eq!(three().standing, Standing::Quarantined);
+    scene.signal(&back, Ask::Abort).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&back).await.outcome, complete());
+    assert_eq!(scene.serving(), Some(scene.record(3).group()));
+    assert!(three().standing.is_good());
+    assert_eq!(three().reason.as_deref(), Some("test lifted it: because"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn i9_undoing_a_deployment_quarantines_what_it_brought_once_it_is_planned() {
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;

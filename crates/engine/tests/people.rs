@@ -10,6 +10,7 @@ use belay_model::plan::{Approval, Look};
 use belay_model::summary::{Phase, Summary};
 use belay_model::verdict::Outcome as Said;
 use belay_testkit::{Fault, Scene, check_journal};
+use std::collections::BTreeMap;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -197,6 +198,7 @@ async fn a_goal_that_is_none_waits_for_a_person_with_its_lock() {
         scene.signal(&id, Ask::Abort).await;
         assert_eq!(ended(&scene, &id).await.outcome, complete());
         assert_eq!(scene.serving(), Some(scene.record(2).group()));
+        // Going back on request quarantined it.
         scene.lift(3).await;
     }
 }
@@ -228,4 +230,43 @@ async fn a_kill_anywhere_on_the_way_to_another_goal_is_taken_up() {
             );
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_by_hand_before_is_known_from_the_record() {
+    let scene = with_two(&["eu"]).await;
+    let two = scene.record(2);
+    for (weights, is_broken) in [
+        (
+            [(two.group(), 900), ("stranger".to_owned(), 100)].into(),
+            false,
+        ),
+        ([(two.group(), 1000)].into(), false),
+    ] {
+        let weights: BTreeMap<String, u32> = weights;
+        scene.world.set_weights(weights.clone());
+        let is_changed = weights.len() > 1;
+        let id = scene.deploy(3).await;
+        scene.work().await;
+        if is_changed {
+            assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+            scene.signal(&id, Ask::Retry).await;
+        }
+        assert_eq!(ended(&scene, &id).await.outcome, Some(Outcome::Succeeded));
+        let before = scene.before(&id, &two);
+        assert_eq!(before.hands.is_empty(), !is_changed, "{:?}", before.hands);
+        assert_eq!(before.is_broken, is_broken);
+        // Going back to it brings the changes back, too.
+        let back = scene.return_to(&two, before.goal).await;
+        assert_eq!(ended(&scene, &back).await.outcome, Some(Outcome::Succeeded));
+        assert_eq!(scene.world.weights(), weights);
+        scene.lift(3).await;
+        scene.world.set_weights([(two.group(), 1000)].into());
+    }
+    scene.world.remove_group(&two.group());
+    let id = scene.deploy(3).await;
+    scene.work().await;
+    scene.signal(&id, Ask::Retry).await;
+    assert_eq!(ended(&scene, &id).await.outcome, Some(Outcome::Succeeded));
+    assert!(scene.before(&id, &two).is_broken);
 }

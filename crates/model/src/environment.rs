@@ -108,6 +108,15 @@ pub enum Event {
         /// Why.
         reason: Option<String>,
     },
+    /// A quarantine was lifted: the failures of the record, and the releases that went back by themselves, count anew.
+    BudgetRenewed {
+        /// Whose quarantine.
+        record: RecordHash,
+        /// Who lifted it.
+        actor: String,
+        /// Why.
+        reason: Option<String>,
+    },
     /// It is needed again, or another deployment looks after it.
     CleanupCancelled {
         /// Which record.
@@ -146,6 +155,10 @@ pub struct Known {
     pub deployment: Option<DeploymentId>,
     /// When it was last seen to be good, Unix microseconds.
     pub good_at_us: Option<i64>,
+    /// How often it was rolled back since its error budget began.
+    pub failures: u32,
+    /// When its error budget began anew, Unix microseconds; absent: it never did.
+    pub budget_since_us: Option<i64>,
 }
 
 impl Known {
@@ -155,6 +168,31 @@ impl Known {
             Some(_) => Standing::Good,
             None => Standing::Candidate,
         }
+    }
+
+    /// What is said when its quarantine is lifted: its standing, and that its error budget begins anew. `deployment`: by
+    /// which; absent: by a person.
+    pub fn lift(
+        &self,
+        deployment: Option<&DeploymentId>,
+        actor: &str,
+        reason: Option<&str>,
+    ) -> [Event; 2] {
+        let (actor, reason) = (actor.to_owned(), reason.map(str::to_owned));
+        [
+            Event::Stands {
+                record: self.record.hash(),
+                standing: self.lifted(),
+                deployment: deployment.cloned(),
+                actor: Some(actor.clone()),
+                reason: reason.clone(),
+            },
+            Event::BudgetRenewed {
+                record: self.record.hash(),
+                actor,
+                reason,
+            },
+        ]
     }
 }
 
@@ -221,6 +259,8 @@ impl View {
                     reason: None,
                     deployment: None,
                     good_at_us: None,
+                    failures: 0,
+                    budget_since_us: None,
                 });
                 known.record = (**record).clone();
             }
@@ -236,6 +276,7 @@ impl View {
                     known.since_us = entry.at_us;
                     known.reason.clone_from(reason);
                     known.deployment.clone_from(deployment);
+                    known.failures += u32::from(*standing == Standing::Quarantined);
                     if standing.is_good() {
                         known.good_at_us = Some(entry.at_us);
                     }
@@ -266,6 +307,13 @@ impl View {
                 }
             }
             Event::WentBack { .. } => self.went_back.push(entry.at_us),
+            Event::BudgetRenewed { record, .. } => {
+                self.went_back.clear();
+                if let Some(known) = self.records.get_mut(record) {
+                    known.failures = 0;
+                    known.budget_since_us = Some(entry.at_us);
+                }
+            }
             Event::Frozen {
                 actor,
                 reason,

@@ -53,7 +53,7 @@ pub use launch::detach;
 pub use operations::{InstanceLog, Lifted, ReleaseInfo};
 pub use plan::{DeployPlan, PlannedStep};
 pub use preview::{QueuedEnd, RollbackPreview};
-pub use readiness::Readiness;
+pub use readiness::{Light, Readiness};
 pub use retention::Retention;
 pub use rollback::RollbackRequest;
 pub use status::{GroupStatus, ScopeStatus, Serving, TargetStatus};

@@ -3,7 +3,7 @@
 use crate::{Belay, Error};
 use belay_engine::ports::{Batch, Writer};
 use belay_model::back::Back;
-use belay_model::environment::{Event as InEnvironment, Known, Standing};
+use belay_model::environment::{Known, Standing};
 use belay_model::event::{Ask, Event};
 use belay_model::id::{
     DeploymentId, EnvironmentName, RecordHash, ReleaseNumber, Scope, ServiceName,
@@ -126,7 +126,7 @@ impl Belay {
         })
     }
 
-    /// Lifts the quarantine of a release, in one environment or wherever it is quarantined.
+    /// Lifts the quarantine of a release, in one environment or wherever it is quarantined. Its error budget begins anew.
     ///
     /// # Errors
     /// No record of it is quarantined there.
@@ -160,14 +160,9 @@ impl Belay {
     async fn lift_one(&self, scope: &Scope, known: &Known, reason: &str) -> Result<Lifted, Error> {
         let standing = known.lifted();
         let record = known.record.hash();
-        let event = InEnvironment::Stands {
-            record: record.clone(),
-            standing,
-            deployment: None,
-            actor: Some(self.actor().to_owned()),
-            reason: Some(reason.to_owned()),
-        };
-        let events = vec![(self.now_us(), event)];
+        let at_us = self.now_us();
+        let events = known.lift(None, self.actor(), Some(reason));
+        let events = events.map(|event| (at_us, event)).to_vec();
         self.store().append_environment(scope, None, events).await?;
         Ok(Lifted {
             scope: scope.clone(),

@@ -41,7 +41,7 @@ pub struct RollbackPreview {
     pub drift: Vec<String>,
     /// How what was there before differed from the goal's record, one line each: someone had changed it by hand.
     pub hands: Vec<String>,
-    /// Those changes are part of the goal; otherwise they are lost, and that was accepted.
+    /// Those changes are part of the goal; otherwise they are lost: that was accepted, or something was gone altogether.
     pub keeps_hands: bool,
     /// Secrets whose source has another value now than the record's, one line each: new instances get it (I7).
     pub newer_secrets: Vec<String>,
@@ -126,11 +126,12 @@ impl Belay {
                 record,
                 accepts,
                 hands,
+                keeps_hands,
                 ..
             } => {
                 preview.skipped.clone_from(skipped);
                 preview.hands.clone_from(hands);
-                preview.keeps_hands = !hands.is_empty() && *accepts != Some(Risk::Drift);
+                preview.keeps_hands = *keeps_hands;
                 if *accepts == Some(Risk::Unproven) {
                     let title = record.title();
                     let line =

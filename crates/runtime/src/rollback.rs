@@ -81,14 +81,14 @@ impl Belay {
                 record,
                 goal,
                 accepts,
-                hands,
+                keeps_hands: keeps,
                 ..
             } => {
                 if let Some(risk) = accepts {
                     reason = Some(accepted(risk, reason));
                 }
                 let leaves = view.serving_since().cloned();
-                keeps_hands = !hands.is_empty() && accepts != Some(Risk::Drift);
+                keeps_hands = keeps;
                 (goal, Kind::Return { leaves }, Some(*record))
             }
             Way::Undo { goal, of, .. } => {

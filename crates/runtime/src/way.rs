@@ -32,6 +32,8 @@ pub(crate) enum Way {
         accepts: Option<Risk>,
         /// How what was there before differed from the record, one line each: someone had changed it by hand.
         hands: Vec<String>,
+        /// The goal is what was really there; otherwise those changes are lost.
+        keeps_hands: bool,
         skipped: Vec<Skipped>,
     },
     /// To what was there before a deployment; what is quarantined there is lifted to that standing.
@@ -192,15 +194,16 @@ impl Belay {
         let targets = self.targets(std::iter::once(&record).chain(serving))?;
         let mut goal = goal::of_record(&targets, &record);
         let mut accepts = is_unproven.then_some(Risk::Unproven);
-        let mut hands = Vec::new();
+        let (mut hands, mut keeps_hands) = (Vec::new(), false);
         // Where it is what was there before the deployment that serves, going back is undoing that one.
         if let Some(before) = self.before_serving(view, &record).await? {
-            let changed = goal::by_hand(&targets, view, &record, &before);
-            hands = targets.diff(&goal.want, &changed.want);
+            let before = goal::by_hand(&targets, view, &record, &before);
+            hands = before.hands;
             if !hands.is_empty() && request.accepts(Risk::Drift) {
                 accepts = Some(Risk::Drift);
-            } else if !hands.is_empty() {
-                goal = changed;
+            } else if !hands.is_empty() && !before.is_broken {
+                goal = before.goal;
+                keeps_hands = true;
             }
         }
         Ok(Way::Return {
@@ -208,6 +211,7 @@ impl Belay {
             goal,
             accepts,
             hands,
+            keeps_hands,
             skipped,
         })
     }

@@ -125,6 +125,7 @@ async fn project(tx: &mut dyn Sql, scope: &Scope, event: &Event) -> Result<(), F
         | Event::WentBack { .. }
         | Event::Frozen { .. }
         | Event::Thawed { .. }
+        | Event::BudgetRenewed { .. }
         | Event::CleanupStarted { .. } => {}
     }
     Ok(())

@@ -9,6 +9,7 @@ use belay_engine::ports::{
     Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
 };
 use belay_engine::queue::{self, Entrant};
+use belay_engine::targets::Targets;
 use belay_engine::worker::Worker;
 use belay_model::back::{Back, Risk, Trigger};
 use belay_model::config::{Check, FirstFailure, Inconclusive, Queue, Strategy};
@@ -21,6 +22,7 @@ use belay_model::id::{
 use belay_model::plan::Approval;
 use belay_model::policy::Rule;
 use belay_model::release::{Record, Target};
+use belay_model::state::Goal;
 use belay_model::summary::{Phase, Summary};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -233,6 +235,22 @@ impl Scene {
         .await
     }
 
+    /// What a deployment found when a record served.
+    pub fn before(&self, id: &DeploymentId, record: &Record) -> goal::Before {
+        let deployment = Deployment::of(id.clone(), &self.store.journal(id));
+        let drivers = Worlds(self.worlds.clone());
+        let targets = Targets::of(&drivers, &record.targets).expect("each has a driver");
+        let before = deployment.baseline_goal.expect("it was planned");
+        goal::by_hand(&targets, &self.view(), record, &before)
+    }
+
+    /// Asks to return to a record as it was found; what the command does when it had been changed by hand.
+    pub async fn return_to(&self, record: &Record, goal: Goal) -> DeploymentId {
+        let leaves = self.view().serving_since().cloned();
+        let kind = Kind::Return { leaves };
+        self.create(kind, Some(record.clone()), Some(goal)).await
+    }
+
     /// Asks to take a deployment back to its baseline.
     pub async fn undo(&self, of: &DeploymentId) -> DeploymentId {
         let journal = self.store.journal(of);
@@ -302,14 +320,11 @@ impl Scene {
 
     /// The quarantine of a release is lifted by hand.
     pub async fn lift(&self, release: u32) {
-        let event = environment::Event::Stands {
-            record: self.record(release).hash(),
-            standing: Standing::Candidate,
-            deployment: None,
-            actor: Some("test".to_owned()),
-            reason: Some("it was not the release".to_owned()),
-        };
-        self.say(&self.scope(), event).await;
+        let known = self.view().records.remove(&self.record(release).hash());
+        let known = known.filter(|known| known.standing == Standing::Quarantined);
+        for event in known.expect("it is quarantined").lift(None, "test", None) {
+            self.say(&self.scope(), event).await;
+        }
     }
 
     /// What time it is, Unix milliseconds.

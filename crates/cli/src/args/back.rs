@@ -124,17 +124,30 @@ impl From<Trigger> for back::Trigger {
     }
 }
 
-/// Say whether going back would work right now, to what, and how fast; exits 6 if not
+/// Say whether going back would work right now, to what, and how fast; exits 6 if it is less than required
 #[derive(Debug, Group)]
 #[command(before_help = "\
 Examples:
   belay ready -e production
   belay ready -e production --to 7
-  belay ready -e production -q && ./risky-migration")]
+  belay ready -e production -q --require ready && ./risky-migration")]
 pub(crate) struct Ready {
     #[command(flatten)]
     pub(crate) place: Place,
     /// To this release
     #[arg(long, value_name = "RELEASE")]
     pub(crate) to: Option<u32>,
+    /// With less it exits 6
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub(crate) require: Require,
+}
+
+/// What `ready` has to find.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Require {
+    /// Green: it stands ready, and nothing is to be said against it
+    Ready,
+    /// Yellow: it would work
+    #[default]
+    Possible,
 }

@@ -7,7 +7,8 @@ use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::Scope;
 use belay_model::summary::{Summary, Timeline};
 use belay_runtime::{
-    GroupStatus, PlannedStep, Readiness, ReleaseInfo, Restorability, RollbackPreview, ScopeStatus,
+    GroupStatus, Light, PlannedStep, Readiness, ReleaseInfo, Restorability, RollbackPreview,
+    ScopeStatus,
 };
 use serde_json::{Value, json};
 
@@ -183,10 +184,20 @@ pub(crate) fn readiness(readiness: &Readiness) -> Value {
         "service": service,
         "environment": environment,
         "ready": readiness.ready,
+        "light": match readiness.light {
+            Light::Green => "green",
+            Light::Yellow => "yellow",
+            Light::Red => "red",
+        },
+        "good_at": at(readiness.good_at_us),
+        "looked_at": at(Some(readiness.looked_at_us)),
+        "evidence_age_s": readiness.good_at_us.map(|at_us| (readiness.looked_at_us - at_us) / 1_000_000),
+        "steps": steps(&readiness.steps),
         "goal": readiness.goal,
         "release": readiness.release,
         "warm": readiness.warm,
         "predicted_ms": readiness.predicted_ms,
+        "measured": readiness.is_measured,
         "reasons": readiness.reasons,
         "skipped": readiness.skipped.iter().map(|skipped| {
             json!({ "release": skipped.release, "record": skipped.record, "why": skipped.why })
@@ -219,6 +230,8 @@ fn standing(known: &Known) -> Value {
         "standing": known.standing,
         "since": at(Some(known.since_us)),
         "good_at": at(known.good_at_us),
+        "failures": known.failures,
+        "budget_since": at(known.budget_since_us),
         "reason": known.reason,
         "deployment": known.deployment,
     })

@@ -90,7 +90,7 @@ pub(crate) fn text(preview: &RollbackPreview) -> String {
         let what = if preview.keeps_hands {
             "had been changed by hand; it goes back to it as it was then (`--accept drift` restores the record instead)"
         } else {
-            "had been changed by hand; that is lost, and was accepted"
+            "had been changed by hand; that is lost, as the release's record is restored"
         };
         lines.push(format!("  what was there before {what}:"));
         lines.extend(

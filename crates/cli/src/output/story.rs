@@ -119,18 +119,7 @@ impl Story {
                 back,
             } => {
                 let trigger = back.trigger.map(|trigger| format!(" ({trigger})"));
-                let ask = match ask {
-                    Ask::Abort => "go back",
-                    Ask::Retry => "try again",
-                    Ask::Skip => "go on without the step",
-                    Ask::Abandon => "end as it is",
-                    Ask::Approve => "yes",
-                    Ask::Reject => "no",
-                    Ask::Pause => "pause",
-                    Ask::Resume => "go on",
-                    Ask::Advance => "do not wait any longer",
-                    Ask::Stop => "end, and leave it as it is",
-                };
+                let ask = words(ask);
                 says.push(note(format!(
                     "{actor} said: {ask}{}{}",
                     trigger.unwrap_or_default(),
@@ -246,6 +235,22 @@ impl Story {
     fn title(&self, id: StepId) -> String {
         self.step(id)
             .map_or_else(|| format!("step {id}"), Step::title)
+    }
+}
+
+/// What someone asks of a deployment, in words.
+pub(crate) fn words(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Abort => "go back",
+        Ask::Retry => "try again",
+        Ask::Skip => "go on without the step",
+        Ask::Abandon => "end as it is",
+        Ask::Approve => "yes",
+        Ask::Reject => "no",
+        Ask::Pause => "pause",
+        Ask::Resume => "go on",
+        Ask::Advance => "do not wait any longer",
+        Ask::Stop => "end, and leave it as it is",
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) async fn run(cx: &Cx, args: &History) -> Result<Report, Failure> {
 fn row(summary: &Summary) -> [String; 8] {
     let dash = || "-".to_owned();
     let why = summary.cause.as_ref().or(summary.reason.as_ref());
+    let trigger = summary.trigger.map(|trigger| format!(" ({trigger})"));
+    let trigger = trigger.unwrap_or_default();
     [
         summary.id.to_string(),
         moment(summary.created_us),
@@ -56,7 +58,7 @@ fn row(summary: &Summary) -> [String; 8] {
             .ended_us
             .map_or_else(dash, |ended| length(ended - summary.created_us)),
         printable(&summary.actor),
-        why.map_or_else(dash, |why| printable(why)),
+        why.map_or_else(dash, |why| format!("{}{trigger}", printable(why))),
     ]
 }
 

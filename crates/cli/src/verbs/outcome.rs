@@ -5,7 +5,7 @@ use crate::output::table::table;
 use crate::output::time::{length, now_us, offset_ms};
 use crate::output::{Report, json};
 use belay_model::environment::Standing;
-use belay_model::event::{Outcome, RollbackResult};
+use belay_model::event::{Ask, Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, Scope};
 use belay_model::summary::{Phase, Summary, Timeline};
 use belay_runtime::Belay;
@@ -30,7 +30,12 @@ pub(crate) fn sentence(summary: &Summary) -> String {
     let took = length(summary.ended_us.unwrap_or_else(now_us) - summary.created_us);
     match (&summary.outcome, summary.phase) {
         (Some(Outcome::Succeeded), _) if summary.kind == "deploy" => {
-            format!("{scope}: {to} serves, baked ({id}, {took})")
+            let bake = if is_cut_short(summary) {
+                "its bake was cut short"
+            } else {
+                "baked"
+            };
+            format!("{scope}: {to} serves, {bake} ({id}, {took})")
         }
         (Some(Outcome::Succeeded), _) => format!("{scope}: back to {to} ({id}, {took})"),
         (Some(Outcome::Failed { .. }), _) => format!("{scope}: {to} failed ({id}, {took})"),
@@ -42,6 +47,13 @@ pub(crate) fn sentence(summary: &Summary) -> String {
         (None, Phase::Baking) => format!("{scope}: {to} serves, bakes ({id}, {took})"),
         (None, phase) => format!("{scope}: {to} is {phase} ({id}, {took})"),
     }
+}
+
+/// Someone did not want to wait for the end of its bake.
+fn is_cut_short(summary: &Summary) -> bool {
+    let promoted_us = summary.promoted_us.unwrap_or(i64::MAX);
+    let mut said = summary.said.iter();
+    said.any(|said| said.ask == Ask::Advance && said.at_us >= promoted_us)
 }
 
 fn goal(summary: &Summary) -> String {

@@ -1,12 +1,13 @@
 //! `belay ready`: whether going back would work right now. Changes nothing; its exit code is a gate.
 
-use crate::args::Ready;
+use crate::args::{Ready, Require};
 use crate::cx::Cx;
 use crate::exit::{Exit, Failure};
 use crate::output::table::printable;
+use crate::output::time::{ago, length};
 use crate::output::{Report, json};
 use belay_model::id::ReleaseNumber;
-use belay_runtime::Readiness;
+use belay_runtime::{Light, Readiness};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: &Ready) -> Result<Report, Failure> {
@@ -17,9 +18,16 @@ pub(crate) async fn run(cx: &Cx, args: &Ready) -> Result<Report, Failure> {
         text(&readiness),
         json!({ "ready": json::readiness(&readiness) }),
     );
-    let failure = (!readiness.ready).then(|| {
-        let message = format!("{scope} cannot go back right now");
-        Failure::new(Exit::Blocked, "E0313", message).next("belay release list")
+    let required = match args.require {
+        Require::Ready => Light::Green,
+        Require::Possible => Light::Yellow,
+    };
+    let failure = (readiness.light < required).then(|| {
+        let message = match readiness.light {
+            Light::Red => format!("{scope} cannot go back right now"),
+            _ => format!("{scope} can go back, and does not stand ready for it"),
+        };
+        Failure::new(Exit::Blocked, "E0313", message).next("belay rollback --plan")
     });
     Ok(report.failing(failure))
 }
@@ -30,7 +38,15 @@ fn text(readiness: &Readiness) -> String {
     let mut lines = Vec::new();
     if readiness.ready {
         let time = match readiness.predicted_ms {
-            Some(ms) => format!("in about {ms} ms"),
+            Some(ms) => {
+                let how = if readiness.is_measured {
+                    ", as the last time"
+                } else {
+                    ""
+                };
+                let us = i64::try_from(ms).unwrap_or(i64::MAX / 1000) * 1000;
+                format!("in about {}{how}", length(us))
+            }
             None => "in a time that nobody measured yet".to_owned(),
         };
         let warm = if readiness.warm {
@@ -38,9 +54,20 @@ fn text(readiness: &Readiness) -> String {
         } else {
             "; it has to be started"
         };
-        lines.push(format!("{scope}: yes, back to {goal} {time}{warm}"));
+        let light = match readiness.light {
+            Light::Green => "green",
+            _ => "yellow",
+        };
+        lines.push(format!("{scope}: {light}, back to {goal} {time}{warm}"));
+        lines.push(match readiness.good_at_us {
+            Some(at_us) => format!(
+                "  known to be good since {}",
+                ago(at_us, readiness.looked_at_us)
+            ),
+            None => "  never seen to be good here".to_owned(),
+        });
     } else {
-        lines.push(format!("{scope}: no (goal: {goal})"));
+        lines.push(format!("{scope}: red (goal: {goal})"));
     }
     lines.extend(
         readiness

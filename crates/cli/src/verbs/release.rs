@@ -162,6 +162,13 @@ async fn show(
             known.standing,
             record.short()
         ));
+        if let Some(since_us) = known.budget_since_us {
+            lines.push(format!(
+                "    a new error budget since {}: rolled back {} since then",
+                moment(since_us),
+                times(known.failures)
+            ));
+        }
     }
     if !info.serves.is_empty() {
         lines.push(format!("  serves in {}", names(&info.serves)));
@@ -170,6 +177,13 @@ async fn show(
         lines.join("\n"),
         json!({ "release": json::release(info) }),
     ))
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    }
 }
 
 async fn lift(
@@ -184,7 +198,7 @@ async fn lift(
         .iter()
         .map(|lifted| {
             format!(
-                "{}: release {number} is {} again",
+                "{}: release {number} is {} again, with a new error budget",
                 lifted.scope, lifted.standing
             )
         })

@@ -3,11 +3,12 @@
 use crate::args::Status;
 use crate::cx::Cx;
 use crate::exit::{Exit, Failure};
+use crate::output::story::words;
 use crate::output::table::{printable, table};
 use crate::output::time::{ago, length, moment, now_us};
 use crate::output::{Report, json};
 use crate::verbs::proxy::share;
-use belay_model::summary::{Phase, Summary};
+use belay_model::summary::{Phase, Said, Summary};
 use belay_runtime::{GroupStatus, ScopeStatus, TargetStatus};
 use serde_json::json;
 
@@ -133,6 +134,8 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
         if let Some(title) = &open.step_title {
             notes.push(format!("{}: {title}", open.id));
         }
+        let said = open.said.iter();
+        notes.extend(said.map(|said| format!("{}: {}", open.id, heard(said))));
         if open.phase == Phase::Waiting {
             notes.push(format!(
                 "{0}: belay approve {0}, or belay reject {0}",
@@ -152,6 +155,13 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
         notes.push(format!("{} went back {when}: {cause}", last.id));
     }
     notes
+}
+
+/// `ada said: yes, fine (3 min ago)`.
+fn heard(said: &Said) -> String {
+    let why = said.reason.as_ref();
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    format!("{} said: {}{why}", said.actor, words(&said.ask))
 }
 
 /// What is to be told of a target.

@@ -62,6 +62,7 @@ fn enough_people_have_to_say_yes() {
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
     for part in [
         "wait for approval by 2 of ada, bob, eve",
+        "ada@laptop said: yes",
         "belay reject dep_",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -94,6 +95,20 @@ fn a_no_goes_back() {
     );
     let ended = project.json(3, &["watch", &id]);
     assert!(ended.to_string().contains("not today"), "{ended:#}");
+    serves(&project, 1);
+}
+
+#[test]
+fn nobody_answers_in_time() {
+    let project = project();
+    project.configure(
+        "RELEASE: 2",
+        &format!("run: \"{GOOD}\", instances: 1, ready: {{ http: /health, within: 60s }}"),
+        "  - { http: /health, at: staged }",
+        "strategy: blue_green\n    approve: { by: [ada], within: 1s }\n    keep: { bake: 500ms, warm: 5m }",
+    );
+    let ended = project.json(3, &["deploy"]);
+    assert!(ended.to_string().contains("approved in time"), "{ended:#}");
     serves(&project, 1);
 }
 
@@ -164,6 +179,38 @@ fn a_bake_is_cut_short() {
     assert!(release.contains("\"standing\":\"good\""), "{release}");
     let again = project.json(6, &["advance", &id]);
     assert_eq!(again["error"]["code"], "E0211");
+}
+
+#[test]
+fn ready_is_a_gate() {
+    let project = project();
+    let light = |exit, arguments: &[&str]| {
+        let ready = project.json(exit, &[&["ready"], arguments].concat());
+        (ready["ready"]["light"].as_str().map(str::to_owned), ready)
+    };
+    let gate = ["--require", "ready"];
+    let (red, _) = light(6, &[]);
+    assert_eq!(red.as_deref(), Some("red"), "there is nothing before it");
+    release(&project, 0, GOOD, "RELEASE: 2");
+    let (green, ready) = light(0, &gate);
+    assert_eq!(green.as_deref(), Some("green"), "{ready:#}");
+    assert!(ready["ready"]["evidence_age_s"].is_i64(), "{ready:#}");
+    assert!(ready["ready"]["predicted_ms"].is_i64());
+    let plan = project.json(0, &["rollback", "--plan"]);
+    assert_eq!(ready["ready"]["steps"], plan["preview"]["steps"]);
+    project.json(0, &["rollback", "-y", "--trigger", "crash"]);
+    project.json(0, &["release", "lift", "2", "--reason", "it was the disk"]);
+    // Release 2 is good again and does not stand there any more; how long it takes is known from the last time.
+    let (yellow, ready) = light(0, &[]);
+    assert_eq!(yellow.as_deref(), Some("yellow"), "{ready:#}");
+    assert_eq!(ready["ready"]["measured"], true);
+    light(6, &gate);
+    let shown = project.json(0, &["release", "show", "2"]);
+    let standing = &shown["release"]["standings"][0];
+    assert_eq!(standing["failures"], 0, "{shown:#}");
+    assert!(standing["budget_since"].is_string(), "{shown:#}");
+    let history = project.json(0, &["history"]);
+    assert_eq!(history["deployments"][0]["trigger"], "crash");
 }
 
 #[test]

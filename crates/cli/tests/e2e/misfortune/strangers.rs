@@ -114,3 +114,26 @@ fn an_instance_that_a_stranger_killed_is_back_and_said_to_be() {
         shown.contains("started again once").then_some(())
     });
 }
+
+#[test]
+fn a_person_goes_on_without_what_is_stuck_or_gives_up() {
+    for verb in ["skip", "abandon"] {
+        let project = project();
+        release(&project, 0, GOOD, "RELEASE: 1");
+        admin(&project, "/v1/delete-route", &json!({ "name": "web/test" }));
+        configure(&project, GOOD, "RELEASE: 2", "blue_green", "100ms");
+        project.json(5, &["deploy"]);
+        let said = project.json(0, &[verb, "--reason", "I know of it"]);
+        let deployment = &said["deployment"];
+        assert_eq!(deployment["said"][0]["ask"], verb, "{said:#}");
+        assert_eq!(deployment["said"][0]["reason"], "I know of it");
+        if verb == "abandon" {
+            assert_eq!(deployment["outcome"]["rollback"], "incomplete", "{said:#}");
+            let residue = deployment["outcome"]["residue"].to_string();
+            assert!(residue.contains("given up"), "{residue}");
+            // The lock is free, and what was left is not taken for a stranger's.
+            project.json(0, &["deploy"]);
+        }
+        serves(&project, 2);
+    }
+}
