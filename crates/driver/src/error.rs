@@ -51,12 +51,31 @@ impl Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        // People look it up in the platform's documentation; it has no place of its own in the journal.
+        let code = error
+            .platform_code
+            .map(|code| format!("the platform's code: {code}"));
         Failure {
             class: error.class,
             effect: error.effect,
             message: error.message,
-            detail: error.detail,
+            detail: error.detail.into_iter().chain(code).collect(),
             retry_after_ms: error.retry_after_ms,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platforms_code_is_told() {
+        let mut error = Error::not_applied(Class::Conflict, "replace it");
+        error.detail = vec!["its last words".to_owned()];
+        assert_eq!(Failure::from(error.clone()).detail, ["its last words"]);
+        error.platform_code = Some("409 Conflict".to_owned());
+        let told = ["its last words", "the platform's code: 409 Conflict"];
+        assert_eq!(Failure::from(error).detail, told);
     }
 }

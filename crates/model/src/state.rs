@@ -25,7 +25,8 @@ pub enum Health {
 pub struct Resource {
     /// What is meant to be: compared, key by key. An absent key of a map counts as null.
     pub spec: Value,
-    /// What is true for the moment (pids, ports, table numbers, times): shown, never compared.
+    /// What is true for the moment (pids, ports, table numbers, times, who wrote what): shown, never compared; a driver may
+    /// weigh a difference by it.
     pub facts: Value,
     /// Whether it serves.
     pub health: Health,
