@@ -239,6 +239,37 @@ async fn a_rollout_is_there_when_it_is_over() {
 }
 
 #[tokio::test]
+async fn what_the_platform_does_moves_the_version_and_not_what_is_meant() {
+    let place = place();
+    let target = api(&place);
+    place.apply(&API.replace(
+        "metadata: {labels: {app: api}}",
+        "metadata: {labels: {app: api}, annotations: {kwok/ready-delay: 2s}}",
+    ));
+    let key = "deployment.apps/api";
+    let early = place
+        .once(&target, |state| {
+            state.resources[key].spec["rollout"] == "under way"
+        })
+        .await;
+    let late = place.settled(&target).await;
+    let fact =
+        |state: &belay_model::state::State, name: &str| state.resources[key].facts[name].clone();
+    // So a version that was seen is no precondition for a change of what is meant.
+    assert_ne!(
+        fact(&early, "resource_version"),
+        fact(&late, "resource_version")
+    );
+    assert_eq!(fact(&early, "generation"), fact(&late, "generation"));
+    let told = expect![[r#"
+        informational deployment.apps/api
+          rollout: "under way" -> "complete"
+    "#]];
+    told.assert_eq(&place.differences(&early, &late));
+    assert!(matches!(early.resources[key].health, Health::Unhealthy(_)));
+}
+
+#[tokio::test]
 async fn absent_is_a_state() {
     let place = place();
     let target = api(&place);
