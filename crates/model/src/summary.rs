@@ -8,6 +8,7 @@ use crate::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, StepId};
 use crate::plan::{Action, Plan, Wave};
 use crate::verdict::{Outcome as Verified, Verdict};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Where a deployment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,8 +142,15 @@ pub struct Summary {
     pub remarks: Vec<String>,
     /// The way back, measured.
     pub timeline: Timeline,
-    /// The plan that runs now: the forward plan, or that of the rollback.
-    plan: Option<Plan>,
+    /// The plan that runs now: the forward plan, or that of the rollback. It is not stored here again: the journal has it.
+    #[serde(skip)]
+    plan: Option<Arc<Plan>>,
+    /// Where it stands in the journal.
+    #[serde(default)]
+    planned_seq: Option<u64>,
+    /// Where it was stored before `planned_seq` was.
+    #[serde(default, rename = "plan", skip_serializing_if = "Option::is_none")]
+    stored_plan: Option<Plan>,
     plan_number: u16,
     /// Targets of the forward plan that the release is not promoted on yet.
     #[serde(default)]
@@ -198,10 +206,28 @@ impl Summary {
             remarks: Vec::new(),
             timeline,
             plan: None,
+            planned_seq: None,
+            stored_plan: None,
             plan_number: 0,
             unpromoted: 0,
             before_pause: None,
         })
+    }
+
+    /// The position of the event whose plan has to be given to a summary that was stored, before more events are taken in.
+    /// None: it has its plan, or needs none.
+    pub fn lacks_plan(&self) -> Option<u64> {
+        self.planned_seq.filter(|_| self.plan.is_none())
+    }
+
+    /// Gives it the plan that it lacks.
+    pub fn give_plan(&mut self, plan: Arc<Plan>) {
+        self.plan = Some(plan);
+    }
+
+    /// The plan that runs now and its event's position, where they are known.
+    pub fn plan(&self) -> Option<(u64, &Arc<Plan>)> {
+        Some((self.planned_seq?, self.plan.as_ref()?))
     }
 
     /// Takes one more event in.
@@ -221,7 +247,7 @@ impl Summary {
                 self.remarks.extend(remarks.iter().cloned());
                 self.phase = Phase::Running;
                 self.locked_us = Some(entry.at_us);
-                self.take_plan(0, plan);
+                self.take_plan(entry.seq, 0, plan);
                 if self.kind != "deploy" {
                     self.back_to = Some(goal.title.clone());
                     self.timeline.t2 = Some(entry.at_us);
@@ -306,7 +332,7 @@ impl Summary {
                 self.remarks.extend(remarks.iter().cloned());
                 self.timeline.t1.get_or_insert(entry.at_us);
                 self.timeline.t2 = Some(entry.at_us);
-                self.take_plan(*number, plan);
+                self.take_plan(entry.seq, *number, plan);
                 self.stuck = None;
             }
             Event::Parked { why, until_ms, .. } => {
@@ -356,23 +382,23 @@ impl Summary {
         }
     }
 
-    fn take_plan(&mut self, number: u16, plan: &Plan) {
+    fn take_plan(&mut self, seq: u64, number: u16, plan: &Plan) {
         if number == 0 {
             let promotions = plan.steps().filter(|step| step.promotes).count();
             self.unpromoted = u16::try_from(promotions).unwrap_or(u16::MAX);
         }
         self.plan_number = number;
         self.steps = u16::try_from(plan.len()).unwrap_or(u16::MAX);
-        self.plan = Some(plan.clone());
+        self.plan = Some(Arc::new(plan.clone()));
+        self.planned_seq = Some(seq);
+        self.stored_plan = None;
         self.step = None;
         self.step_title = None;
     }
 
     fn step_of(&self, step: StepId) -> Option<&crate::plan::Step> {
-        let plan = self
-            .plan
-            .as_ref()
-            .filter(|_| self.plan_number == step.plan)?;
+        let plan = self.plan.as_deref().or(self.stored_plan.as_ref());
+        let plan = plan.filter(|_| self.plan_number == step.plan)?;
         plan.steps().nth(usize::from(step.index))
     }
 
@@ -436,5 +462,43 @@ impl Summary {
             self.timeline.t0 = verdict.first_bad_us;
             self.timeline.t1 = Some(at_us);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FORMAT;
+
+    /// Summaries had their plan with them before they knew where in the journal it stands.
+    #[test]
+    fn a_summary_with_its_plan_is_read_and_goes_on() {
+        let stored = r#"{"id":"dep_1","scope":{"service":"shop","environment":"test"},"kind":"deploy","release":1,
+            "record":null,"actor":"ada","reason":null,"phase":"running","outcome":null,"created_us":1,"ended_us":null,
+            "promoted_us":null,"seq":3,"step":null,"step_title":null,"steps":1,"cause":null,"back_to":null,"stuck":null,
+            "verdict":null,"failure":null,"remarks":[],"timeline":{"t0":null,"t1":null,"t2":null,"t3":null,"t4":null,
+            "t5":null,"t6":null,"t7":null},"plan_number":0,"plan":{"format":1,"phases":[{"name":"shop","target":"shop",
+            "steps":[{"action":{"wait":{"ms":60000}},"promotes":true,"bake":false}]}]}}"#;
+        let mut summary: Summary = serde_json::from_str(stored).expect("a summary");
+        assert_eq!(summary.lacks_plan(), None);
+        let started = Entry {
+            seq: 4,
+            at_us: 2,
+            format: FORMAT,
+            event: Event::Started {
+                step: StepId { plan: 0, index: 0 },
+                attempt: 1,
+                fingerprint: String::new(),
+                before: None,
+            },
+        };
+        summary.apply(&started);
+        assert_eq!(summary.step_title.as_deref(), Some("wait for 1m"));
+        // It is kept until there is another plan.
+        let text = serde_json::to_string(&summary).expect("text");
+        assert_eq!(
+            serde_json::from_str::<Summary>(&text).expect("again"),
+            summary
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Refusal, unreadable};
 use crate::leases::{self, Claim};
+use crate::plans::Plans;
 use crate::sql::{Dialect, Sql, one, optional, query, values};
 use crate::{journal, postgres, stream};
 use belay_engine::lease::{Lease, Owner};
@@ -94,7 +95,11 @@ impl Change {
     }
 
     /// Makes the change inside the transaction that is open on `tx`.
-    pub(crate) async fn apply(&self, tx: &mut dyn Sql) -> Result<Answer, Refusal> {
+    pub(crate) async fn apply(
+        &self,
+        tx: &mut dyn Sql,
+        plans: &mut Plans,
+    ) -> Result<Answer, Refusal> {
         match self {
             Change::Create {
                 id,
@@ -106,10 +111,10 @@ impl Change {
                 journal::create(tx, id, *at_us, created, environment, *limit).await?;
                 Ok(Answer::Done)
             }
-            Change::Append(batch) => Ok(Answer::Entries(journal::append(tx, batch).await?)),
+            Change::Append(batch) => Ok(Answer::Entries(journal::append(tx, plans, batch).await?)),
             Change::All(changes) => {
                 for change in changes {
-                    Box::pin(change.apply(tx)).await?;
+                    Box::pin(change.apply(tx, plans)).await?;
                 }
                 Ok(Answer::Done)
             }

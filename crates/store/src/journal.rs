@@ -3,6 +3,7 @@
 use crate::chain;
 use crate::change::MAX_BODY;
 use crate::error::{Refusal, unreadable};
+use crate::plans::Plans;
 use crate::sql::{Sql, locking, one, optional, values};
 use crate::stream;
 use belay_engine::ports::{Batch, StoreError, Writer};
@@ -109,7 +110,11 @@ type Row = (
     i64,
 );
 
-pub(crate) async fn append(tx: &mut dyn Sql, batch: &Batch) -> Result<Vec<Entry>, Refusal> {
+pub(crate) async fn append(
+    tx: &mut dyn Sql,
+    plans: &mut Plans,
+    batch: &Batch,
+) -> Result<Vec<Entry>, Refusal> {
     let id = &batch.deployment;
     let sql = locking!(
         tx,
@@ -130,6 +135,7 @@ pub(crate) async fn append(tx: &mut dyn Sql, batch: &Batch) -> Result<Vec<Entry>
     let (owner, epoch) = admit(batch, owner, epoch, leased, head.seq)?;
     let mut summary: Summary = serde_json::from_str(&summary)
         .map_err(|e| unreadable(format!("the summary of {id}"), &e))?;
+    plans.complete(tx, &mut summary).await?;
     let mut entries = Vec::with_capacity(batch.events.len());
     for (at_us, event) in &batch.events {
         let entry = Entry {
@@ -163,6 +169,7 @@ pub(crate) async fn append(tx: &mut dyn Sql, batch: &Batch) -> Result<Vec<Entry>
         environment: EnvironmentName::new(environment),
     };
     stream::append(tx, &scope, &batch.environment).await?;
+    plans.remember(&summary);
     Ok(entries)
 }
 

@@ -26,6 +26,7 @@ mod journal;
 mod key;
 mod leases;
 mod mailbox;
+mod plans;
 mod postgres;
 mod progress;
 mod reader;

@@ -76,6 +76,7 @@ macro_rules! all_conform {
     ($($store:ident: $factory:expr;)*) => {
         $(conforms! { $store, $factory,
             journal_keeps_order
+            summaries_know_the_steps_of_their_plan
             unknown_things_are_missing
             creation_is_bounded_and_happens_once
             creators_of_one_scope_take_turns

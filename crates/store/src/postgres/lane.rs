@@ -11,6 +11,7 @@ use crate::change::{Answer, Change};
 use crate::database::Counters;
 use crate::error::{Fault, Kind, Refusal, again};
 use crate::mailbox::{Mailbox, Message, Reply};
+use crate::plans::Plans;
 use belay_engine::ports::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(super) fn start(server: Server, group: bool, pulse: Pulse, counters: Arc<Cou
     let lane = Lane {
         link: Link::new(server, group),
         known: Known::default(),
+        plans: Plans::default(),
         inbox,
         journal: group,
         pulse,
@@ -47,6 +49,7 @@ pub(super) fn start(server: Server, group: bool, pulse: Pulse, counters: Arc<Cou
 struct Lane {
     link: Link,
     known: Known,
+    plans: Plans,
     inbox: mpsc::Receiver<Message>,
     journal: bool,
     pulse: Pulse,
@@ -130,6 +133,7 @@ impl Lane {
                 Ok(Err(fault)) => fault,
                 Err(_) => lost("it does not answer"),
             };
+            self.plans.forget();
             if self.committing && fault.kind != Kind::Again {
                 return self.find_out(fault, results).await;
             }
@@ -198,9 +202,10 @@ impl Lane {
             }
             let connection = self.link.get().await;
             let connection = connection.map_err(|e| Fault::new(Kind::Lost, e))?;
-            match change.apply(&mut On(connection)).await {
+            match change.apply(&mut On(connection), &mut self.plans).await {
                 Ok(answer) => results.push(Ok(answer)),
                 Err(Refusal::Change(error)) => {
+                    self.plans.forget();
                     results.push(Err(error));
                     if !alone {
                         self.link.run("ROLLBACK TO SAVEPOINT change").await?;

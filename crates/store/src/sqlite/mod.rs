@@ -12,6 +12,7 @@ use crate::blobs::{BlobError, Blobs};
 use crate::change::{Answer, Change};
 use crate::database::{Counters, Database, Stats};
 use crate::mailbox::{Mailbox, Message};
+use crate::plans::Plans;
 use crate::sql::Sql;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -127,6 +128,7 @@ impl Sqlite {
             pulse: pulse_sender,
             hints: hints.clone(),
             counters: counters.clone(),
+            plans: Plans::default(),
         };
         tokio::spawn(task.run());
         Ok(Self {

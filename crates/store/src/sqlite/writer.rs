@@ -14,6 +14,7 @@ use crate::change::{Answer, Change};
 use crate::database::Counters;
 use crate::error::{Refusal, again, closed};
 use crate::mailbox::{Message, Reply};
+use crate::plans::Plans;
 use belay_engine::ports::StoreError;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::path::{Path, PathBuf};
@@ -76,6 +77,7 @@ pub(super) struct Task {
     pub(super) pulse: watch::Sender<u64>,
     pub(super) hints: Arc<Hints>,
     pub(super) counters: Arc<Counters>,
+    pub(super) plans: Plans,
 }
 
 impl Task {
@@ -179,8 +181,9 @@ impl Task {
     ) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
         self.run_sql("BEGIN IMMEDIATE").await?;
         let mut results = Vec::with_capacity(changes.len());
+        let is_alone = changes.len() == 1;
         for change in changes {
-            match self.savepoint(change).await {
+            match self.savepoint(change, is_alone).await {
                 Ok(result) => results.push(result),
                 Err(error) => return Err(self.give_up(error).await),
             }
@@ -196,20 +199,29 @@ impl Task {
         Ok(results)
     }
 
-    /// One change: its refusal undoes it alone. The outer error is the storage's.
+    /// One change: its refusal undoes it alone. Where it is the only one, the transaction is undone. The outer error is the storage's.
     async fn savepoint(
         &mut self,
         change: &Change,
+        is_alone: bool,
     ) -> Result<Result<Answer, StoreError>, StoreError> {
-        self.run_sql("SAVEPOINT change").await?;
-        match change.apply(&mut On(self.connected().await?)).await {
+        if !is_alone {
+            self.run_sql("SAVEPOINT change").await?;
+        }
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        match change.apply(&mut On(connection), &mut self.plans).await {
             Ok(answer) => {
-                self.run_sql("RELEASE change").await?;
+                if !is_alone {
+                    self.run_sql("RELEASE change").await?;
+                }
                 Ok(Ok(answer))
             }
             Err(Refusal::Change(error)) => {
-                self.run_sql("ROLLBACK TO change").await?;
-                self.run_sql("RELEASE change").await?;
+                self.plans.forget();
+                if !is_alone {
+                    self.run_sql("ROLLBACK TO change").await?;
+                    self.run_sql("RELEASE change").await?;
+                }
                 Ok(Err(error))
             }
             Err(Refusal::Storage(fault)) => Err(fault.error),
@@ -218,6 +230,7 @@ impl Task {
 
     /// Leaves no transaction open behind an error. SQLite has rolled back by itself after some.
     async fn give_up(&mut self, error: StoreError) -> StoreError {
+        self.plans.forget();
         let _ = self.run_sql("ROLLBACK").await;
         error
     }

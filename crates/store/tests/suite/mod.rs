@@ -5,7 +5,8 @@ mod leases;
 pub(crate) use leases::*;
 
 use crate::support::{
-    LONG, batch, claim, created, deployment, ended, lease, record, recorded, release, scope, signal,
+    LONG, batch, claim, created, deployment, ended, lease, planned, planned_back, record, recorded,
+    release, scope, signal,
 };
 use belay_engine::ports::{Batch, Evidence, Store, StoreError, Writer};
 use belay_model::environment;
@@ -56,6 +57,39 @@ pub(crate) async fn journal_keeps_order(factory: impl Factory) {
     let summary = store.summary(&id).await.unwrap().unwrap();
     assert_eq!((summary.seq, summary.phase), (4, Phase::Queued));
     assert_eq!(store.environment(&scope("shop"), 0).await.unwrap().len(), 1);
+}
+
+/// A summary names its step by the plan, whoever wrote the one and the other.
+pub(crate) async fn summaries_know_the_steps_of_their_plan(factory: impl Factory) {
+    let title = async |store: &dyn Store, id| {
+        let summary = store.summary(id).await.unwrap().unwrap();
+        summary.step_title.unwrap_or_default()
+    };
+    let started = |plan, index| Event::Started {
+        step: StepId { plan, index },
+        attempt: 1,
+        fingerprint: String::new(),
+        before: None,
+    };
+    let (one, id) = (factory.open().await, deployment("steps"));
+    one.create(&id, 1, created("shop"), vec![], 1)
+        .await
+        .unwrap();
+    lease(&*one, "worker 1").await;
+    one.append(claim(&id, 1, 1)).await.unwrap();
+    let append = async |store: &dyn Store, after, events| {
+        let writer = Writer::Worker { epoch: 1, after };
+        store.append(batch(&id, writer, events)).await.unwrap();
+    };
+    append(&*one, 2, vec![planned(&["first", "second"])]).await;
+    let two = factory.open().await;
+    append(&*two, 3, vec![started(0, 1)]).await;
+    assert_eq!(title(&*two, &id).await, "second");
+    append(&*two, 4, vec![planned_back("back")]).await;
+    append(&*one, 5, vec![started(1, 0)]).await;
+    assert_eq!(title(&*one, &id).await, "back");
+    append(&*two, 6, vec![started(1, 0)]).await;
+    assert_eq!(title(&*two, &id).await, "back");
 }
 
 pub(crate) async fn unknown_things_are_missing(factory: impl Factory) {

@@ -7,11 +7,13 @@ use belay_engine::ports::{Batch, Store, Writer};
 use belay_model::back::Back;
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
 use belay_model::environment;
-use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
+use belay_model::event::{Ask, Cause, Event, Inputs, Kind, Outcome};
 use belay_model::id::{
     ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
 };
+use belay_model::plan::{Action, Approval, Phase, Plan, Step};
 use belay_model::release::{Record, Release, Target};
+use belay_model::state::{Goal, States};
 use belay_store::{Options, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -87,6 +89,56 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         reason: None,
         back: Back::default(),
     }))
+}
+
+fn plan(titles: &[&str]) -> Plan {
+    let step = |title: &&str| {
+        Step::of(Action::Approve(Approval {
+            title: (*title).to_owned(),
+            by: Vec::new(),
+            count: 1,
+            within_ms: None,
+        }))
+    };
+    Plan::of(vec![Phase {
+        name: "shop".to_owned(),
+        target: None,
+        after: Vec::new(),
+        steps: titles.iter().map(step).collect(),
+    }])
+}
+
+fn goal() -> Box<Goal> {
+    Box::new(Goal {
+        want: States::default(),
+        records: BTreeMap::new(),
+        title: "nothing".to_owned(),
+        record: None,
+    })
+}
+
+pub(crate) fn planned(titles: &[&str]) -> Event {
+    Event::Planned {
+        plan: plan(titles),
+        baseline: States::default(),
+        baseline_goal: goal(),
+        goal: goal(),
+        remarks: Vec::new(),
+    }
+}
+
+pub(crate) fn planned_back(title: &str) -> Event {
+    Event::RollbackPlanned {
+        number: 1,
+        cause: Cause::Request {
+            actor: "ada".to_owned(),
+            reason: None,
+        },
+        goal: Some(goal()),
+        plan: plan(&[title]),
+        before: None,
+        remarks: Vec::new(),
+    }
 }
 
 pub(crate) fn signal(reason: &str) -> Event {
