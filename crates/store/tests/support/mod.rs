@@ -133,6 +133,7 @@ pub(crate) fn planned_back(title: &str) -> Event {
         cause: Cause::Request {
             actor: "ada".to_owned(),
             reason: None,
+            back: Back::default(),
         },
         goal: Some(goal()),
         plan: plan(&[title]),
