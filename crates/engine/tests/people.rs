@@ -269,4 +269,17 @@ async fn what_was_changed_by_hand_before_is_known_from_the_record() {
     scene.signal(&id, Ask::Retry).await;
     assert_eq!(ended(&scene, &id).await.outcome, Some(Outcome::Succeeded));
     assert!(scene.before(&id, &two).is_broken);
+    // What is kept warm beside it is nobody's change.
+    let id = scene.deploy(4).await;
+    scene.work_for(5_000).await;
+    assert_eq!(
+        scene.world.groups().len(),
+        2,
+        "{:?}",
+        scene.summary(&id).await
+    );
+    let id = scene.deploy(5).await;
+    assert_eq!(ended(&scene, &id).await.outcome, Some(Outcome::Succeeded));
+    let hands = scene.before(&id, &scene.record(4)).hands;
+    assert!(hands.is_empty(), "{hands:?}");
 }

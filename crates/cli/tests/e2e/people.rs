@@ -233,3 +233,20 @@ fn abort_leads_to_another_release_and_is_not_run_again() {
         assert!(next.contains("make a new one"), "{again:#}");
     }
 }
+
+#[test]
+fn what_waits_behind_one_that_is_aborted_keeps_its_place() {
+    let project = project();
+    let first = bakes(&project, 2);
+    project.configure(
+        "RELEASE: 3",
+        &format!("run: \"{GOOD}\", instances: 1, ready: {{ http: /health, within: 60s }}"),
+        "  - { http: /health, at: staged }",
+        "strategy: blue_green\n    keep: { bake: 500ms, warm: 5m }",
+    );
+    let waits = project.json(0, &["deploy", "--detach"]);
+    project.json(0, &["abort", &first, "--reason", "it is slow"]);
+    let waits = waits["deployment"]["id"].as_str().expect("an id");
+    project.json(0, &["watch", waits]);
+    serves(&project, 3);
+}
