@@ -32,6 +32,10 @@ pub(crate) enum Use {
     Found,
     /// To begin something.
     Made,
+    /// To bring its tables up to date.
+    Migrated,
+    /// To restore it, though it was lost.
+    Restored,
     /// To work, with leases that live so long.
     Work(Duration),
 }
@@ -84,20 +88,32 @@ impl Cx {
                 .filter(|key| !key.is_empty()),
             actor: actor(),
             retention: Retention::default(),
+            lost: usage == Use::Restored,
         };
         Ok(Belay::open(options).await?)
     }
 
+    /// The store that another one is moved to.
+    pub(crate) fn goal(&self, to: &StoreUrl) -> Shared {
+        shared(to, Use::Migrated)
+    }
+
     /// Opens a store that is there: looking does not make one.
     pub(crate) async fn open(&self) -> Result<Belay, Failure> {
-        if self.shared.is_some() || self.dir.join("belay.db").exists() {
-            let belay = self.open_for(Use::Found).await?;
-            if let Err(error) = belay.attend().await {
-                // Looking works all the same.
-                self.output
-                    .say(&format!("what was interrupted does not go on: {error}"));
-            }
-            return Ok(belay);
+        let belay = self.open_alone().await?;
+        if let Err(error) = belay.attend().await {
+            // Looking works all the same.
+            self.output
+                .say(&format!("what was interrupted does not go on: {error}"));
+        }
+        Ok(belay)
+    }
+
+    /// The same, and starts nothing.
+    pub(crate) async fn open_alone(&self) -> Result<Belay, Failure> {
+        let moved = self.dir.join("belay.db.moved").exists();
+        if self.shared.is_some() || moved || self.dir.join("belay.db").exists() {
+            return self.open_for(Use::Found).await;
         }
         let message = format!("there is no store at {}", self.dir.display());
         Err(Failure::new(Exit::Usage, "E0302", message)
@@ -151,14 +167,15 @@ fn shared(url: &StoreUrl, usage: Use) -> Shared {
     match usage {
         Use::Work(lease) => postgres.lease = lease,
         // One command does one thing at a time: the server's connections are for workers.
-        Use::Found | Use::Made => {
+        _ => {
             postgres.writers = 1;
             postgres.readers = 3;
         }
     }
     let tables = match usage {
         Use::Found => Tables::Found,
-        Use::Made | Use::Work(_) => Tables::Made,
+        Use::Made | Use::Restored | Use::Work(_) => Tables::Made,
+        Use::Migrated => Tables::Migrated,
     };
     Shared { postgres, tables }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERBS: [&[&str]; 32] = [
+const VERBS: [&[&str]; 39] = [
     &[],
     &["check"],
     &["plan"],
@@ -29,6 +29,13 @@ const VERBS: [&[&str]; 32] = [
     &["release", "list"],
     &["release", "show"],
     &["release", "lift"],
+    &["store"],
+    &["store", "check"],
+    &["store", "migrate"],
+    &["store", "backup"],
+    &["store", "restore"],
+    &["store", "export"],
+    &["doctor"],
     &["proxy"],
     &["proxy", "run"],
     &["proxy", "status"],

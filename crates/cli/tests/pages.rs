@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-const CODES: [&str; 12] = [
+const CODES: [&str; 14] = [
     "E0300", "E0301", "E0302", "E0303", "E0304", "E0305", "E0306", "E0310", "E0311", "E0312",
-    "E0313", "E0314",
+    "E0313", "E0314", "E0315", "E0316",
 ];
 
 fn docs() -> std::path::PathBuf {

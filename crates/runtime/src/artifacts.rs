@@ -18,6 +18,7 @@ impl Artifacts for StoredArtifacts {
             // A file that is missing here is not the release's fault, so it must not quarantine it.
             let class = match &error {
                 ArtifactError::Io(_, source) if is_full(source) => Class::Quota,
+                ArtifactError::Store(_) => Class::Connectivity,
                 _ => Class::Unknown,
             };
             Error::not_applied(class, chain(&error))

@@ -35,6 +35,8 @@ pub struct Options {
     pub actor: String,
     /// What is kept.
     pub retention: Retention,
+    /// A database that was lost may be made anew although something runs from the directory: to restore it.
+    pub lost: bool,
 }
 
 /// A store on PostgreSQL, for several machines.
@@ -45,6 +47,9 @@ pub struct Shared {
     /// What is done about tables that are missing or old.
     pub tables: Tables,
 }
+
+/// What the database's file is called once it was moved.
+pub(crate) const MOVED: &str = "belay.db.moved";
 
 /// One store opened. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +63,7 @@ struct Inner {
     store: Arc<AnyStore>,
     sealed: Arc<Sealed>,
     artifacts: Artifacts,
+    retention: Retention,
     launcher: Launcher,
     ports: Ports,
 }
@@ -89,20 +95,19 @@ impl Belay {
         let dir = std::fs::canonicalize(&options.dir).map_err(io)?;
         let exe = std::path::absolute(&options.exe).map_err(io)?;
         let host = crate::host::id(&dir, options.host, is_shared).map_err(io)?;
-        let store = match shared {
-            Some(store) => store.any(),
+        let bounds = artifact_options(&options.retention);
+        let (store, artifacts) = match shared {
+            Some(store) => {
+                let artifacts = Artifacts::shared(&dir, bounds, &store);
+                (store.any(), artifacts)
+            }
             None => {
-                require_database(&dir)?;
-                let bounds = belay_store::Options::default();
-                SqliteStore::open(&dir, bounds).await?.any()
+                require_database(&dir, options.lost)?;
+                let store = SqliteStore::open(&dir, belay_store::Options::default());
+                (store.await?.any(), Artifacts::open(&dir, bounds))
             }
         };
         let store = Arc::new(store);
-        let bounds = ArtifactOptions {
-            grace: options.retention.grace,
-            ..ArtifactOptions::default()
-        };
-        let artifacts = Artifacts::open(&dir, bounds);
         let artifacts = artifacts.map_err(|error| Error::Io {
             what: format!("use the artifacts of {}", dir.display()),
             source: std::io::Error::other(error),
@@ -146,6 +151,7 @@ impl Belay {
             store,
             sealed,
             artifacts,
+            retention: options.retention,
             launcher,
             ports,
         })))
@@ -211,6 +217,10 @@ impl Belay {
         &self.0.artifacts
     }
 
+    pub(crate) fn artifact_options(&self) -> ArtifactOptions {
+        artifact_options(&self.0.retention)
+    }
+
     /// What the engine needs.
     pub fn ports(&self) -> Ports {
         self.0.ports.clone()
@@ -242,6 +252,13 @@ impl Belay {
 impl std::fmt::Debug for Belay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Belay").field("dir", &self.0.dir).finish()
+    }
+}
+
+fn artifact_options(retention: &Retention) -> ArtifactOptions {
+    ArtifactOptions {
+        grace: retention.grace,
+        ..ArtifactOptions::default()
     }
 }
 
@@ -285,8 +302,15 @@ impl Drivers for Registry {
 
 /// A directory without a database is a new store, unless something runs from it: then the database was lost, and a new one
 /// would know nothing of that.
-fn require_database(dir: &Path) -> Result<(), Error> {
+fn require_database(dir: &Path, lost: bool) -> Result<(), Error> {
     if dir.join("belay.db").exists() {
+        return Ok(());
+    }
+    if dir.join(MOVED).exists() {
+        let why = "it was moved to PostgreSQL: set BELAY_STORE to its URL".to_owned();
+        return Err(Error::Store(StoreError::Unwritable(why)));
+    }
+    if lost {
         return Ok(());
     }
     let instances = std::fs::read_dir(dir.join("instances"))

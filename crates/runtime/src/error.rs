@@ -5,7 +5,7 @@ use crate::config::Diagnostic;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
 use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, ReleaseNumber, Scope};
-use belay_store::{BlobError, OpenError};
+use belay_store::{BlobError, CopyError, OpenError};
 use std::path::PathBuf;
 
 /// What kind of failure it is, for the exit code.
@@ -203,6 +203,14 @@ pub enum Error {
     /// `E0230` to `E0233`: the store that machines share was not opened.
     #[error("use the shared store")]
     Shared(#[source] OpenError),
+    /// `E0235` to `E0237`: the store was not copied.
+    #[error("{what}")]
+    Copy {
+        /// The act and its object.
+        what: &'static str,
+        /// Why.
+        source: CopyError,
+    },
     /// `E0234`: only another machine can look there.
     #[error("look at {target}: it is on {host}")]
     Elsewhere {
@@ -269,6 +277,11 @@ impl Error {
             Self::Shared(OpenError::NoTables | OpenError::OldTables { .. }) => "E0232",
             Self::Shared(OpenError::TooOld(_)) => "E0233",
             Self::Elsewhere { .. } => "E0234",
+            Self::Copy { source, .. } => match source {
+                CopyError::NotEmpty(_) => "E0236",
+                CopyError::Open(_) => "E0237",
+                _ => "E0235",
+            },
             Self::Launch { .. } => "E0216",
             Self::Io { .. } => "E0217",
             Self::NotQuarantined { .. } => "E0218",
@@ -302,10 +315,15 @@ impl Error {
             | Self::NotFrozen { .. }
             | Self::NotYours { .. }
             | Self::Elsewhere { .. }
+            | Self::Copy {
+                source: CopyError::NotEmpty(_) | CopyError::Open(_),
+                ..
+            }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
             | Self::Shared(_)
+            | Self::Copy { .. }
             | Self::Launch { .. }
             | Self::Io { .. }
             | Self::Key(_) => Exit::Failed,
@@ -376,6 +394,7 @@ impl Error {
             Self::NoDriver(_) => "use a build with that driver".to_owned(),
             Self::Store(error) => store_next(error).to_owned(),
             Self::Shared(error) => shared_next(error).to_owned(),
+            Self::Copy { source, .. } => copy_next(source).to_owned(),
             Self::Elsewhere { host, .. } => format!("ask there: the same command on {host}"),
             Self::Launch { log: Some(log), .. } => format!("see {}", log.display()),
             Self::Launch { log: None, .. } | Self::Io { .. } => {
@@ -405,6 +424,21 @@ impl Error {
             }
         };
         vec![line]
+    }
+}
+
+fn copy_next(error: &CopyError) -> &'static str {
+    match error {
+        CopyError::NotEmpty(_) => "nothing was changed: name an empty store",
+        CopyError::Open(_) => "nothing was changed: wait for them, or end them: `belay status`",
+        CopyError::Malformed { .. } => "nothing was changed: use another backup",
+        CopyError::File(_) => {
+            "nothing was changed: name a file that can be read, or for a backup one that is not there yet"
+        }
+        CopyError::Store(error) => store_next(error),
+        CopyError::Artifact(_) => {
+            "nothing was changed: `belay store check`, and see that the disk has room"
+        }
     }
 }
 

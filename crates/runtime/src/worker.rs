@@ -53,9 +53,12 @@ pub async fn run_worker(belay: &Belay, idle_ms: Option<u64>) -> Result<Left, Err
         sweep(belay).await;
         let done = tokio::select! {
             done = work(belay, idle_ms) => done,
-            () = sweep_for_ever(belay) => Ok(()),
+            () = sweep_until_moved(belay) => Ok(()),
         };
         drop(held);
+        if belay.was_moved() {
+            return Ok(Left::Idle);
+        }
         match done {
             // Someone works without our lock, which a person may have removed. Whoever has the lock now goes on.
             Err(Error::Store(StoreError::Fenced(what))) => {
@@ -113,9 +116,12 @@ pub(crate) async fn has_work(belay: &Belay) -> Result<bool, Error> {
     Ok(belay.store().work(belay.host()).await? != Work::default())
 }
 
-async fn sweep_for_ever(belay: &Belay) {
+async fn sweep_until_moved(belay: &Belay) {
     loop {
         sleep(SWEEP_EVERY).await;
+        if belay.was_moved() {
+            return;
+        }
         sweep(belay).await;
     }
 }

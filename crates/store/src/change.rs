@@ -1,5 +1,6 @@
 //! Everything that may be written, as data for a writer, and what it answers.
 
+use crate::artifacts::depot;
 use crate::error::{Refusal, unreadable};
 use crate::leases::{self, Claim};
 use crate::plans::Plans;
@@ -51,6 +52,8 @@ pub(crate) enum Change {
         keep: BTreeSet<BlobId>,
         before_us: i64,
     },
+    /// About an artifact that all machines have.
+    Depot(depot::Change),
     /// Keeps a fact under a name unless there is one; answers the one that is there.
     Meta(&'static str, String),
 }
@@ -63,6 +66,8 @@ pub(crate) enum Answer {
     Release(Box<Release>),
     Text(String),
     Blobs(Vec<BlobId>),
+    /// How many rows were changed.
+    Count(u64),
     Leases(Vec<Lease>),
 }
 
@@ -142,6 +147,7 @@ impl Change {
                 at_us,
             } => keep_blob(tx, id, digest, sealed, *at_us).await,
             Change::CollectBlobs { keep, before_us } => collect_blobs(tx, keep, *before_us).await,
+            Change::Depot(change) => Ok(Answer::Count(change.apply(tx).await?)),
             Change::Meta(name, value) => keep_meta(tx, name, value).await,
         }
     }

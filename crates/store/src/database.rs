@@ -16,12 +16,17 @@ pub trait Database: Send + Sync + 'static {
     async fn read(&self) -> Result<Box<dyn Sql>, StoreError>;
     /// A transaction that reads, all of it at one moment.
     async fn snapshot(&self) -> Result<Box<dyn Sql>, StoreError>;
+    /// A transaction that writes, on a connection of its own: made durable by `COMMIT`, else nothing of it is kept. Keeps
+    /// all others from writing where there is one writer.
+    async fn bulk(&self) -> Result<Box<dyn Sql>, StoreError>;
     /// Makes a change durable, or answers that nothing of it was kept.
     async fn change(&self, change: Change) -> Result<Answer, StoreError>;
     /// A small write, before anything is changed that the store has to know of.
     async fn require_writable(&self) -> Result<(), StoreError>;
     /// What the database itself finds wrong, one line each.
     async fn self_check(&self) -> Result<Vec<String>, StoreError>;
+    /// Whether what it runs on keeps what it acknowledges.
+    async fn health(&self) -> Result<Vec<Health>, StoreError>;
     /// Adds a progress line, or drops it.
     async fn add_progress(&self, id: &DeploymentId, at_us: i64, line: &str);
     /// Progress lines after a position.
@@ -53,6 +58,17 @@ pub(crate) struct Leases {
     pub(crate) each: Duration,
     /// Of one environment name at most.
     pub(crate) per_environment: usize,
+}
+
+/// One thing about what a database runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What, in a word.
+    pub about: &'static str,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// How it is, and what to do about it.
+    pub text: String,
 }
 
 /// What was written since the store was opened.

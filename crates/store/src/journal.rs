@@ -14,7 +14,7 @@ use belay_model::summary::{Phase, Summary};
 use serde::Serialize;
 
 /// Events per deployment at most (I11).
-const MAX_EVENTS: i64 = 10_000;
+pub(crate) const MAX_EVENTS: i64 = 10_000;
 
 /// Where signals stop being taken, so that a flood of them leaves a deployment the room to end.
 const MAX_EVENTS_OF_SIGNALS: i64 = 9_000;

@@ -2,7 +2,9 @@
 //! is read of a journal or a stream is checked against its hash chain: nothing is decided on an altered one.
 
 use crate::chain;
+use crate::change::MAX_BODY;
 use crate::error::unreadable;
+use crate::journal::MAX_EVENTS;
 use crate::sql::{Sql, optional, query, values};
 use belay_engine::ports::{Evidence, StoreError};
 use belay_model::environment;
@@ -233,6 +235,33 @@ pub(crate) async fn blob(tx: &mut dyn Sql, id: &str) -> Result<Option<Vec<u8>>, 
     let row: Option<(Vec<u8>,)> =
         optional(tx, "SELECT sealed FROM blobs WHERE id = $1", values![id]).await?;
     Ok(row.map(|(sealed,)| sealed))
+}
+
+/// What is larger than anything that was ever accepted (I11), one line each.
+pub(crate) async fn over_bounds(tx: &mut dyn Sql) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    let many: Vec<(String, i64)> = query(
+        tx,
+        "SELECT deployment, COUNT(*) FROM events GROUP BY deployment HAVING COUNT(*) > $1
+         ORDER BY deployment",
+        values![MAX_EVENTS],
+    )
+    .await?;
+    for (id, count) in many {
+        found.push(format!("{id} has {count} events, {MAX_EVENTS} may be"));
+    }
+    let large: Vec<(String, i64)> = query(
+        tx,
+        "SELECT deployment, seq FROM events WHERE LENGTH(body) > $1 ORDER BY deployment, seq",
+        values![i64::try_from(MAX_BODY).unwrap_or(i64::MAX)],
+    )
+    .await?;
+    for (id, seq) in large {
+        found.push(format!(
+            "event {seq} of {id} has more than {MAX_BODY} bytes"
+        ));
+    }
+    Ok(found)
 }
 
 /// Whose workers a deployment is for.

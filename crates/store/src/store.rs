@@ -3,7 +3,7 @@
 use crate::blobs::{BlobError, Blobs};
 use crate::chain::{self, BrokenLink};
 use crate::change::{Answer, Change};
-use crate::database::{Database, Leases, Stats};
+use crate::database::{Database, Health, Leases, Stats};
 use crate::leases::{self, Claim};
 use crate::reader;
 use crate::sql::Sql;
@@ -96,13 +96,14 @@ impl<D: Database + ?Sized> SqlStore<D> {
         chain::verify_scope(self.database.snapshot().await?.as_mut(), scope).await
     }
 
-    /// Looks at everything: the database's own check, and all hash chains. One line for each thing found; empty: all
+    /// Looks at everything: the database's own check, bounds, and all hash chains. One line for each thing found; empty: all
     /// is well.
     ///
     /// # Errors
     /// When the store cannot be read at all.
     pub async fn check(&self) -> Result<Vec<String>, StoreError> {
         let mut found = self.database.self_check().await?;
+        found.extend(reader::over_bounds(self.read().await?.as_mut()).await?);
         for id in reader::deployments(self.read().await?.as_mut()).await? {
             if let Some(broken) = self.verify_chain(&id).await? {
                 found.push(format!("event {} of {id}: {}", broken.seq, broken.why));
@@ -122,6 +123,14 @@ impl<D: Database + ?Sized> SqlStore<D> {
     /// When the store cannot be read.
     pub async fn host_of(&self, id: &DeploymentId) -> Result<Option<String>, StoreError> {
         reader::host(self.read().await?.as_mut(), id).await
+    }
+
+    /// Whether what the database runs on keeps what it acknowledges.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn health(&self) -> Result<Vec<Health>, StoreError> {
+        self.database.health().await
     }
 
     /// Removes progress lines older than a time (Unix microseconds); answers how many.

@@ -4,6 +4,7 @@ mod abort;
 mod check;
 mod demo;
 mod deploy;
+mod doctor;
 mod follow;
 mod freeze;
 mod history;
@@ -16,6 +17,7 @@ mod release;
 mod rollback;
 mod say;
 mod status;
+mod store;
 mod stuck;
 pub(crate) mod supervise;
 mod watch;
@@ -52,6 +54,8 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Logs(args) => logs::run(cx, &args).await,
         Verb::Release(args) => release::run(cx, args).await,
         Verb::Proxy(args) => proxy::run(cx, &args).await,
+        Verb::Store(args) => store::run(cx, args).await,
+        Verb::Doctor => doctor::run(cx).await,
         Verb::Demo(args) => demo::run(cx, args).await,
         Verb::Worker(args) => worker::run(cx, &args).await,
         // Run before there is an async runtime; see main.

@@ -40,6 +40,7 @@ pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
 pub(crate) async fn open(project: &Project) -> Belay {
     let options = Options {
         shared: None,
+        lost: false,
         host: None,
         dir: project.path().join(".belay"),
         exe: env!("CARGO_BIN_EXE_belay").into(),

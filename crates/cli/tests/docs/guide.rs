@@ -38,6 +38,13 @@ pub(crate) fn check(page: &str) {
     run(page, &text).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
+/// The same, with something of this machine in the place of what the page names.
+pub(crate) fn check_with(page: &str, named: &str, ours: &str) {
+    let text = std::fs::read_to_string(crate::root().join(page)).expect("the page");
+    assert!(text.contains(named), "{page} names {named}");
+    run(page, &text.replace(named, ours)).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
 fn run(page: &str, text: &str) -> Result<(), String> {
     let ports = ports(text);
     let blocks = blocks(&to_free(text, &ports));
@@ -54,7 +61,14 @@ fn run(page: &str, text: &str) -> Result<(), String> {
     let mut command = Command::new("timeout");
     let patience = ["--kill-after=5", "300", "bash", "-c"];
     command.args(patience).arg(script).current_dir(&work);
-    for name in ["BELAY_DIR", "BELAY_FILE", "BELAY_KEY", "BELAY_LOG"] {
+    for name in [
+        "BELAY_DIR",
+        "BELAY_FILE",
+        "BELAY_HOST",
+        "BELAY_KEY",
+        "BELAY_LOG",
+        "BELAY_STORE",
+    ] {
         command.env_remove(name);
     }
     command

@@ -41,6 +41,18 @@ fn workers_works() {
 }
 
 #[test]
+fn shared_store_works() {
+    use belay_testbed::{Postgres, Version};
+    let server = Postgres::start(Version::V15).expect("a server");
+    let url = server.url(Postgres::DATABASE);
+    guide::check_with(
+        "docs/shared-store.md",
+        "postgres://belay@db.example.com/belay",
+        &url,
+    );
+}
+
+#[test]
 fn when_belay_is_down_works() {
     guide::check("docs/when-belay-is-down.md");
 }

@@ -83,7 +83,7 @@ impl Database {
 }
 
 /// A small HTTP server in Python: answers with its release, and misbehaves on request.
-const SERVER: &str = r#"
+pub(crate) const SERVER: &str = r#"
 import http.server, os, sys
 if os.environ.get("SICK"):
     sys.exit("sick")

@@ -63,6 +63,45 @@ fn what_one_machine_deployed_another_sees_holds_up_and_takes_back() {
 }
 
 #[test]
+fn what_another_machine_created_waits_its_turn_and_is_done_where_it_belongs() {
+    let database = Database::new();
+    let server = database.machine("server");
+    let mut laptop = database.machine("laptop");
+    laptop.port = server.port;
+    release(&server, 0, "RELEASE: 1");
+    configure(&server, "RELEASE: 2", "3s");
+    let first = server.json(0, &["deploy", "--detach"]);
+    let first = text(&first, "/deployment/id");
+    // Its files are the laptop's: the server has never seen them.
+    laptop.write("dist/more.txt", "of the laptop");
+    configure(&laptop, "RELEASE: 3", "300ms");
+    let second = laptop.belay(&["deploy"]);
+    let talk = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(second.status.success(), "{talk}");
+    assert!(talk.contains(&format!("waits for {first}")), "{talk}");
+    assert!(talk.contains("done by a worker of server"), "{talk}");
+    serves(&server, 3);
+    let instance = server.find("server.py").expect("it runs on the server");
+    let runs_in = std::fs::read_link(format!("/proc/{instance}/cwd")).expect("readable");
+    assert!(runs_in.starts_with(server.path()), "{}", runs_in.display());
+    assert!(laptop.find("server.py").is_none());
+    assert_eq!(outcomes(&server), ["succeeded", "succeeded", "succeeded"]);
+
+    // Its copy is gone: it comes from the shared store again.
+    release(&server, 0, "RELEASE: 4");
+    let remove = format!(
+        "chmod -R u+w '{0}' && rm -rf '{0}'",
+        server.path().join(".belay/artifacts").display()
+    );
+    let removed = std::process::Command::new("sh")
+        .args(["-c", &remove])
+        .status();
+    assert!(removed.expect("sh runs").success());
+    server.json(0, &["rollback", "--yes", "--to", "1"]);
+    serves(&server, 1);
+}
+
+#[test]
 fn a_worker_leaves_other_machines_deployments_alone_and_stays_for_its_own() {
     let database = Database::new();
     let (server, laptop) = (database.machine("server"), database.machine("laptop"));

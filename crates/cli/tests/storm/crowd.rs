@@ -199,6 +199,7 @@ impl Crowd {
     fn belay(&self) -> &Belay {
         self.belay.get_or_init(|| {
             let options = Options {
+                lost: false,
                 shared: Some(Shared {
                     postgres: PostgresOptions::new(self.url.clone()),
                     tables: Tables::Made,

@@ -52,6 +52,7 @@ pub(crate) async fn open_keeping(dir: PathBuf, retention: Retention) -> Belay {
     let options = Options {
         dir,
         shared: None,
+        lost: false,
         host: None,
         exe: std::env::current_exe().expect("an executable"),
         key: None,

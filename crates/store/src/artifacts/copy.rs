@@ -82,6 +82,6 @@ fn unprotect(directory: &Path) -> Result<(), ArtifactError> {
     Ok(())
 }
 
-fn set_mode(path: &Path, mode: u32) -> Result<(), ArtifactError> {
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), ArtifactError> {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(at(path))
 }

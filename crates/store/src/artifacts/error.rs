@@ -1,5 +1,6 @@
 //! Why an artifact was not taken or not given.
 
+use belay_engine::ports::StoreError;
 use belay_model::id::ArtifactDigest;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,9 @@ pub enum ArtifactError {
         /// Which file, and what is wrong with it.
         what: String,
     },
+    /// The shared store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// An input or output error.
     #[error("cannot use {}", .0.display())]
     Io(PathBuf, #[source] io::Error),

@@ -10,12 +10,29 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 const HEADER: &str = "belay-artifact 1\n";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Manifest(String);
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Directory { path: PathBuf },
+    File { path: PathBuf, executable: bool },
+    Link { path: PathBuf, target: PathBuf },
+}
+
+impl Line {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Directory { path } | Self::File { path, .. } | Self::Link { path, .. } => path,
+        }
+    }
+}
 
 impl Manifest {
     /// Reads every file.
@@ -41,6 +58,33 @@ impl Manifest {
     pub(super) fn read(file: &Path, digest: &ArtifactDigest) -> Option<Self> {
         let manifest = Self(std::fs::read_to_string(file).ok()?);
         (manifest.digest() == *digest).then_some(manifest)
+    }
+
+    /// From where others write; `None` when it is not the manifest of that digest.
+    pub(super) fn parse(text: String, digest: &ArtifactDigest) -> Option<Self> {
+        let manifest = Self(text);
+        (manifest.digest() == *digest).then_some(manifest)
+    }
+
+    /// What it lists, in order. Lines that say nothing known are left out: then the tree will not fit.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Line> {
+        self.0.lines().skip(1).filter_map(|line| {
+            let mut words = line.split(' ');
+            let kind = words.next()?;
+            let path = unescaped(words.next()?)?;
+            Some(match kind {
+                "d" => Line::Directory { path },
+                "f" | "x" => Line::File {
+                    path,
+                    executable: kind == "x",
+                },
+                "l" => Line::Link {
+                    path,
+                    target: unescaped(words.next()?)?,
+                },
+                _ => return None,
+            })
+        })
     }
 
     pub(super) fn text(&self) -> &str {
@@ -100,4 +144,21 @@ fn escaped(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The bytes again; `None`: nobody escaped that.
+fn unescaped(text: &str) -> Option<PathBuf> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (code, after) = rest.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok()?);
+        rest = after;
+    }
+    Some(std::ffi::OsString::from_vec(bytes).into())
 }

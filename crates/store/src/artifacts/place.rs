@@ -1,9 +1,13 @@
 //! The place where artifacts are: takes them in, hands them out verified, and removes those nobody needs.
 
 use super::copy;
+use super::depot::Depot;
 use super::error::{ArtifactError, at};
 use super::manifest::Manifest;
+use super::pack;
+use super::stream::{Given, Taken};
 use super::tree::{Bounds, Entry, Tree};
+use crate::PostgresStore;
 use belay_model::id::ArtifactDigest;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -35,7 +39,11 @@ impl Default for ArtifactOptions {
 
 /// The artifacts of a store.
 #[derive(Clone)]
-pub struct Artifacts(Arc<Place>);
+pub struct Artifacts {
+    place: Arc<Place>,
+    /// Where they are for all machines; absent: here alone.
+    depot: Option<Depot>,
+}
 
 struct Place {
     /// `.belay`, without links in its path.
@@ -56,12 +64,30 @@ impl Artifacts {
         let artifacts = dir.join("artifacts");
         std::fs::create_dir_all(&artifacts).map_err(at(&artifacts))?;
         let store = dir.canonicalize().map_err(at(dir))?;
-        Ok(Self(Arc::new(Place {
+        let place = Arc::new(Place {
             dir: store.join("artifacts"),
             store,
             options,
             verified: Mutex::default(),
-        })))
+        });
+        Ok(Self { place, depot: None })
+    }
+
+    /// The same, with a store in which they are for all machines that use it; `dir` keeps copies of those that this one
+    /// needs.
+    ///
+    /// # Errors
+    /// As [`Artifacts::open`].
+    pub fn shared(
+        dir: &Path,
+        options: ArtifactOptions,
+        store: &PostgresStore,
+    ) -> Result<Self, ArtifactError> {
+        let depot = Some(Depot::new(store.database.clone()));
+        Ok(Self {
+            depot,
+            ..Self::open(dir, options)?
+        })
     }
 
     /// Keeps a copy of a file or directory; the same content again copies nothing. Belay's own directory inside of it
@@ -71,7 +97,72 @@ impl Artifacts {
     /// When it is not there, is too large, links to outside of itself, or cannot be copied.
     pub async fn add(&self, path: &Path) -> Result<ArtifactDigest, ArtifactError> {
         let path = path.to_owned();
-        self.blocking(move |place| place.add(&path)).await
+        let digest = self.blocking(move |place| place.add(&path)).await?;
+        self.publish(&digest).await?;
+        Ok(digest)
+    }
+
+    /// Sees to it that all machines can have an artifact that this one has.
+    ///
+    /// # Errors
+    /// `Missing` or `Altered` here; or the shared store cannot be written.
+    pub async fn publish(&self, digest: &ArtifactDigest) -> Result<(), ArtifactError> {
+        let Some(depot) = &self.depot else {
+            return Ok(());
+        };
+        if depot.touch(digest).await? {
+            return Ok(());
+        }
+        let wanted = digest.clone();
+        let manifest = self.blocking(move |place| place.manifest(&wanted)).await?;
+        let files = self.place.home(digest)?.join("files");
+        depot.keep(manifest, files).await
+    }
+
+    /// All that there are.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub async fn list(&self) -> Result<Vec<ArtifactDigest>, ArtifactError> {
+        match &self.depot {
+            Some(depot) => Ok(depot.list().await?),
+            None => self.blocking(Place::list).await,
+        }
+    }
+
+    /// One as a stream.
+    pub(crate) async fn give(&self, digest: &ArtifactDigest) -> Result<Given, ArtifactError> {
+        let files = self.directory(digest).await?;
+        let wanted = digest.clone();
+        let manifest = self.blocking(move |place| place.manifest(&wanted)).await?;
+        Ok(Given::of(manifest, files))
+    }
+
+    /// One from a stream.
+    ///
+    /// # Errors
+    /// `Altered`: that is not its manifest.
+    pub(crate) fn take(
+        &self,
+        digest: &ArtifactDigest,
+        manifest: String,
+    ) -> Result<Taken, ArtifactError> {
+        let manifest = Manifest::parse(manifest, digest).ok_or_else(|| ArtifactError::Altered {
+            digest: digest.clone(),
+            what: "its list of files".to_owned(),
+        })?;
+        let (artifacts, wanted) = (self.clone(), digest.clone());
+        Ok(Taken::by(move |mut stream| async move {
+            let digest = wanted.clone();
+            let unpack =
+                move |files: &Path, bounds| pack::unpack(&manifest, files, bounds, &mut stream);
+            let make = move |place: &Place| match place.is_here(&digest)? {
+                true => Ok(()),
+                false => place.make(unpack, Some(&digest)).map(drop),
+            };
+            artifacts.blocking(make).await?;
+            artifacts.publish(&wanted).await
+        }))
     }
 
     /// Where an artifact's files are, verified: all of them are what was added.
@@ -79,8 +170,40 @@ impl Artifacts {
     /// # Errors
     /// `Missing`, or `Altered` with the first file that is.
     pub async fn directory(&self, digest: &ArtifactDigest) -> Result<PathBuf, ArtifactError> {
-        let digest = digest.clone();
-        self.blocking(move |place| place.directory(&digest)).await
+        let wanted = digest.clone();
+        let found = self.blocking(move |place| place.directory(&wanted)).await;
+        let is_lost = matches!(
+            found,
+            Err(ArtifactError::Missing(_) | ArtifactError::Altered { .. })
+        );
+        match &self.depot {
+            Some(depot) if is_lost => self.fetch(depot, digest).await,
+            _ => found,
+        }
+    }
+
+    /// Brings a copy here.
+    async fn fetch(
+        &self,
+        depot: &Depot,
+        digest: &ArtifactDigest,
+    ) -> Result<PathBuf, ArtifactError> {
+        let manifest = depot.manifest(digest).await?;
+        let manifest = manifest.ok_or_else(|| ArtifactError::Missing(digest.clone()))?;
+        let wanted = digest.clone();
+        let (chunks, mut stream) = depot.chunks(digest);
+        let made = self.blocking(move |place| {
+            place.make(
+                |files, bounds| pack::unpack(&manifest, files, bounds, &mut stream),
+                Some(&wanted),
+            )
+        });
+        let (sent, made) = tokio::join!(chunks, made);
+        // A store that failed is why the stream ended too soon.
+        sent?;
+        made?;
+        let wanted = digest.clone();
+        self.blocking(move |place| place.directory(&wanted)).await
     }
 
     /// Removes all artifacts that are not in `keep` (see [`crate::SqliteStore::kept`]); answers which.
@@ -91,17 +214,22 @@ impl Artifacts {
         &self,
         keep: &BTreeSet<ArtifactDigest>,
     ) -> Result<Vec<ArtifactDigest>, ArtifactError> {
+        let mut gone = BTreeSet::new();
+        if let Some(depot) = &self.depot {
+            gone.extend(depot.collect(keep, self.place.options.grace).await?);
+        }
         let keep = keep.clone();
-        self.blocking(move |place| place.collect(&keep)).await
+        gone.extend(self.blocking(move |place| place.collect(&keep)).await?);
+        Ok(gone.into_iter().collect())
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Place) -> Result<T, ArtifactError> + Send + 'static,
     ) -> Result<T, ArtifactError> {
-        let place = self.0.clone();
+        let place = self.place.clone();
         let done = tokio::task::spawn_blocking(move || work(&place)).await;
-        done.unwrap_or_else(|e| Err(at(&self.0.dir)(io::Error::other(e))))
+        done.unwrap_or_else(|e| Err(at(&self.place.dir)(io::Error::other(e))))
     }
 }
 
@@ -112,11 +240,27 @@ impl Place {
         if self.is_here(&digest)? {
             return Ok(digest);
         }
+        self.make(|files, _| copy::copy(&tree, files), None)
+    }
+
+    /// Makes an artifact's files by `fill`, whole or not at all; it has to become `wanted`, if that is known. Answers what
+    /// it is: the digest is that of the copy, as the source may be changing under our hands.
+    fn make(
+        &self,
+        fill: impl FnOnce(&Path, Bounds) -> Result<(), ArtifactError>,
+        wanted: Option<&ArtifactDigest>,
+    ) -> Result<ArtifactDigest, ArtifactError> {
         let draft = self.unnamed("new");
         std::fs::create_dir(&draft).map_err(at(&draft))?;
-        let named = self
-            .copy(&tree, &draft)
-            .and_then(|digest| self.name(&draft, digest));
+        let named = fill(&draft.join("files"), self.bounds())
+            .and_then(|()| self.seal(&draft))
+            .and_then(|digest| match wanted {
+                Some(wanted) if *wanted != digest => Err(ArtifactError::Altered {
+                    digest: wanted.clone(),
+                    what: "what the shared store has of it".to_owned(),
+                }),
+                _ => self.name(&draft, digest),
+            });
         if draft.exists() {
             let removed = copy::remove(&draft);
             return named.and_then(|digest| removed.map(|()| digest));
@@ -124,10 +268,9 @@ impl Place {
         named
     }
 
-    /// Copies into the draft. The digest is that of the copy: the source may be changing under our hands.
-    fn copy(&self, tree: &Tree, draft: &Path) -> Result<ArtifactDigest, ArtifactError> {
+    /// Makes what is in a draft durable and read-only, and lists it.
+    fn seal(&self, draft: &Path) -> Result<ArtifactDigest, ArtifactError> {
         let files = draft.join("files");
-        copy::copy(tree, &files)?;
         let copied = Tree::below(&files, None, self.bounds())?;
         let manifest = Manifest::of(&copied)?;
         copy::protect(&copied)?;
@@ -203,6 +346,28 @@ impl Place {
         }
         self.verified().insert(digest.clone(), tree.entries);
         Ok(files)
+    }
+
+    /// The list of an artifact that is here and whole.
+    fn manifest(&self, digest: &ArtifactDigest) -> Result<Manifest, ArtifactError> {
+        let files = self.directory(digest)?;
+        // Made from the files where the list beside them was altered: they were verified.
+        match Manifest::read(&self.home(digest)?.join("manifest"), digest) {
+            Some(manifest) => Ok(manifest),
+            None => Manifest::of(&Tree::below(&files, None, self.bounds())?),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<ArtifactDigest>, ArtifactError> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.dir).map_err(at(&self.dir))? {
+            let name = entry.map_err(at(&self.dir))?.file_name();
+            let digest = ArtifactDigest::new(format!("sha256:{}", name.to_string_lossy()));
+            if self.home(&digest).is_ok() {
+                found.push(digest);
+            }
+        }
+        Ok(found)
     }
 
     fn collect(

@@ -3,6 +3,7 @@
 
 mod connection;
 mod error;
+mod health;
 mod lane;
 pub(crate) mod leases;
 mod link;
@@ -14,7 +15,7 @@ mod watch;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::change::{Answer, Change};
-use crate::database::{Counters, Database, Leases, Stats};
+use crate::database::{Counters, Database, Health, Leases, Stats};
 use crate::mailbox::Mailbox;
 use crate::progress;
 use crate::sql::Sql;
@@ -141,6 +142,7 @@ impl Postgres {
             Change::Release(_)
             | Change::Blob { .. }
             | Change::CollectBlobs { .. }
+            | Change::Depot(_)
             | Change::Meta(..) => return &self.alone,
         }
         let lanes = u64::try_from(self.lanes.len()).unwrap_or(1);
@@ -175,6 +177,15 @@ impl Database for Postgres {
         Ok(Box::new(On(transaction.map_err(|e| store_error(&e))?)))
     }
 
+    async fn bulk(&self) -> Result<Box<dyn Sql>, StoreError> {
+        let mut tx = On(Box::new(
+            connection::connect(&self.server, Purpose::Migrate).await?,
+        ));
+        tx.execute("BEGIN ISOLATION LEVEL READ COMMITTED", &[])
+            .await?;
+        Ok(Box::new(tx))
+    }
+
     async fn change(&self, change: Change) -> Result<Answer, StoreError> {
         self.lane(&change).change(change).await
     }
@@ -200,6 +211,10 @@ impl Database for Postgres {
         Ok(lines.collect())
     }
 
+    async fn health(&self) -> Result<Vec<Health>, StoreError> {
+        health::health(self).await
+    }
+
     async fn add_progress(&self, id: &DeploymentId, at_us: i64, line: &str) {
         // The one character that PostgreSQL does not keep.
         let line = line.replace('\0', "\u{fffd}");
@@ -223,7 +238,12 @@ impl Database for Postgres {
     }
 
     async fn prune_progress(&self, before_us: i64) -> Result<u64, StoreError> {
-        let connection = self.progress.acquire().await.map_err(|e| store_error(&e))?;
+        let mut connection = self.progress.acquire().await.map_err(|e| store_error(&e))?;
+        // Of connections that wrote last so long ago that nobody asks any more what became of a commit.
+        sqlx::query("DELETE FROM writers WHERE at < clock_timestamp() - INTERVAL '7 days'")
+            .execute(&mut *connection)
+            .await
+            .map_err(|e| store_error(&e))?;
         Ok(progress::prune_before(&mut On(connection), before_us).await?)
     }
 

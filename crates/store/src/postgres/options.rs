@@ -117,15 +117,19 @@ impl Server {
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
             ("tcp_user_timeout", "20s"),
-            ("idle_in_transaction_session_timeout", "10s"),
         ];
         let waits = match purpose {
-            Purpose::Migrate => [("lock_timeout", "60s"), ("statement_timeout", "10min")],
-            Purpose::Progress => [("lock_timeout", "1s"), ("statement_timeout", "2s")],
-            Purpose::Write | Purpose::Read => {
-                [("lock_timeout", "10s"), ("statement_timeout", "20s")]
-            }
+            // Between two rows of a copy an artifact may be brought.
+            Purpose::Migrate => ["60s", "10min", "10min"],
+            Purpose::Progress => ["1s", "2s", "10s"],
+            Purpose::Write | Purpose::Read => ["10s", "20s", "10s"],
         };
+        let [lock, statement, idle] = waits;
+        let waits = [
+            ("lock_timeout", lock),
+            ("statement_timeout", statement),
+            ("idle_in_transaction_session_timeout", idle),
+        ];
         let own = match purpose {
             // What is acknowledged is on disk, whatever the server's default is.
             Purpose::Write | Purpose::Migrate => ("synchronous_commit", "on"),

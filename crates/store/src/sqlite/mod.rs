@@ -10,7 +10,7 @@ mod writer;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::change::{Answer, Change};
-use crate::database::{Counters, Database, Stats};
+use crate::database::{Counters, Database, Health, Stats};
 use crate::mailbox::{Mailbox, Message};
 use crate::plans::Plans;
 use crate::sql::Sql;
@@ -178,6 +178,12 @@ impl Database for Sqlite {
         Ok(Box::new(On(transaction)))
     }
 
+    async fn bulk(&self) -> Result<Box<dyn Sql>, StoreError> {
+        let mut tx = On(Box::new(connection::writer(&self.dir).await?));
+        tx.execute("BEGIN IMMEDIATE", &[]).await?;
+        Ok(Box::new(tx))
+    }
+
     async fn change(&self, change: Change) -> Result<Answer, StoreError> {
         self.writer.change(change).await
     }
@@ -193,6 +199,16 @@ impl Database for Sqlite {
             .map_err(|e| store_error(&e))?;
         let lines = rows.into_iter().map(|(line,)| line);
         Ok(lines.filter(|line| line != "ok").collect())
+    }
+
+    async fn health(&self) -> Result<Vec<Health>, StoreError> {
+        let found = self.self_check().await?;
+        let (ok, text) = match found.first() {
+            None => (true, "the file is whole".to_owned()),
+            Some(line) => (false, format!("{line}: restore a backup")),
+        };
+        let about = "store";
+        Ok(vec![Health { about, ok, text }])
     }
 
     async fn add_progress(&self, id: &DeploymentId, at_us: i64, line: &str) {
