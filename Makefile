@@ -15,9 +15,13 @@ demo: ## shows the main job with real processes and real traffic
 
 test: needs check ## everything CI runs: installs what the tests need, then all tests
 	$(CARGO) test $(PACKAGES) --no-fail-fast
+	$(CARGO) test --release --locked -p belay-engine --test exhaustive -- --nocapture
 
-sim: ## random plans, faults, kills and double workers; SEED=n runs one, SEEDS=n as many (default 2000)
-	SIM_SEED=$(SEED) SIM_SEEDS=$(or $(SEEDS),2000) $(CARGO) test --locked -p belay-engine --test simulation -- --nocapture
+SIM = SIM_SEED=$(SEED) SIM_DEPLOYMENTS=$(or $(DEPLOYMENTS),100000) SIM_THREADS=$(or $(THREADS),1) \
+	$(CARGO) test --release --locked -p belay-engine
+
+sim: ## 100,000 random deployments with everything that can go wrong; SEED=n plays one story, MUTANTS=1 breaks the engine
+	$(SIM) $(if $(MUTANTS),--features mutants) --test simulation -- --nocapture $(if $(MUTANTS),mutant,whatever)
 
 storm: needs ## three workers on PostgreSQL killed in turn, 200 deployments of real processes, its restart and its switch
 	$(CARGO) test --locked -p belay-cli --test storm -- --nocapture

@@ -1,14 +1,14 @@
 //! What a deployment's events mean for its environment: standings, what serves, what is removed later. The functions
 //! that answer events are pure; their answers go into the same transaction as the events they belong to.
 
-use crate::fold::Deployment;
+use crate::fold::{Deployment, Status, StepRun};
 use crate::journal::Journal;
 use crate::ports::{Ports, StoreError};
 use crate::{freeze, goal};
 use belay_model::environment::{Event, Standing, View};
 use belay_model::event::{Cause, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, StepId};
-use belay_model::plan::{Action, Wave};
+use belay_model::plan::{Action, Step, Wave};
 use belay_model::release::Record;
 use belay_model::state::Goal;
 use std::collections::BTreeSet;
@@ -75,7 +75,12 @@ pub(crate) fn on_rollback(
     view: &View,
     now_us: i64,
 ) -> Vec<Event> {
-    let mut events: Vec<_> = blamed(id, inputs, cause).into_iter().collect();
+    let needed = goal.and_then(|goal| goal.record.clone());
+    let is_kept = needed.is_some() && needed == inputs.record.as_ref().map(Record::hash);
+    // What went wrong when a release went out once more says nothing against it where it serves, unless that was looked at.
+    let is_blamed = !is_kept || matches!(cause, Cause::Verification(_));
+    let blamed = is_blamed.then(|| blamed(id, inputs, cause)).flatten();
+    let mut events: Vec<_> = blamed.into_iter().collect();
     // What a rollback had quarantined it lifts when it is turned round (I9).
     let to = goal.and_then(|goal| view.records.get(goal.record.as_ref()?));
     if let (Some(known), Cause::Request { actor, reason, .. }) = (to, cause)
@@ -87,7 +92,6 @@ pub(crate) fn on_rollback(
         let why = format!("{actor} lifted it: {why}");
         events.extend(known.lift(Some(id), actor, Some(&why)));
     }
-    let needed = goal.and_then(|goal| goal.record.clone());
     events.extend(keep(needed, view, "the rollback needs it"));
     if inputs.kind == Kind::Deploy && cause.is_automatic() {
         events.push(Event::WentBack {
@@ -228,22 +232,24 @@ pub(crate) fn on_end(
             let baked = is_baked.then(|| stands(&state.id, record.hash(), Standing::Baked));
             promoted.into_iter().flatten().chain(baked).collect()
         }
-        (Kind::Return { .. } | Kind::Undo { .. }, Outcome::Succeeded) => serves(
-            state,
-            state.plans.first().and_then(|run| run.goal.as_ref()),
-            view,
-        ),
+        (Kind::Return { .. } | Kind::Undo { .. }, Outcome::Succeeded) => {
+            let goal = state.plans.first().and_then(|run| run.goal.as_ref());
+            let mut events = serves(state, goal, view);
+            events.extend(stands_by(state, inputs, goal, view, now_us));
+            events
+        }
         (
             _,
             Outcome::Failed {
                 rollback: RollbackResult::Complete,
                 ..
             },
-        ) if rolled_back => serves(
-            state,
-            state.plans.last().and_then(|run| run.goal.as_ref()),
-            view,
-        ),
+        ) if rolled_back => {
+            let goal = state.plans.last().and_then(|run| run.goal.as_ref());
+            let mut events = serves(state, goal, view);
+            events.extend(stands_by(state, inputs, goal, view, now_us));
+            events
+        }
         _ => Vec::new(),
     }
 }
@@ -258,6 +264,47 @@ fn serves(state: &Deployment, goal: Option<&Goal>, view: &View) -> Vec<Event> {
         record,
         deployment: state.id.clone(),
     }]
+}
+
+/// What a deployment had moved the traffic to and what it took it from may have stood by before: then it stands by again,
+/// and nobody owes its removal any more.
+fn stands_by(
+    state: &Deployment,
+    inputs: &Inputs,
+    goal: Option<&Goal>,
+    view: &View,
+    now_us: i64,
+) -> Vec<Event> {
+    let Some(goal) = goal else {
+        return Vec::new();
+    };
+    let moved = |step: &Step, course: &StepRun| {
+        let is_switch =
+            matches!(&step.action, Action::Effect(effect) if effect.wave == Wave::Switch);
+        is_switch && *course.status() == Status::Done
+    };
+    let run = state.plans.first();
+    let mut steps = run
+        .into_iter()
+        .flat_map(|run| run.plan.steps().zip(&run.steps));
+    if !steps.any(|(step, course)| moved(step, course)) {
+        return Vec::new();
+    }
+    let own = inputs.record.as_ref().map(Record::hash);
+    let is_ours = |hash: &&RecordHash| {
+        let known = view.records.get(*hash);
+        let is_left = own.as_ref() == Some(*hash)
+            || known.is_some_and(|known| known.deployment.as_ref() == Some(&state.id));
+        is_left && goal.record.as_ref() != Some(*hash) && !view.cleanups.contains_key(*hash)
+    };
+    let due_ms = now_us / 1000 + i64::try_from(keep_ms(inputs)).unwrap_or(i64::MAX / 2000);
+    let warm = goal.records.keys().filter(is_ours);
+    warm.map(|record| Event::CleanupDue {
+        deployment: state.id.clone(),
+        record: record.clone(),
+        due_ms,
+    })
+    .collect()
 }
 
 fn stands(id: &DeploymentId, record: RecordHash, standing: Standing) -> Event {

@@ -3,6 +3,7 @@
 
 use crate::fold::{Deployment, PlanRun, Status};
 use crate::lane::{self, Next};
+use crate::mutant::{self, Mutant};
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
 use belay_model::id::StepId;
@@ -85,9 +86,12 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
     if deployment.ended.is_some() {
         return Decision::default();
     }
-    let Some((number, run)) = deployment.current() else {
+    let Some((mut number, mut run)) = deployment.current() else {
         return before_planning(deployment);
     };
+    if mutant::is(Mutant::GoesOn) {
+        (number, run) = (0, &deployment.plans[0]);
+    }
     let mut decision = Decision::default();
     // Whatever was asked for: first find out what is still happening there.
     let is_in_flight = settle(number, run, in_hand, &mut decision);
@@ -110,6 +114,12 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
             (Some(until_us), Some(step)) if until_us <= now_us => {
                 decision.commands.push(Command::Lapse(step));
             }
+            _ if parked.is_stale => decision.commands.push(Command::Park {
+                step: parked.step,
+                why: parked.why.clone(),
+                until_ms: parked.until_us.map(|us| us / 1000),
+                then: parked.then.clone(),
+            }),
             (until_us, _) => decision.until_us = until_us,
         }
         return decision;
@@ -246,6 +256,7 @@ fn abandoned(deployment: &Deployment) -> Vec<String> {
     if let Some(parked) = &deployment.parked {
         residue.push(format!("given up: {}", parked.why));
     }
+    residue.extend(deployment.left_behind());
     residue
 }
 

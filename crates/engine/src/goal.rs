@@ -1,6 +1,7 @@
 //! Where a rollback leads to. Pure; the same functions answer the preview, the pre-flight and the rollback itself.
 
 use crate::fold::Deployment;
+use crate::mutant::{self, Mutant};
 use crate::targets::Targets;
 use belay_model::environment::{Known, Standing, View};
 use belay_model::event::Kind;
@@ -95,6 +96,9 @@ fn keep_named_records(mut goal: Goal) -> Goal {
 /// Gives a goal's records the newest seals that their environment knows (I7): whoever asked for a rollback may have read
 /// newer values than a deployment was created with. What a record is stays as it was.
 pub(crate) fn take_newest_seals(view: &View, goal: &mut Goal) {
+    if mutant::is(Mutant::OldSecrets) {
+        return;
+    }
     for (hash, record) in &mut goal.records {
         if let Some(known) = view.records.get(hash) {
             record.sealed.clone_from(&known.record.sealed);

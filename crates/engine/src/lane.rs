@@ -3,6 +3,7 @@
 
 use crate::decide::{Command, step_id};
 use crate::fold::{Deployment, PlanRun, Status, StepRun};
+use crate::mutant::{self, Mutant};
 use crate::retry;
 use belay_model::config::{FirstFailure, Inconclusive};
 use belay_model::error::{Class, Effect, Failure};
@@ -315,7 +316,8 @@ fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Next {
         }
         _ => false,
     };
-    if deployment.goes_back() || failure.class == Class::Conflict || asks {
+    let tries_another = mutant::is(Mutant::TriesAnother) && deployment.plans.len() < 4;
+    if !tries_another && (deployment.goes_back() || failure.class == Class::Conflict || asks) {
         return park(step, told(failure));
     }
     let failure = failure.clone();

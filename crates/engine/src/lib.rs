@@ -10,6 +10,7 @@ pub mod fold;
 pub mod freeze;
 pub mod goal;
 pub mod lease;
+pub mod mutant;
 pub mod planning;
 pub mod ports;
 pub mod queue;

@@ -2,6 +2,7 @@
 //! once per stage, and puts its own steps between. Pure.
 
 use crate::fold::{Deployment, PlanRun};
+use crate::mutant::{self, Mutant};
 use crate::targets::{Place, Targets};
 use belay_driver::{Capabilities, Error, Old, Split, Stage};
 use belay_model::config::{At, Check, CheckKind, Strategy};
@@ -179,14 +180,24 @@ pub fn back(
         let Place { target, driver } = place;
         let from = from.of(&target.name);
         let [grow, switch, shrink] = by_wave(driver.plan(target, from, goal, Stage::BACK)?);
-        let mut steps: Vec<Step> = grow.into_iter().chain(switch).map(effect_step).collect();
+        let (first, last) = match mutant::is(Mutant::ShrinksFirst) {
+            true => (shrink, [grow, switch].concat()),
+            false => ([grow, switch].concat(), shrink),
+        };
+        let mut steps: Vec<Step> = first.into_iter().map(effect_step).collect();
         let serves = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         if serves.is_some_and(|record| record.target(&target.name).is_some()) {
             // Traffic checks compare two releases; on the way back there is one, and it was good.
             let live = without_traffic(checks_at(checks, At::Live));
             steps.push(verify_step(Look::Live, live, 0));
         }
-        steps.extend(shrink.into_iter().map(effect_step));
+        steps.extend(last.into_iter().map(effect_step));
+        if mutant::is(Mutant::GoesBackSlowly) {
+            let switches = |step: &Step| matches!(&step.action, Action::Effect(effect) if effect.wave == Wave::Switch);
+            if let Some(switch) = steps.iter().find(|step| switches(step)).cloned() {
+                steps.push(switch);
+            }
+        }
         phases.push(phase(place, steps));
     }
     phases.reverse();
@@ -202,6 +213,10 @@ pub(crate) fn with_taken_back(mut plan: Plan, deployment: &Deployment, cause: &C
     let mut ordered: Vec<Phase> = Vec::new();
     for (number, phase) in run.plan.phases.iter().enumerate().rev() {
         if matches!(cause, Cause::Phase { phase, .. } if usize::from(*phase) != number) {
+            continue;
+        }
+        if phase.steps.iter().all(|step| step.bake) && !phase.steps.is_empty() {
+            // It moved nothing: the move back belongs between what came after the move there and what came before it.
             continue;
         }
         let moves = plan

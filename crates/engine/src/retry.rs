@@ -1,10 +1,14 @@
 //! How often a failed step is tried again, by class. Going back is tried harder than going forward: giving up there
 //! means waking a person.
 
+use crate::mutant::{self, Mutant};
 use belay_model::error::Class;
 
 /// Attempts of one step, the first included.
 pub(crate) fn cap(class: Class, back: bool) -> u32 {
+    if mutant::is(Mutant::TriesForEver) {
+        return u32::MAX;
+    }
     match class {
         Class::Connectivity | Class::Timeout | Class::Quota => {
             if back {
@@ -30,6 +34,11 @@ pub(crate) fn cap(class: Class, back: bool) -> u32 {
         }
         Class::Authentication | Class::Authorisation | Class::Verification => 1,
     }
+}
+
+/// Whether it may well be over soon, whatever is done about it.
+pub(crate) fn is_passing(class: Class) -> bool {
+    matches!(class, Class::Connectivity | Class::Timeout | Class::Quota)
 }
 
 /// Pause before the next attempt, milliseconds: 100 ms doubling to 10 s, or what the platform asks for.

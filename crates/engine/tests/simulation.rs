@@ -1,266 +1,128 @@
-//! Random plans, verdicts, passing faults, kills and double workers over simulated worlds of every kind. Whatever happens, what was
-//! asked for is there and verified, or what was there before is there again; kills and passing faults alone never need
-//! a person. `make sim` runs many seeds; a failure prints its seed, and `make sim SEED=n` repeats it.
+//! Random stories of several workers over simulated platforms, with everything that can go wrong. Whatever happens, what was
+//! asked for is there and verified, or what was there before is there again, or a person is asked and the lock is held;
+//! kills and passing faults alone never need a person. `make sim` plays 100,000 deployments; a failure prints its seed and the
+//! smallest story that fails likewise, as a test, and `make sim SEED=n` plays it again.
 
-use belay_engine::ports::StoreError;
-use belay_engine::worker::Worker;
-use belay_model::config::{CanaryStep, Check, Duration, Percent, Strategy};
-use belay_model::error::Class;
-use belay_model::event::{Ask, Entry, Event, Outcome};
-use belay_model::id::DeploymentId;
-use belay_model::plan::Look;
-use belay_model::summary::Summary;
-use belay_model::verdict::Outcome as Said;
-use belay_testkit::{Before, Fault, Kind, Scene, judge};
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
-use std::panic::AssertUnwindSafe;
-use tokio::task::JoinSet;
+use belay_testkit::sim::{Counters, Report, as_test, draw, play, shrunk};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seeds of a plain `cargo test`.
-const FEW: u64 = 60;
-/// Releases there are.
-const RELEASES: u32 = 5;
-/// By then everything is at rest; no time of ours, the clock is the test's.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
-/// Kills in a row before a worker is left in peace.
-const KILLS: u32 = 4;
+/// Deployments of a plain `cargo test`.
+const FEW: u64 = 2_500;
+/// Plays that are spent on making a failing story smaller.
+const SHRINKING: usize = 1_500;
 
-#[test]
-fn whatever_happens_the_world_is_as_asked_for_or_as_before() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let one: Option<u64> = number("SIM_SEED");
-    let many = number("SIM_SEEDS").unwrap_or(FEW);
-    let seeds = one.map_or(0..many, |seed| seed..seed + 1);
-    println!("{} seed(s) from {}", seeds.end - seeds.start, seeds.start);
-    for seed in seeds {
-        if many > FEW && seed % 100 == 0 {
-            println!("seed {seed}");
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build();
-        let story = AssertUnwindSafe(|| runtime.expect("a runtime").block_on(story(seed)));
-        if let Err(panic) = std::panic::catch_unwind(story) {
-            println!("seed {seed} failed; again: make sim SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
-async fn story(seed: u64) {
-    let mut rng = StdRng::seed_from_u64(seed);
-    // In turn, so that few seeds meet each kind as often as any other.
-    let kind = Kind::ALL[usize::try_from(seed % 6).expect("small")];
-    let mut scene = Scene::of(kind, strategy(&mut rng, kind), rng.random_range(1..=5));
-    scene.bake_ms = [0, 1000, 30_000][rng.random_range(0..3)];
-    scene.checks = [At::Staged, At::Live].map(check).into();
-    if !can_stage(kind) {
-        scene.checks.remove(0);
-    }
-    for release in 1..=RELEASES {
-        if rng.random_bool(0.4) {
-            let look = [Look::Staged, Look::Live, Look::Bake];
-            let said = [Said::Fail, Said::Inconclusive];
-            let (look, said) = (look.choose(&mut rng), said.choose(&mut rng));
-            scene
-                .script
-                .say(release, *look.expect("some"), *said.expect("some"));
-        }
-    }
-    // One in some stories never becomes ready at all.
-    if rng.random_bool(0.3) {
-        let broken = scene.record(rng.random_range(1..=RELEASES));
-        scene.world.break_release(broken.hash());
-    }
-    for _ in 0..rng.random_range(3..8) {
-        act(&mut rng, &scene).await;
-    }
-}
-
-enum At {
-    Staged,
-    Live,
-}
-
-fn check(at: At) -> Check {
-    let at = match at {
-        At::Staged => "staged",
-        At::Live => "live",
-    };
-    serde_json::from_value(serde_json::json!({ "http": "/", "at": at })).expect("a check")
-}
-
-/// Whether a release can stand beside the one that serves.
-fn can_stage(kind: Kind) -> bool {
-    !matches!(kind, Kind::InPlace | Kind::Resized)
-}
-
-/// One of those that a kind of platform can do.
-fn strategy(rng: &mut StdRng, kind: Kind) -> Strategy {
-    let possible: &[u32] = match kind {
-        Kind::SideBySide => &[0, 1, 2, 3],
-        Kind::Swap | Kind::Revisions => &[0, 2, 3],
-        Kind::Workers | Kind::InPlace => &[0, 1],
-        Kind::Resized => &[0, 1, 3],
-    };
-    match possible[rng.random_range(0..possible.len())] {
-        0 => Strategy::Basic,
-        1 => Strategy::Rolling,
-        2 => Strategy::BlueGreen,
-        _ => {
-            let mut shares: Vec<u32> = (0..rng.random_range(1..4))
-                .map(|_| rng.random_range(1..100))
-                .collect();
-            shares.sort_unstable();
-            shares.dedup();
-            let step = |share| CanaryStep {
-                to: Percent::from_percent(share),
-                hold: Some(Duration::from_secs(5)),
-            };
-            Strategy::Canary(shares.into_iter().map(step).collect())
-        }
-    }
-}
-
-/// One request, what happens to it, and what must hold then.
-async fn act(rng: &mut StdRng, scene: &Scene) {
-    let before = Before::of(scene);
-    let id = request(rng, scene).await;
-    let faults: Vec<_> = (0..rng.random_range(0..6)).map(|_| fault(rng)).collect();
-    scene.world.faults(faults);
-    if rng.random_bool(0.2) {
-        // Someone changes their mind before or while it runs.
-        scene.signal(&id, Ask::Abort).await;
-    }
-    let working = tokio::time::timeout(LONGEST, work(rng, scene)).await;
-
-    let summary = scene.summary(&id).await;
-    let state = told(scene, &summary);
-    assert!(working.is_ok(), "it comes to no rest: {state}");
-    // That it ended is part of it: kills and passing faults never need a person.
-    let wrong = judge(scene, &id, &before).await;
-    assert!(wrong.is_empty(), "{}: {state}", wrong.join("\n"));
-    if summary.outcome == Some(Outcome::Succeeded) {
-        let is_nothing = goal_of(scene, &id).is_none();
-        assert!(
-            is_nothing || is_verified(scene, &id),
-            "nobody verified it: {state}"
-        );
-    }
-}
-
-/// What happened, for whoever looks into a seed.
-fn told(scene: &Scene, summary: &Summary) -> String {
-    let line = |entry: Entry| match entry.event {
-        Event::Created(inputs) => format!("created {:?} of {:?}", inputs.kind, summary.release),
-        Event::Planned { plan, .. } | Event::RollbackPlanned { plan, .. } => {
-            let titles: Vec<_> = plan.steps().map(belay_model::plan::Step::title).collect();
-            format!("planned {titles:?}")
-        }
-        Event::Finished { step, finish, .. } => format!("finished {step}: {finish:?}"),
-        event => format!("{event:?}"),
-    };
-    let lines: Vec<_> = scene
-        .store
-        .journal(&summary.id)
-        .into_iter()
-        .map(line)
-        .collect();
-    let log = scene.world.log();
-    let (lines, log) = (lines.join("\n  "), log.join("\n  "));
-    format!(
-        "{}\njournal:\n  {lines}\nworld, all of it:\n  {log}\n",
-        summary.id
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number: {text}")),
     )
 }
 
-async fn request(rng: &mut StdRng, scene: &Scene) -> DeploymentId {
-    let back = belay_engine::goal::choose(&scene.view(), None).record;
-    if back.is_some() && rng.random_bool(0.3) {
-        return scene.go_back(None).await;
-    }
-    scene.deploy(rng.random_range(1..=RELEASES)).await
+/// Prints what went wrong, and the smallest story in which it does.
+fn show(seed: u64, report: &Report) {
+    println!(
+        "seed {seed} fails; again: make sim SEED={seed}\n{}",
+        report.trace()
+    );
+    let plays =
+        number("SIM_SHRINKING").map_or(SHRINKING, |n| usize::try_from(n).expect("a number"));
+    let story = shrunk(&draw(seed), plays, |story| !play(story).breaches.is_empty());
+    let why = play(&story).breaches;
+    println!("its smallest story: {}", play(&story).trace());
+    let name = format!("seed_{seed}");
+    println!("\n{}", as_test(&story, &name, &why.join("; ")));
 }
 
-/// Fewer in a row than a step is tried.
-fn fault(rng: &mut StdRng) -> Option<Fault> {
-    match rng.random_range(0..10) {
-        0 => Some(Fault::Refused(Class::Connectivity)),
-        1 => Some(Fault::AnswerLost(Class::Timeout)),
-        2 => Some(Fault::Half(Class::Connectivity)),
-        3 => Some(Fault::Throttled(500)),
-        _ => None,
+#[test]
+fn whatever_happens_the_world_is_as_asked_for_or_as_before() {
+    if let Some(seed) = number("SIM_SEED") {
+        let report = play(&draw(seed));
+        if !report.breaches.is_empty() {
+            show(seed, &report);
+        }
+        println!("{}\n\n{}", report.trace(), report.counters);
+        assert!(report.breaches.is_empty(), "{:#?}", report.breaches);
+        return;
     }
-}
-
-/// Workers come, are killed, and are doubled, until nothing is left to do.
-async fn work(rng: &mut StdRng, scene: &Scene) {
-    let mut kills = 0;
-    let mut started = 0;
-    let mut workers: JoinSet<Result<(), StoreError>> = JoinSet::new();
-    let mut start = |workers: &mut JoinSet<_>, late: u32| {
-        started += 1;
-        assert!(started < 200, "workers replace each other for ever");
-        let worker = Worker::new(scene.ports(), scene.owner());
-        workers.spawn(async move {
-            for _ in 0..late {
-                tokio::task::yield_now().await;
-            }
-            worker.run().await.map(|_| ())
-        });
-    };
-    loop {
-        let kill = kills < KILLS && rng.random_bool(0.6);
-        let at = if kill {
-            rng.random_range(0..60)
-        } else {
-            usize::MAX
-        };
-        scene.crashes.kill_at(at);
-        if workers.is_empty() {
-            start(&mut workers, 0);
+    let wanted = number("SIM_DEPLOYMENTS").unwrap_or(FEW);
+    let threads = number("SIM_THREADS").unwrap_or(1);
+    let (next, done) = (
+        AtomicU64::new(number("SIM_FROM").unwrap_or(0)),
+        AtomicU64::new(0),
+    );
+    let total = Mutex::new(Counters::default());
+    let failed: Mutex<Vec<u64>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while done.load(Ordering::Relaxed) < wanted {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let report = play(&draw(seed));
+                    done.fetch_add(report.counters.of("deployments"), Ordering::Relaxed);
+                    total.lock().expect("no panic").merge(&report.counters);
+                    if !report.breaches.is_empty() {
+                        let mut failed = failed.lock().expect("no panic");
+                        println!("seed {seed}: {:#?}", report.breaches);
+                        failed.push(seed);
+                        if failed.len() >= 20 {
+                            return;
+                        }
+                    }
+                }
+            });
         }
-        if workers.len() < 2 && kills < KILLS && rng.random_bool(0.3) {
-            start(&mut workers, rng.random_range(0..100));
-        }
-        tokio::select! {
-            biased;
-            () = scene.crashes.killed() => {
-                workers.shutdown().await;
-                kills += 1;
-                scene.crashes.revive();
-            }
-            () = scene.at_rest() => {
-                workers.shutdown().await;
-                scene.crashes.kill_at(usize::MAX);
-                return;
-            }
-            Some(done) = workers.join_next() => match done {
-                Ok(Ok(()) | Err(StoreError::Fenced(_))) => {}
-                Ok(Err(error)) => panic!("a worker gave up: {error}"),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            },
-        }
-    }
-}
-
-/// The group that the deployment's own plan leads to.
-fn goal_of(scene: &Scene, id: &DeploymentId) -> Option<String> {
-    let journal = scene.store.journal(id);
-    let planned = journal.into_iter().find_map(|entry| match entry.event {
-        Event::Planned { goal, .. } => Some(goal),
-        _ => None,
     });
-    let goal = planned.expect("it was planned");
-    let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-    record.map(belay_model::release::Record::group)
+    let total = total.into_inner().expect("no panic");
+    println!("{total}");
+    let failed = failed.into_inner().expect("no panic");
+    if let Some(seed) = failed.iter().min() {
+        show(*seed, &play(&draw(*seed)));
+    }
+    assert!(failed.is_empty(), "seeds that fail: {failed:?}");
+    let still = total.still();
+    assert!(still.is_empty(), "these never happened: {still:?}");
 }
 
-fn is_verified(scene: &Scene, id: &DeploymentId) -> bool {
-    let journal = scene.store.journal(id);
-    let passed = |event: &Event| matches!(event, Event::Verified { verdict, .. } if verdict.outcome == Said::Pass);
-    journal.iter().any(|entry| passed(&entry.event))
+#[test]
+fn a_seed_is_the_same_story_each_time() {
+    for seed in 0..40 {
+        assert_eq!(play(&draw(seed)), play(&draw(seed)), "seed {seed}");
+    }
+}
+
+/// Each break of the core shows within 10,000 stories.
+#[cfg(feature = "mutants")]
+#[test]
+fn each_mutant_is_caught() {
+    use belay_engine::mutant::{Mutant, arm};
+    const MOST: u64 = 10_000;
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut survivors = Vec::new();
+    println!(
+        "{:<6}{:<18}{:>8}{:>13}  caught by",
+        "", "mutant", "stories", "deployments"
+    );
+    for (mutant, invariant) in Mutant::ALL {
+        arm(Some(mutant));
+        let mut deployments = 0;
+        let caught = (0..MOST).find_map(|seed| {
+            let report = play(&draw(seed));
+            deployments += report.counters.of("deployments");
+            Some((seed, report.breaches.first()?.clone()))
+        });
+        arm(None);
+        match caught {
+            Some((seed, why)) => {
+                let (stories, why) = (seed + 1, why.chars().take(90).collect::<String>());
+                println!(
+                    "{invariant:<6}{:<18}{stories:>8}{deployments:>13}  {why}",
+                    format!("{mutant:?}")
+                );
+            }
+            None => survivors.push(mutant),
+        }
+    }
+    assert!(survivors.is_empty(), "nobody sees these: {survivors:?}");
 }

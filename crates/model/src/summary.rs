@@ -304,18 +304,21 @@ impl Summary {
                         self.cause = Some(cause.sentence());
                     }
                 }
-                if *ask == Ask::Pause && self.phase != Phase::Paused {
-                    self.before_pause = Some(self.phase);
-                    self.phase = Phase::Paused;
-                } else if self.phase == Phase::Paused && *ask != Ask::Pause {
-                    self.phase = self.before_pause.take().unwrap_or_else(|| self.at_work());
-                }
                 let is_asked = matches!(self.phase, Phase::NeedsOperator | Phase::Waiting);
                 if is_asked && self.stuck.is_some() {
                     // Answered: it goes on, or says anew what it waits for.
-                    self.phase = self.at_work();
+                    self.phase = match self.before_pause {
+                        Some(_) => Phase::Paused,
+                        None => self.at_work(),
+                    };
                     // Kept: what a person was asked is part of how it went.
                     self.remarks.extend(self.stuck.take());
+                }
+                if *ask == Ask::Pause && self.phase != Phase::Paused {
+                    self.before_pause = Some(self.phase);
+                    self.phase = Phase::Paused;
+                } else if *ask == Ask::Resume && self.phase == Phase::Paused {
+                    self.phase = self.before_pause.take().unwrap_or_else(|| self.at_work());
                 }
             }
             Event::RollbackPlanned {
@@ -327,6 +330,7 @@ impl Summary {
                 ..
             } => {
                 self.phase = Phase::RollingBack;
+                self.before_pause = None;
                 self.cause = Some(cause.sentence());
                 self.back_to = goal.as_ref().map(|goal| goal.title.clone());
                 self.remarks.extend(remarks.iter().cloned());

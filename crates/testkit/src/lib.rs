@@ -9,7 +9,9 @@ mod judge;
 mod oracle;
 mod runs;
 mod scene;
+pub mod sim;
 mod store;
+mod told;
 mod verifier;
 mod worlds;
 
@@ -19,6 +21,6 @@ pub use judge::{Before, judge};
 pub use oracle::{breaches, check_journal};
 pub use runs::Runs;
 pub use scene::Scene;
-pub use store::MemoryStore;
+pub use store::{Hints, MemoryStore, Reach};
 pub use verifier::Script;
 pub use worlds::{Fault, Kind, LATENCY_MS, LONGEST_MS, World};

@@ -78,7 +78,7 @@ impl Drivers for Worlds {
     }
 }
 
-struct NoSecrets;
+pub(crate) struct NoSecrets;
 
 #[async_trait]
 impl Secrets for NoSecrets {
@@ -90,7 +90,7 @@ impl Secrets for NoSecrets {
     }
 }
 
-struct KeepAll;
+pub(crate) struct KeepAll;
 
 #[async_trait]
 impl Retention for KeepAll {

@@ -1,6 +1,7 @@
 //! Going back inside a deployment: the goal is chosen, the plan frozen, and the end compared with the goal.
 
 use super::run::Course;
+use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::targets::Targets;
 use crate::{conclude, decide, goal, planning};
@@ -65,6 +66,7 @@ impl Course {
             self.journal.push_environment(event);
         }
         let there: Vec<_> = self.state().left.keys().cloned().collect();
+        let mut residue = self.state().left_behind();
         let line = format!(
             "{} stays as it is, as `{policy}` says: {}",
             self.inputs()
@@ -73,10 +75,11 @@ impl Course {
                 .map_or_else(|| "what was begun".to_owned(), Record::title),
             there.join(", ")
         );
+        residue.insert(0, line);
         self.journal.push(Event::Ended {
             outcome: Outcome::Failed {
                 rollback: RollbackResult::Limited,
-                residue: vec![line],
+                residue,
             },
         });
     }
@@ -124,21 +127,26 @@ impl Course {
         };
         let seen = targets.only(|name| before.get(name).is_some());
         let foreign = seen.diff(&self.state().left, before);
-        remarks.extend(
-            foreign
-                .iter()
-                .map(|line| format!("changed by someone else: {line}")),
-        );
+        let foreign = foreign.iter();
+        let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
+        // Behind them what is said of the goal: without one, it is what a person is asked with.
+        remarks.splice(0..0, foreign);
         let Some(mut goal) = goal else {
             return (None, Plan::empty(), remarks);
         };
         goal::take_newest_seals(view, &mut goal);
-        let mut from = self.state().left.clone();
+        let mut from = self.foreseen(targets);
         for (name, state) in before.iter() {
             from.set(name, state.clone());
         }
-        // I2: what something was begun on, and no more.
-        let touched = targets.only(|name| touched.contains(&name));
+        // I2: what something was begun on, and no more; another goal than what was there is one for all of them.
+        let baseline = self.state().baseline_goal.as_ref();
+        let is_other = baseline.is_none_or(|baseline| baseline.record != goal.record);
+        let is_whole = is_other && !matches!(cause, Cause::Phase { .. });
+        if mutant::is(Mutant::ForgetsTargets) {
+            touched.truncate(1);
+        }
+        let touched = targets.only(|name| is_whole || touched.contains(&name));
         let inputs = self.inputs();
         let planned = planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel);
         let planned = planned.map(|plan| planning::with_taken_back(plan, self.state(), cause));
@@ -151,13 +159,35 @@ impl Course {
         }
     }
 
+    /// What should be there on each target: what was there when we last looked, and what was done since.
+    fn foreseen(&self, targets: &Targets) -> States {
+        let mut states = self.state().left.clone();
+        for id in &self.state().unseen {
+            let name = self.state().target_of(*id).unwrap_or_default();
+            let Action::Effect(effect) = &self.state().step(*id).0.action else {
+                continue;
+            };
+            if let Some(place) = targets.get(name) {
+                let then = place.driver.after(&place.target, states.of(name), effect);
+                states.set(name, then);
+            }
+        }
+        states
+    }
+
     /// I5: restored only when what is there equals the goal.
     pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
-        let unmet = match self.targets() {
+        let (unmet, unseen) = match self.targets() {
             Ok(targets) => self.unmet(&targets).await,
-            Err(failure) => vec![failure.message],
+            Err(failure) => (vec![failure.message], None),
         };
-        let skipped = !self.state().residue.is_empty();
+        if let Some(failure) = unseen
+            && self.may_look_again(&failure).await?
+        {
+            return Ok(());
+        }
+        self.has_looked();
+        let skipped = !self.state().residue.is_empty() || mutant::is(Mutant::CallsItDone);
         if unmet.is_empty() || skipped {
             let outcome = decide::ending(self.state());
             return self.end(outcome).await;
@@ -167,8 +197,8 @@ impl Course {
         Ok(())
     }
 
-    /// What keeps what was touched from being the goal.
-    async fn unmet(&self, targets: &Targets) -> Vec<String> {
+    /// What keeps what was touched from being the goal, and why some of it could not be seen.
+    async fn unmet(&self, targets: &Targets) -> (Vec<String>, Option<Failure>) {
         let (_, run) = self.state().current().expect("confirming a plan");
         let goal = run.goal.as_ref().expect("a plan with a goal");
         let touched = self.state().touched();
@@ -176,8 +206,8 @@ impl Course {
         let touched = targets.only(is_meant);
         let (now, failures) = self.observe(&touched).await;
         let mut unmet = touched.diff(&goal.want, &now);
-        unmet.extend(failures.into_iter().map(|failure| failure.message));
-        unmet
+        unmet.extend(failures.iter().map(|failure| failure.message.clone()));
+        (unmet, failures.into_iter().next())
     }
 
     /// The step that a retry repeats when the goal is not met though every step was done.

@@ -32,28 +32,51 @@ pub(super) enum Work {
     Run(Run),
 }
 
+/// Why a phase does not begin.
+enum Stays {
+    /// Nobody can say what is there.
+    Unseen(Failure),
+    /// Someone else changed it.
+    Foreign(String),
+}
+
 /// Everything that a call on an effect needs, apart from the course.
 pub(super) struct Reach {
     pub(super) driver: Arc<dyn Driver>,
     pub(super) target: Target,
     cx: Context,
     records: Vec<Record>,
-    ports: Ports,
+    pub(super) ports: Ports,
 }
 
 impl Course {
     /// Journals that an attempt begins.
     ///
-    /// None: someone else changed the target before the phase began, and a person was asked.
-    pub(super) async fn intend(&mut self, id: StepId) -> Option<Call> {
+    /// None: someone else changed the target before the phase began, and a person was asked; or nobody can say, and it is
+    /// looked at again.
+    ///
+    /// # Errors
+    /// The store cannot be used, or another worker has taken over.
+    pub(super) async fn intend(&mut self, id: StepId) -> Result<Option<Call>, StoreError> {
         let work = self.work(id);
         let before = match self.look_again(id).await {
             Ok(before) => before.map(Box::new),
-            Err(why) => {
+            Err(Stays::Unseen(failure)) => {
+                if !self.may_look_again(&failure).await? {
+                    let name = self.state().target_of(id).unwrap_or_default();
+                    let why = format!("look at {name}: {}", failure.message);
+                    self.journal.push(Event::parked(Some(id), why));
+                }
+                return Ok(None);
+            }
+            Err(Stays::Foreign(why)) => {
                 self.journal.push(Event::parked(Some(id), why));
-                return None;
+                return Ok(None);
             }
         };
+        if before.is_some() {
+            self.has_looked();
+        }
         let attempt = self.state().step(id).1.last_attempt + 1;
         let fingerprint = fingerprint(&self.state().step(id).0.action);
         self.journal.push(Event::Started {
@@ -62,15 +85,15 @@ impl Course {
             fingerprint,
             before,
         });
-        Some(Call {
+        Ok(Some(Call {
             step: id,
             attempt,
             work,
-        })
+        }))
     }
 
     /// I1: a later phase captures its target anew before it begins. If it moved since, someone else did it (I10).
-    async fn look_again(&self, id: StepId) -> Result<Option<State>, String> {
+    async fn look_again(&self, id: StepId) -> Result<Option<State>, Stays> {
         let (_, run) = self.state().current().expect("a step of the plan");
         let phase = run.phase_of(usize::from(id.index));
         let has_begun = |phase: usize| {
@@ -87,15 +110,14 @@ impl Course {
             return Ok(None);
         };
         let name = &place.target.name;
-        let seen = self.observe_one(&place).await;
-        let seen = seen.map_err(|failure| format!("look at {name}: {}", failure.message))?;
+        let seen = self.observe_one(&place).await.map_err(Stays::Unseen)?;
         let left = self.state().left.of(name);
         let foreign = place.driver.diff(left, &seen).lines();
         if !foreign.is_empty() && !self.state().step(id).1.is_as_it_is {
-            return Err(format!(
+            return Err(Stays::Foreign(format!(
                 "someone else changed {name} before its phase began: {}; `retry` goes on with it as it is",
                 foreign.join("; ")
-            ));
+            )));
         }
         Ok(Some(seen))
     }

@@ -1,6 +1,7 @@
 //! The forward plan, or that of a rollback on request: frozen with the baseline, before anything changes.
 
 use super::run::Course;
+use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::targets::Targets;
 use crate::{conclude, freeze, goal, planning};
@@ -25,7 +26,8 @@ impl Course {
             self.end_unchanged(why);
             return Ok(());
         }
-        let planned = match self.survey(&view).await {
+        let undone = self.undone().await?;
+        let planned = match self.survey(&view, undone.as_ref()).await {
             Ok((targets, baseline)) => self
                 .forward_plan(&targets, &view, &baseline)
                 .map(|(plan, goal)| (targets, plan, goal, baseline)),
@@ -40,7 +42,6 @@ impl Course {
         };
         let foreign = self.foreign_since(&targets, &view, &baseline).await?;
         let baseline_goal = Box::new(goal::of_states(&view, &baseline));
-        let undone = self.undone().await?;
         let inputs = self.inputs();
         for event in conclude::on_planned(&self.id, inputs, &goal, undone.as_ref(), &view) {
             self.journal.push_environment(event);
@@ -80,9 +81,15 @@ impl Course {
         Ok(held.map(|held| held.why))
     }
 
-    /// The targets of what shall serve and of what serves, and what is there on them.
-    async fn survey(&self, view: &View) -> Result<(Targets, States), Failure> {
-        let targets = self.targets_with(view.serving().map(|known| &known.record))?;
+    /// The targets of what shall serve, of what serves and of what is taken back, and what is there on them.
+    async fn survey(
+        &self,
+        view: &View,
+        undone: Option<&Inputs>,
+    ) -> Result<(Targets, States), Failure> {
+        let serving = view.serving().map(|known| &known.record);
+        let undone = undone.and_then(|undone| undone.record.as_ref());
+        let targets = self.targets_with(serving.into_iter().chain(undone))?;
         let (states, failures) = self.observe(&targets).await;
         match failures.into_iter().next() {
             Some(failure) => Err(failure),
@@ -114,7 +121,7 @@ impl Course {
                     }
             )
         });
-        if !is_known {
+        if !is_known || mutant::is(Mutant::Overwrites) {
             return Ok(Vec::new());
         }
         Ok(goal::foreign(targets, view, now))

@@ -3,12 +3,13 @@
 use super::hands::{Accepted, Hands, Note, Told};
 use super::perform::Work;
 use super::sinks::Lines;
-use crate::conclude;
 use crate::decide::{Command, Decision, decide};
 use crate::fold::Deployment;
 use crate::journal::Journal;
+use crate::mutant::{self, Mutant};
 use crate::ports::{Materials, Ports, StoreError};
 use crate::targets::{Place, Targets};
+use crate::{conclude, retry};
 use belay_driver::{Context, Progress};
 use belay_model::environment::View;
 use belay_model::error::{Class, Failure};
@@ -48,6 +49,8 @@ pub struct Course {
     pub(super) hands: Hands,
     /// Since when calls in hand are only waited for, Unix microseconds.
     halted_us: Option<i64>,
+    /// Looks in a row at what is there that failed.
+    blind: u32,
 }
 
 impl Course {
@@ -60,6 +63,7 @@ impl Course {
             id: id.clone(),
             hands: Hands::new(),
             halted_us: None,
+            blind: 0,
         })
     }
 
@@ -96,7 +100,7 @@ impl Course {
         for command in commands {
             match command {
                 Command::Plan => self.plan().await?,
-                Command::Perform(step) => calls.extend(self.intend(step).await),
+                Command::Perform(step) => calls.extend(self.intend(step).await?),
                 Command::Settle(step) => self.settle(step),
                 Command::Verify(step) => self.verify(step).await?,
                 Command::Drop(step) => self.hands.drop(step),
@@ -129,7 +133,9 @@ impl Course {
             return Ok(());
         }
         // P1: what these steps replace and that they begin is durable before they do anything.
-        self.journal.flush().await?;
+        if !mutant::is(Mutant::ActsFirst) {
+            self.journal.flush().await?;
+        }
         if self.state().ended.is_some() {
             // Replaced before it had begun: then nothing of it begins.
             return Ok(());
@@ -245,10 +251,13 @@ impl Course {
 
     /// All targets that this deployment may touch: those of its record first, then those of what was there before.
     pub(super) fn targets(&self) -> Result<Targets, Failure> {
-        self.targets_with(None)
+        self.targets_with([])
     }
 
-    pub(super) fn targets_with(&self, other: Option<&Record>) -> Result<Targets, Failure> {
+    pub(super) fn targets_with<'a>(
+        &'a self,
+        others: impl IntoIterator<Item = &'a Record>,
+    ) -> Result<Targets, Failure> {
         let inputs = self.inputs();
         let goals = [inputs.goal.as_ref(), self.state().baseline_goal.as_ref()];
         let ways_back = self.state().plans.iter().skip(1);
@@ -262,7 +271,7 @@ impl Course {
                 let serving = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
                 serving.into_iter().chain(goal.records.values())
             });
-        let records = inputs.record.iter().chain(of_goals).chain(other);
+        let records = inputs.record.iter().chain(of_goals).chain(others);
         Targets::of(
             self.ports.drivers.as_ref(),
             records.flat_map(|record| &record.targets),
@@ -307,6 +316,36 @@ impl Course {
         let cx = self.context(None, 0, Arc::default());
         let seen = place.driver.observe(&cx, &place.target).await;
         seen.map_err(Failure::from)
+    }
+
+    /// A look failed that matters: after a pause it may succeed, unless something is said meanwhile. False: that was tried
+    /// often enough.
+    pub(super) async fn may_look_again(&mut self, failure: &Failure) -> Result<bool, StoreError> {
+        if !retry::is_passing(failure.class) || self.blind + 1 >= retry::cap(failure.class, true) {
+            self.blind = 0;
+            return Ok(false);
+        }
+        self.blind += 1;
+        self.journal.flush().await?;
+        let pause_ms = retry::pause_ms(self.blind, failure.retry_after_ms);
+        let (clock, store) = (self.ports.clock.clone(), self.ports.store.clone());
+        let mut pause = std::pin::pin!(clock.sleep_ms(pause_ms));
+        loop {
+            tokio::select! {
+                biased;
+                () = store.changed(self.journal.generation()) => {
+                    if self.journal.refresh().await? {
+                        return Ok(true);
+                    }
+                }
+                () = &mut pause => return Ok(true),
+            }
+        }
+    }
+
+    /// A look succeeded.
+    pub(super) fn has_looked(&mut self) {
+        self.blind = 0;
     }
 
     /// What was there on a step's target when we last looked.

@@ -3,6 +3,8 @@
 use super::hands::Note;
 use super::perform::{Reach, Work};
 use super::run::{Course, Times};
+use crate::mutant::{self, Mutant};
+use crate::retry;
 use belay_driver::{Settled, is_there, is_untouched};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::Finish;
@@ -17,6 +19,15 @@ impl Course {
     pub(super) fn settle(&mut self, id: StepId) {
         let run = self.state().step(id).1;
         let (attempt, handle) = (run.last_attempt, run.handle.clone());
+        if mutant::is(Mutant::TrustsSilence) {
+            let (finish, state) = (Finish::Unknown, None);
+            let note = Note::Settled {
+                attempt,
+                finish,
+                state,
+            };
+            return self.hands.look(id, async { note });
+        }
         let effect = match self.work(id) {
             Work::Effect(effect) => effect,
             Work::Run(run) => {
@@ -35,7 +46,11 @@ impl Course {
             };
             let (finish, state) = match found {
                 Ok((finish, state)) => (finish, Some(state)),
-                Err(failure) => (Finish::Failed(failure), None),
+                // That it could not be settled says nothing about what it did.
+                Err(failure) => {
+                    let effect = Touched::MaybeApplied;
+                    (Finish::Failed(Failure { effect, ..failure }), None)
+                }
             };
             Note::Settled {
                 attempt,
@@ -85,7 +100,30 @@ impl Reach {
         }
     }
 
+    /// Settles and compares, for as long as a way back would try it: what is not settled may not be gone on from.
     async fn look(
+        &self,
+        effect: &Effect,
+        handle: Option<&Value>,
+        before: &State,
+    ) -> Result<(Finish, State), Failure> {
+        let mut failures = 0;
+        loop {
+            let failure = match self.look_once(effect, handle, before).await {
+                Ok(found) => return Ok(found),
+                Err(failure) => failure,
+            };
+            failures += 1;
+            let is_passing = retry::is_passing(failure.class);
+            if !is_passing || failures >= retry::cap(failure.class, true) {
+                return Err(failure);
+            }
+            let pause_ms = retry::pause_ms(failures, failure.retry_after_ms);
+            self.ports.clock.sleep_ms(pause_ms).await;
+        }
+    }
+
+    async fn look_once(
         &self,
         effect: &Effect,
         handle: Option<&Value>,

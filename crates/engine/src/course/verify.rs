@@ -4,6 +4,7 @@ use super::hands::Note;
 use super::run::Course;
 use super::sinks::{Keeper, Lines};
 use crate::conclude;
+use crate::mutant::{self, Mutant};
 use crate::ports::{Ports, Question, StoreError};
 use belay_driver::{Context, Driver, Progress};
 use belay_model::error::Failure;
@@ -84,7 +85,14 @@ impl Course {
         Ok(())
     }
 
-    pub(super) async fn decided(&mut self, id: StepId, verdict: Verdict) -> Result<(), StoreError> {
+    pub(super) async fn decided(
+        &mut self,
+        id: StepId,
+        mut verdict: Verdict,
+    ) -> Result<(), StoreError> {
+        if mutant::is(Mutant::Shrugs) && verdict.outcome == verdict::Outcome::Inconclusive {
+            verdict.outcome = verdict::Outcome::Pass;
+        }
         let is_timed = matches!(
             self.state().step(id).0.action,
             Action::Verify { hold_ms, .. } if hold_ms > 0

@@ -10,6 +10,7 @@ pub(crate) mod tests;
 
 pub use run::{PlanRun, Status, StepRun};
 
+use crate::mutant::{self, Mutant};
 use belay_model::back::Back;
 use belay_model::event::{Entry, Event, Finish, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
@@ -28,6 +29,8 @@ pub struct Parked {
     pub until_us: Option<i64>,
     /// What is done when nobody has answered by then.
     pub then: Option<Act>,
+    /// Something was said since that is no answer: it has to be asked anew, or lists would show it as answered.
+    pub is_stale: bool,
 }
 
 /// What someone asked for and nobody has answered yet.
@@ -60,6 +63,8 @@ pub struct Deployment {
     pub baseline_goal: Option<Goal>,
     /// What was there when we last looked.
     pub left: States,
+    /// Effects that were done since, and whose result nobody could look at, in order.
+    pub unseen: Vec<StepId>,
     /// It waits for a person, and why.
     pub parked: Option<Parked>,
     /// No further step begins until someone says so.
@@ -90,6 +95,7 @@ impl Deployment {
             baseline: States::default(),
             baseline_goal: None,
             left: States::default(),
+            unseen: Vec::new(),
             parked: None,
             paused: None,
             stop: None,
@@ -148,7 +154,7 @@ impl Deployment {
                 self.parked = None;
                 if let (Some(before), Some(target)) = (before, self.target_of(*step)) {
                     let target = target.to_owned();
-                    self.left.set(&target, (**before).clone());
+                    self.seen(&target, (**before).clone());
                     let run = &mut self.plans[usize::from(step.plan)];
                     let phase = run.phase_of(usize::from(step.index));
                     run.before.insert(phase, (**before).clone());
@@ -225,7 +231,7 @@ impl Deployment {
                 ..
             } => {
                 for (target, state) in before.iter().flat_map(States::iter) {
-                    self.left.set(target, state.clone());
+                    self.seen(target, state.clone());
                 }
                 self.abort = None;
                 self.parked = None;
@@ -245,6 +251,7 @@ impl Deployment {
                     why: why.clone(),
                     until_us: until_ms.map(|ms| ms.saturating_mul(1000)),
                     then: then.clone(),
+                    is_stale: false,
                 });
             }
             Event::Ended { outcome } => self.ended = Some(outcome.clone()),
@@ -269,8 +276,11 @@ impl Deployment {
     ) {
         if let Some(state) = state {
             let target = self.target_of(step).unwrap_or_default().to_owned();
-            self.left.set(&target, state.clone());
+            self.seen(&target, state.clone());
+        } else if *finish == Finish::Done {
+            self.unseen.push(step);
         }
+        let is_called_done = mutant::is(Mutant::CallsItDone) && self.goes_back();
         let run = self.run_mut(step);
         assert_eq!(
             run.last_attempt, attempt,
@@ -279,6 +289,7 @@ impl Deployment {
         run.ended_us = at_us;
         let status = match finish {
             Finish::Done => Status::Done,
+            Finish::Failed(_) if is_called_done => Status::Done,
             Finish::Failed(failure) => {
                 run.failures += 1;
                 Status::Failed(failure.clone())
@@ -291,6 +302,15 @@ impl Deployment {
         self.set(step, status);
         self.ignore_by_policy(step);
         self.note_promotion(step);
+    }
+
+    /// That is there, whatever was done before.
+    fn seen(&mut self, target: &str, state: State) {
+        let unseen = std::mem::take(&mut self.unseen);
+        let others = unseen.into_iter();
+        let others = others.filter(|id| self.target_of(*id) != Some(target));
+        self.unseen = others.collect();
+        self.left.set(target, state);
     }
 
     /// What failed and is ignored by policy is over. On the way back nothing is.

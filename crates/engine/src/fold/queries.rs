@@ -1,6 +1,7 @@
 //! What is asked of a folded journal.
 
 use super::{Deployment, PlanRun, Status, StepRun};
+use crate::mutant::{self, Mutant};
 use belay_model::event::Kind;
 use belay_model::id::{RecordHash, StepId};
 use belay_model::plan::{Action, Step};
@@ -80,6 +81,9 @@ impl Deployment {
         let Some(run) = self.plans.first() else {
             return Vec::new();
         };
+        if mutant::is(Mutant::ForgetsResidue) {
+            return Vec::new();
+        }
         let done = (0..run.steps.len()).filter(|index| run.steps[*index].last_attempt > 0);
         done.filter_map(|index| run.step(index).residue().map(str::to_owned))
             .collect()

@@ -2,6 +2,7 @@
 
 use super::{Deployment, Parked, Request, Status, StepRun};
 use belay_model::event::Ask;
+use belay_model::id::StepId;
 use belay_model::plan::{Action, Approval, Step};
 
 impl Deployment {
@@ -29,6 +30,31 @@ impl Deployment {
             }
             _ => None,
         })
+    }
+
+    /// Leaves a step out, and what counts on it: nothing is switched to what did not grow, and nothing is removed whose traffic
+    /// was not moved (I2).
+    fn skip(&mut self, id: StepId, actor: &str) {
+        let run = &self.plans[usize::from(id.plan)];
+        let wave = |index: usize| match &run.step(index).action {
+            Action::Effect(effect) => Some(effect.wave),
+            _ => None,
+        };
+        let index = usize::from(id.index);
+        let first = wave(index);
+        let rest = index + 1..run.range(run.phase_of(index)).end;
+        let hangs = |later: &usize| first.is_some() && wave(*later) > first;
+        let rest: Vec<usize> = rest.filter(hangs).collect();
+        let titles = rest.iter().map(|index| run.step(*index).title());
+        let lines = titles.map(|title| format!("skipped by {actor} with it: {title}"));
+        let lines: Vec<String> = lines.collect();
+        self.residue.extend(lines);
+        for index in [index].into_iter().chain(rest) {
+            let index = u16::try_from(index).expect("plans are bounded");
+            let id = StepId { index, ..id };
+            self.set(id, Status::Skipped);
+            self.note_promotion(id);
+        }
     }
 
     /// The approvals that wait for that person.
@@ -122,10 +148,12 @@ impl Deployment {
                 self.residue
                     .push(format!("skipped by {actor}: {title} ({why})"));
                 if let Some(step) = step {
-                    self.set(step, Status::Skipped);
-                    self.note_promotion(step);
+                    self.skip(step, &actor);
                 }
             }
+        }
+        if let Some(parked) = &mut self.parked {
+            parked.is_stale = true;
         }
     }
 }

@@ -7,6 +7,7 @@ use super::leased::Leased;
 use super::term::Hold;
 use crate::cleanup;
 use crate::course::{Course, Left};
+use crate::mutant::{self, Mutant};
 use crate::ports::{Batch, Ports, StoreError, Writer};
 use belay_model::event::Event;
 use belay_model::id::DeploymentId;
@@ -77,7 +78,12 @@ impl Serving {
         let store = &self.ports.store;
         let scope = &self.hold.lease.scope;
         let generation = store.generation();
-        let Some(first) = store.oldest_open(scope).await? else {
+        let mut first = store.oldest_open(scope).await?;
+        if mutant::is(Mutant::ServesTheNewest) {
+            let mut open = store.open().await?.into_iter();
+            first = open.rfind(|summary| summary.scope == *scope);
+        }
+        let Some(first) = first else {
             return cleanup::next(&self.ports, &self.hold.lease).await;
         };
         cleanup::settle_begun(&self.ports, &self.hold.lease).await?;

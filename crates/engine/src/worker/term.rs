@@ -2,6 +2,7 @@
 //! that made them live. So it stops first, whatever the answer's way back took, and whatever the clocks say (I6).
 
 use crate::lease::Lease;
+use crate::mutant::{self, Mutant};
 use crate::ports::Clock;
 use std::pin::pin;
 use std::sync::Arc;
@@ -63,6 +64,9 @@ impl Term {
 
     /// None: for ever.
     fn rest_ms(&self) -> Option<u64> {
+        if mutant::is(Mutant::HoldsOn) {
+            return None;
+        }
         let until_ms = self.until_ms.load(Ordering::SeqCst);
         let rest = || until_ms.saturating_sub(self.clock.monotonic_ms());
         (until_ms != FOR_EVER).then(rest)

@@ -9,6 +9,7 @@ use belay_model::id::{DeploymentId, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::{Phase, Summary};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// The bounds of the real stores (I11): bytes of an event, events of a deployment, and where signals stop.
 const MAX_BODY: usize = 1 << 20;
@@ -24,6 +25,8 @@ pub(super) struct Data {
     pub(super) summaries: BTreeMap<DeploymentId, Summary>,
     pub(super) hosts: BTreeMap<DeploymentId, Option<String>>,
     pub(super) streams: BTreeMap<Scope, Vec<environment::Entry>>,
+    /// The folds of the streams.
+    views: BTreeMap<Scope, View>,
     pub(super) releases: BTreeMap<ServiceName, Vec<Release>>,
     pub(super) evidence: BTreeMap<DeploymentId, Vec<Evidence>>,
     pub(super) holds: BTreeMap<Scope, Hold>,
@@ -186,13 +189,16 @@ impl Data {
             return;
         }
         let stream = self.streams.entry(scope.clone()).or_default();
+        let view = self.views.entry(scope.clone()).or_default();
         for (at_us, event) in events {
-            stream.push(environment::Entry {
+            let entry = environment::Entry {
                 seq: stream.len() as u64 + 1,
                 at_us,
                 format: 1,
                 event,
-            });
+            };
+            view.apply(&entry);
+            stream.push(entry);
         }
     }
 
@@ -206,13 +212,14 @@ impl Data {
         self.open().find(|summary| summary.scope == *scope)
     }
 
-    pub(super) fn view(&self, scope: &Scope) -> View {
-        View::of(self.streams.get(scope).into_iter().flatten())
+    pub(super) fn view(&self, scope: &Scope) -> &View {
+        static NOTHING: LazyLock<View> = LazyLock::new(View::default);
+        self.views.get(scope).unwrap_or(&NOTHING)
     }
 
     pub(super) fn work(&self) -> Work {
         let next = |scope: &Scope| {
-            let cleanups = self.view(scope).cleanups;
+            let cleanups = &self.view(scope).cleanups;
             cleanups.values().map(|cleanup| cleanup.due_ms).min()
         };
         let resting = self

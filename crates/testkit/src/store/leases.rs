@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// By which clock leases live, and how long.
+#[derive(Clone)]
 pub(super) struct Lives {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) lease_ms: u64,
@@ -167,6 +168,15 @@ impl Data {
         let hold = self.holds.entry(scope.clone()).or_default();
         hold.epoch += 1;
         hold.owner = Some(name.to_owned());
+    }
+
+    pub(super) fn is_held_by(&self, scope: &Scope, name: &str, lives: Option<&Lives>) -> bool {
+        let owner = self.holds.get(scope).and_then(|hold| hold.owner.as_deref());
+        let is_alive = |lives: &Lives| {
+            let until_ms = self.alive.get(name).copied().unwrap_or(0);
+            until_ms > lives.clock.monotonic_ms()
+        };
+        owner == Some(name) && lives.is_none_or(is_alive)
     }
 
     pub(super) fn holders(&self, lives: Option<&Lives>) -> BTreeMap<Scope, String> {

@@ -5,40 +5,98 @@ mod data;
 mod leases;
 
 use crate::crash::Crashes;
+use crate::told::Told;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Clock, Evidence, Store, StoreError};
 use belay_model::environment::{self, View};
-use belay_model::event::Entry;
+use belay_model::event::{Entry, Event};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
 use data::Data;
 use leases::Lives;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+/// How often a worker looks that hears no hints.
+const POLL: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct MemoryStore {
-    data: Mutex<Data>,
-    generation: watch::Sender<u64>,
+    data: Arc<Mutex<Data>>,
+    generation: Arc<Told<u64>>,
     crashes: Arc<Crashes>,
     lives: Option<Lives>,
-    cut_off: AtomicBool,
+    reach: Told<Reach>,
+    hints: Hints,
+    /// Told of all that is appended to journals, in the moment in which it is.
+    onlooker: Arc<OnceLock<Onlooker>>,
+}
+
+type Onlooker = Box<dyn Fn(&DeploymentId, &[Entry]) + Send + Sync>;
+
+/// Whether a worker reaches the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It does.
+    Here,
+    /// No request gets there, and it is told so.
+    Refused,
+    /// Requests get there and are served, and no answer comes back until this is over.
+    Silent,
+}
+
+/// How a worker hears that something was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hints {
+    /// At once.
+    Prompt,
+    /// After that many milliseconds.
+    LateBy(u64),
+    /// Never: it looks each second.
+    Lost,
+    /// Now and then although nothing was.
+    Doubled,
 }
 
 impl MemoryStore {
     /// An empty store whose appends pass through `crashes`.
     pub fn new(crashes: Arc<Crashes>) -> Self {
         Self {
-            data: Mutex::default(),
-            generation: watch::Sender::new(0),
+            data: Arc::default(),
+            generation: Arc::default(),
             crashes,
             lives: None,
-            cut_off: AtomicBool::new(false),
+            reach: Told::new(Reach::Here),
+            hints: Hints::Prompt,
+            onlooker: Arc::default(),
         }
+    }
+
+    /// The same store, as another worker reaches it, who hears of it like that.
+    pub fn reached_through(&self, crashes: Arc<Crashes>, hints: Hints) -> Self {
+        Self {
+            data: self.data.clone(),
+            generation: self.generation.clone(),
+            crashes,
+            lives: self.lives.clone(),
+            reach: Told::new(Reach::Here),
+            hints,
+            onlooker: self.onlooker.clone(),
+        }
+    }
+
+    /// From now on that is told of all that is appended to journals. Once.
+    pub fn watched_by(&self, onlooker: impl Fn(&DeploymentId, &[Entry]) + Send + Sync + 'static) {
+        let set = self.onlooker.set(Box::new(onlooker));
+        assert!(set.is_ok(), "it is watched already");
+    }
+
+    /// From now on it is reached like that, through here.
+    pub fn reach(&self, reach: Reach) {
+        self.reach.set(|_| reach);
     }
 
     /// The same, with leases that end by themselves after `lease_ms`, by this clock.
@@ -51,7 +109,12 @@ impl MemoryStore {
 
     /// From now on no worker reaches it, or they do again. Others do.
     pub fn cut_off(&self, cut_off: bool) {
-        self.cut_off.store(cut_off, Ordering::SeqCst);
+        self.reach(if cut_off { Reach::Refused } else { Reach::Here });
+    }
+
+    /// Whether that worker holds the scope under a lease that lives.
+    pub fn is_held_by(&self, scope: &Scope, name: &str) -> bool {
+        self.data().is_held_by(scope, name, self.lives.as_ref())
     }
 
     /// Who holds which scope under a lease that lives.
@@ -65,9 +128,21 @@ impl MemoryStore {
     }
 
     fn within_reach(&self) -> Result<(), StoreError> {
-        match self.cut_off.load(Ordering::SeqCst) {
-            true => Err(StoreError::Unwritable("it cannot be reached".to_owned())),
-            false => Ok(()),
+        match self.reach.get() {
+            Reach::Refused => Err(StoreError::Unwritable("it cannot be reached".to_owned())),
+            Reach::Here | Reach::Silent => Ok(()),
+        }
+    }
+
+    /// What was asked for is done; its answer comes when answers do.
+    async fn answered<T>(&self, answer: T) -> T {
+        self.reach.until(|reach| reach != Reach::Silent).await;
+        answer
+    }
+
+    fn told(&self, id: &DeploymentId, entries: &[Entry]) {
+        if let Some(onlooker) = self.onlooker.get() {
+            onlooker(id, entries);
         }
     }
 
@@ -81,9 +156,23 @@ impl MemoryStore {
         self.data().journals.get(id).cloned().unwrap_or_default()
     }
 
+    /// Whether a journal has such an event; the newest are looked at first.
+    pub fn any_event(&self, id: &DeploymentId, is_it: impl Fn(&Event) -> bool) -> bool {
+        let data = self.data();
+        let mut journal = data.journals.get(id).into_iter().flatten().rev();
+        journal.any(|entry| is_it(&entry.event))
+    }
+
+    /// What is open in a scope, the oldest first.
+    pub fn queue(&self, scope: &Scope) -> Vec<DeploymentId> {
+        let data = self.data();
+        let open = data.open().filter(|summary| summary.scope == *scope);
+        open.map(|summary| summary.id.clone()).collect()
+    }
+
     /// The fold of a scope's stream.
     pub fn view(&self, scope: &Scope) -> View {
-        self.data().view(scope)
+        self.data().view(scope).clone()
     }
 
     fn data(&self) -> MutexGuard<'_, Data> {
@@ -91,7 +180,7 @@ impl MemoryStore {
     }
 
     fn pulse(&self) {
-        self.generation.send_modify(|generation| *generation += 1);
+        self.generation.set(|generation| generation + 1);
     }
 }
 
@@ -103,12 +192,15 @@ impl Store for MemoryStore {
             self.crashes.pass("append", "before").await;
             self.within_reach()?;
         }
+        let id = batch.deployment.clone();
         let added = self.data().append(batch)?;
+        self.told(&id, &added);
         self.pulse();
-        if of_worker {
-            self.crashes.pass("append", "after").await;
+        if !of_worker {
+            return Ok(added);
         }
-        Ok(added)
+        self.crashes.pass("append", "after").await;
+        Ok(self.answered(added).await)
     }
 
     async fn append_all(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
@@ -117,10 +209,18 @@ impl Store for MemoryStore {
             self.crashes.pass("append", "before").await;
             self.within_reach()?;
         }
+        let ids = batches.iter();
+        let ids = ids.map(|batch| (batch.deployment.clone(), batch.events.len()));
+        let ids: Vec<_> = ids.collect();
         self.data().append_all(batches)?;
+        for (id, added) in ids {
+            let journal = self.journal(&id);
+            self.told(&id, &journal[journal.len() - added..]);
+        }
         self.pulse();
         if of_worker {
             self.crashes.pass("append", "after").await;
+            self.answered(()).await;
         }
         Ok(())
     }
@@ -130,9 +230,13 @@ impl Store for MemoryStore {
         deployment: &DeploymentId,
         after: u64,
     ) -> Result<Vec<Entry>, StoreError> {
-        let data = self.data();
-        let journal = data.journals.get(deployment).into_iter().flatten();
-        Ok(journal.filter(|entry| entry.seq > after).cloned().collect())
+        self.within_reach()?;
+        let found = {
+            let data = self.data();
+            let journal = data.journals.get(deployment).into_iter().flatten();
+            journal.filter(|entry| entry.seq > after).cloned().collect()
+        };
+        Ok(self.answered(found).await)
     }
 
     async fn append_environment(
@@ -142,9 +246,11 @@ impl Store for MemoryStore {
         events: Vec<(i64, environment::Event)>,
     ) -> Result<(), StoreError> {
         self.crashes.pass("append", "before").await;
+        self.within_reach()?;
         self.data().append_environment(scope, epoch, events)?;
         self.pulse();
         self.crashes.pass("append", "after").await;
+        self.answered(()).await;
         Ok(())
     }
 
@@ -153,9 +259,13 @@ impl Store for MemoryStore {
         scope: &Scope,
         after: u64,
     ) -> Result<Vec<environment::Entry>, StoreError> {
-        let data = self.data();
-        let stream = data.streams.get(scope).into_iter().flatten();
-        Ok(stream.filter(|entry| entry.seq > after).cloned().collect())
+        self.within_reach()?;
+        let found = {
+            let data = self.data();
+            let stream = data.streams.get(scope).into_iter().flatten();
+            stream.filter(|entry| entry.seq > after).cloned().collect()
+        };
+        Ok(self.answered(found).await)
     }
 
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
@@ -190,11 +300,15 @@ impl Store for MemoryStore {
     }
 
     async fn oldest_open(&self, scope: &Scope) -> Result<Option<Summary>, StoreError> {
-        Ok(self.data().oldest_open(scope).cloned())
+        self.within_reach()?;
+        let oldest = self.data().oldest_open(scope).cloned();
+        Ok(self.answered(oldest).await)
     }
 
     async fn work(&self, _: &str) -> Result<Work, StoreError> {
-        Ok(self.data().work())
+        self.within_reach()?;
+        let work = self.data().work();
+        Ok(self.answered(work).await)
     }
 
     async fn claim(
@@ -211,16 +325,20 @@ impl Store for MemoryStore {
             now_us,
             at_most,
         };
-        self.data().claim(&wanted, self.lives.as_ref())
+        let claimed = self.data().claim(&wanted, self.lives.as_ref())?;
+        Ok(self.answered(claimed).await)
     }
 
     async fn renew(&self, owner: &Owner, held: &[Lease]) -> Result<Vec<Lease>, StoreError> {
         self.within_reach()?;
-        Ok(self.data().renew(owner, held, self.lives.as_ref()))
+        let lost = self.data().renew(owner, held, self.lives.as_ref());
+        Ok(self.answered(lost).await)
     }
 
     async fn resign(&self, owner: &Owner) -> Result<(), StoreError> {
+        self.within_reach()?;
         self.data().resign(owner);
+        self.answered(()).await;
         Ok(())
     }
 
@@ -305,11 +423,30 @@ impl Store for MemoryStore {
     }
 
     fn generation(&self) -> u64 {
-        *self.generation.borrow()
+        self.generation.get()
     }
 
     async fn changed(&self, since: u64) {
-        let mut generation = self.generation.subscribe();
-        let _ = generation.wait_for(|generation| *generation != since).await;
+        let moved = self.generation.until(|generation| generation != since);
+        match self.hints {
+            Hints::Prompt => moved.await,
+            Hints::LateBy(ms) => {
+                moved.await;
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+            }
+            Hints::Lost => loop {
+                tokio::time::sleep(POLL).await;
+                if self.generation() != since {
+                    return;
+                }
+            },
+            Hints::Doubled => {
+                tokio::select! {
+                    biased;
+                    () = moved => {}
+                    () = tokio::time::sleep(POLL) => {}
+                }
+            }
+        }
     }
 }

@@ -102,6 +102,17 @@ impl Driver for World {
                 self.send(cx, effect, 0..parts, how_lost(is_operation));
                 return Err(Error::maybe_applied(class, "answer lost by the test"));
             }
+            Some(Fault::Late(ms)) => {
+                let job = self.job(cx, effect, 0..parts, how_lost(is_operation));
+                // All of it within the time that a request can be under way.
+                let all_ms = LATENCY_MS * parts.max(1) as u64;
+                let late_ms = ms.min(LONGEST_MS.saturating_sub(all_ms));
+                self.platform().send_late(job, late_ms);
+                return Err(Error::maybe_applied(
+                    Class::Timeout,
+                    "the request was late by the test",
+                ));
+            }
             None => {}
         }
         if !is_operation {
@@ -127,8 +138,10 @@ impl Driver for World {
     ) -> Result<Settled, Error> {
         self.crashes.pass("settle", "before").await;
         if self.rules.fences() {
+            // A fence never goes down again: an older worker may ask late.
             let fences = &mut self.platform().fences;
-            fences.insert(cx.deployment.clone(), cx.epoch);
+            let fence = fences.entry(cx.deployment.clone()).or_default();
+            *fence = cx.epoch.max(*fence);
         }
         if let Some(job) = handle.and_then(Value::as_u64) {
             pause(LATENCY_MS).await;
@@ -214,7 +227,12 @@ impl World {
     }
 
     fn send(&self, cx: &Context, effect: &Effect, parts: Range<usize>, how: How) -> usize {
-        self.platform().send(Job {
+        let job = self.job(cx, effect, parts, how);
+        self.platform().send_late(job, 0)
+    }
+
+    fn job(&self, cx: &Context, effect: &Effect, parts: Range<usize>, how: How) -> Job {
+        Job {
             deployment: cx.deployment.clone(),
             epoch: cx.epoch,
             effect: effect.clone(),
@@ -224,7 +242,7 @@ impl World {
             },
             is_operation: how != How::Request,
             parts,
-        })
+        }
     }
 
     /// One request after the other, as long as the caller lives.

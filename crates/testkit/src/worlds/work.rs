@@ -79,8 +79,8 @@ impl Platform {
         }
     }
 
-    /// A request is on its way; answers how to ask for it.
-    pub(super) fn send(&mut self, job: Job) -> usize {
+    /// A request is on its way, for that many milliseconds longer than usual; answers how to ask for it.
+    pub(super) fn send_late(&mut self, job: Job, late_ms: u64) -> usize {
         let is_under_way = |other: &&Running| other.end.is_none() && !other.job.effect.idempotent;
         let other = self.jobs.iter().find(is_under_way);
         if let Some(other) = other.filter(|_| !job.effect.idempotent) {
@@ -90,7 +90,7 @@ impl Platform {
             ));
         }
         self.jobs.push(Running {
-            due: Instant::now() + Duration::from_millis(LATENCY_MS),
+            due: Instant::now() + Duration::from_millis(LATENCY_MS + late_ms),
             has_begun: false,
             end: job.parts.is_empty().then_some(End::Done),
             job,

@@ -26,16 +26,19 @@ pub enum Fault {
     Half(Class),
     /// It changes nothing, and asks to come back after that many milliseconds.
     Throttled(u64),
+    /// As if the answer were lost, and the request gets there only after that many milliseconds more.
+    Late(u64),
 }
 
 /// See the module.
+#[derive(Clone)]
 pub struct World {
     kind: Kind,
-    pub(super) rules: Box<dyn Rules>,
-    platform: Mutex<Platform>,
-    pub(super) faults: Mutex<VecDeque<Option<Fault>>>,
-    sick: Mutex<Vec<String>>,
-    pub(super) locked_out: Mutex<Option<Class>>,
+    pub(super) rules: Arc<dyn Rules>,
+    platform: Arc<Mutex<Platform>>,
+    pub(super) faults: Arc<Mutex<VecDeque<Option<Fault>>>>,
+    sick: Arc<Mutex<Vec<String>>>,
+    pub(super) locked_out: Arc<Mutex<Option<Class>>>,
     pub(super) crashes: Arc<Crashes>,
 }
 
@@ -44,12 +47,20 @@ impl World {
     pub fn new(kind: Kind, crashes: Arc<Crashes>, instances: u32) -> Self {
         Self {
             kind,
-            rules: kind.rules(instances),
-            platform: Mutex::new(Platform::new()),
-            faults: Mutex::default(),
-            sick: Mutex::default(),
-            locked_out: Mutex::default(),
+            rules: kind.rules(instances).into(),
+            platform: Arc::new(Mutex::new(Platform::new())),
+            faults: Arc::default(),
+            sick: Arc::default(),
+            locked_out: Arc::default(),
             crashes,
+        }
+    }
+
+    /// The same world, as the calls of another worker reach it.
+    pub fn reached_through(&self, crashes: Arc<Crashes>) -> Self {
+        Self {
+            crashes,
+            ..self.clone()
         }
     }
 
@@ -68,6 +79,11 @@ impl World {
         *lock(&self.faults) = faults.into_iter().collect();
     }
 
+    /// How many of them are still to come, passed over ones included.
+    pub fn faults_left(&self) -> usize {
+        lock(&self.faults).len()
+    }
+
     /// Effects in the order in which they began to happen.
     pub fn log(&self) -> Vec<String> {
         self.platform().log.clone()
@@ -76,6 +92,11 @@ impl World {
     /// Who has traffic, per mille.
     pub fn weights(&self) -> BTreeMap<String, u32> {
         self.rules.weights(&self.platform().truth)
+    }
+
+    /// Whom users reach, per mille; nobody is somebody, too. Empty: there is no service.
+    pub fn users(&self) -> BTreeMap<String, u32> {
+        self.rules.users(&self.platform().truth)
     }
 
     /// Groups that have copies, whether users reach them or not.
@@ -122,6 +143,11 @@ impl World {
     /// From now on nothing can be seen: the platform refuses whoever asks.
     pub fn lock_out(&self, class: Class) {
         *lock(&self.locked_out) = Some(class);
+    }
+
+    /// Whoever asks is let in again.
+    pub fn let_in(&self) {
+        *lock(&self.locked_out) = None;
     }
 
     /// A group turns unhealthy.
