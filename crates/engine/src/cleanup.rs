@@ -53,7 +53,10 @@ pub(crate) async fn next(ports: &Ports, lease: &Lease) -> Result<bool, StoreErro
         .await?;
         return Ok(true);
     }
-    if !cleanup.started {
+    if cleanup.started {
+        // What was asked for before may still be under way: done is only what nothing is left of (I4).
+        settle_begun(ports, lease).await?;
+    } else {
         append(Event::CleanupStarted {
             record: record.clone(),
         })

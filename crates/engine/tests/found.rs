@@ -303,3 +303,13 @@ async fn i2_what_counts_on_a_move_is_left_out_with_it() {
     assert!(scene.world.groups().contains(&scene.record(2).group()));
     assert_eq!(scene.world.breaches(), Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn i4_a_clean_up_whose_request_was_late_is_settled_before_it_is_repeated() {
+    let scene = with_one(Strategy::BlueGreen).await;
+    // The second release grows and is switched to; then the first one is removed.
+    scene.world.faults([None, None, Some(Fault::Late(20))]);
+    release(&scene, 2).await;
+    assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+    assert!(scene.world.is_quiet(), "nothing of it may still happen");
+}
