@@ -299,21 +299,25 @@ pub fn brought(deployment: &Deployment) -> Option<RecordHash> {
     inputs.record.as_ref().map(Record::hash)
 }
 
-/// What the target of a phase was like when the phase began; other targets are not meant.
+/// What the targets of a phase were like when the phase began there; other targets are not meant.
 pub fn before_phase(deployment: &Deployment, phase: usize) -> Option<Goal> {
     let run = deployment.plans.first()?;
     let baseline = deployment.baseline_goal.as_ref()?;
     let own = run.goal.iter().flat_map(|goal| goal.records.clone());
-    let (name, title) = (&run.plan.phases[phase].target, &run.plan.phases[phase].name);
-    let want = name.as_ref().map(|name| {
-        let before = run.before.get(&phase);
+    // Of several parts on one target the first counts.
+    let want = run.parts(phase).rev().filter_map(|part| {
+        let name = run.plan.phases[part].target.as_ref()?;
+        let before = run.before.get(&part);
         let before = before.unwrap_or_else(|| deployment.baseline.of(name));
-        (name.clone(), before.clone())
+        Some((name.clone(), before.clone()))
     });
     Some(Goal {
-        want: want.into_iter().collect(),
+        want: want.collect(),
         records: baseline.records.clone().into_iter().chain(own).collect(),
-        title: format!("what was there before phase {title}"),
+        title: format!(
+            "what was there before phase {}",
+            run.plan.phases[phase].name
+        ),
         record: baseline.record.clone(),
     })
 }

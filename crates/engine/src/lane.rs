@@ -55,14 +55,16 @@ pub(crate) fn next(
     let mut lanes = Lanes::default();
     let mut open = 0;
     for (phase, index) in run.open_phases() {
-        if open >= run.plan.parallel.max(1) {
-            break;
+        // A bake only watches: it takes nobody's turn.
+        let bakes = run.step(index).bake;
+        if open >= run.plan.parallel.max(1) && !bakes {
+            continue;
         }
         let mut before = run.plan.phases[phase].after.iter();
         if !before.all(|before| run.is_phase_over(usize::from(*before))) {
             continue;
         }
-        open += 1;
+        open += u16::from(!bakes);
         let id = step_id(number, index);
         let next = if in_hand.contains(&id) {
             Next::InHand
@@ -78,7 +80,7 @@ pub(crate) fn next(
             }
             stuck @ Next::Stuck(_) => {
                 // It keeps nobody else from going on.
-                open -= 1;
+                open -= u16::from(!bakes);
                 lanes.stuck.get_or_insert(stuck);
             }
             failed @ Next::Fails(_) => {

@@ -10,10 +10,12 @@ pub mod fold;
 pub mod freeze;
 pub mod goal;
 pub mod lease;
+pub mod left;
 pub mod mutant;
 pub mod planning;
 pub mod ports;
 pub mod queue;
+pub mod taken_back;
 pub mod targets;
 pub mod worker;
 

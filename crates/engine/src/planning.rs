@@ -1,14 +1,13 @@
 //! Plans. One planning function of the driver serves both ways; the engine cuts a strategy into stages, calls it
 //! once per stage, and puts its own steps between. Pure.
 
-use crate::fold::{Deployment, PlanRun};
 use crate::mutant::{self, Mutant};
 use crate::targets::{Place, Targets};
 use belay_driver::{Capabilities, Error, Old, Split, Stage};
 use belay_model::config::{At, Check, CheckKind, Strategy};
 use belay_model::error::Class;
-use belay_model::event::{Cause, Inputs, PhaseInput};
-use belay_model::plan::{Action, Effect, Look, OnUnknown, Phase, Plan, Run, Step, Wave};
+use belay_model::event::{Inputs, PhaseInput};
+use belay_model::plan::{Action, Effect, Look, Phase, Plan, Step, Wave};
 use belay_model::state::{Goal, State, States};
 
 /// Most steps a plan may have (I11).
@@ -68,7 +67,7 @@ pub fn forward(
         phases.push(Phase {
             name: input.name.clone(),
             target: input.target.clone(),
-            after: behind(&phases, input.target.as_deref()),
+            after: behind(&phases, input, !inputs.phases.is_empty()),
             steps,
         });
     }
@@ -88,6 +87,8 @@ fn written(targets: &Targets, inputs: &Inputs) -> Vec<PhaseInput> {
         share: None,
         before: Vec::new(),
         after: Vec::new(),
+        back_before: Vec::new(),
+        back_after: Vec::new(),
         on_failure: Vec::new(),
     };
     targets.iter().map(of).collect()
@@ -102,10 +103,12 @@ fn unknown(input: &PhaseInput, target: &str) -> Error {
 }
 
 /// What a phase waits for: those before it on its target, and those that touch none, which may matter to all. One that
-/// touches none waits for all.
-fn behind(phases: &[Phase], target: Option<&str>) -> Vec<u16> {
+/// touches none waits for all. Phases that someone wrote follow each other; only parts of one go side by side.
+fn behind(phases: &[Phase], input: &PhaseInput, is_written: bool) -> Vec<u16> {
     let before = |phase: &Phase| {
-        target.is_none() || phase.target.is_none() || phase.target.as_deref() == target
+        let is_other = is_written && phase.name != input.name;
+        let is_free = input.target.is_none() || phase.target.is_none();
+        is_other || is_free || phase.target == input.target
     };
     let before = phases.iter().zip(0..).filter(|(phase, _)| before(phase));
     before.map(|(_, number)| number).collect()
@@ -202,78 +205,6 @@ pub fn back(
     }
     phases.reverse();
     bounded(phases, parallel)
-}
-
-/// Adds what takes back the `run` steps that were begun, in the reverse of their order: those of a phase behind its move,
-/// or before it where they had come after its first effect.
-pub(crate) fn with_taken_back(mut plan: Plan, deployment: &Deployment, cause: &Cause) -> Plan {
-    let Some(run) = deployment.plans.first() else {
-        return plan;
-    };
-    let mut ordered: Vec<Phase> = Vec::new();
-    for (number, phase) in run.plan.phases.iter().enumerate().rev() {
-        if matches!(cause, Cause::Phase { phase, .. } if usize::from(*phase) != number) {
-            continue;
-        }
-        if phase.steps.iter().all(|step| step.bake) && !phase.steps.is_empty() {
-            // It moved nothing: the move back belongs between what came after the move there and what came before it.
-            continue;
-        }
-        let moves = plan
-            .phases
-            .iter()
-            .position(|back| back.target == phase.target);
-        let moves = moves.filter(|_| phase.target.is_some());
-        let mut back = moves.map(|index| plan.phases.remove(index));
-        let (late, early) = taken_back(run, number);
-        if back.is_none() && !(late.is_empty() && early.is_empty()) {
-            back = Some(Phase {
-                name: phase.name.clone(),
-                target: phase.target.clone(),
-                after: Vec::new(),
-                steps: Vec::new(),
-            });
-        }
-        if let Some(mut back) = back {
-            back.steps.splice(0..0, late);
-            back.steps.extend(early);
-            if back.target.is_none() {
-                // What touches no target may matter to all of them.
-                back.after = (0..).take(ordered.len()).collect();
-            }
-            ordered.push(back);
-        }
-    }
-    ordered.append(&mut plan.phases);
-    Plan {
-        phases: ordered,
-        ..plan
-    }
-}
-
-/// The ways back of a phase's `run` steps: of those after its first effect, and of those before it.
-fn taken_back(run: &PlanRun, phase: usize) -> (Vec<Step>, Vec<Step>) {
-    let range = run.range(phase);
-    let is_effect = |index: &usize| matches!(run.step(*index).action, Action::Effect(_));
-    let first_effect = range.clone().find(is_effect).unwrap_or(range.end);
-    let back = |index: usize| match &run.step(index).action {
-        Action::Run(step) if run.steps[index].has_begun() => Some(Step::of(Action::Run(Run {
-            title: format!("take back: {}", step.title),
-            call: step.back.clone()?,
-            back: None,
-            residue: None,
-            // Nobody can say what became of it; it is told of in the guide that it has to bear being run twice.
-            on_unknown: OnUnknown::Retry,
-            timeout_ms: step.timeout_ms,
-        }))),
-        _ => None,
-    };
-    let late = range.clone().rev().filter(|index| *index > first_effect);
-    let early = range.rev().filter(|index| *index < first_effect);
-    (
-        late.filter_map(back).collect(),
-        early.filter_map(back).collect(),
-    )
 }
 
 /// What the platform cannot do is refused before anything is changed, on a first deployment, too: what was asked for must
@@ -397,13 +328,18 @@ fn bake(phases: &mut Vec<Phase>, live: &[Check], bake_ms: u64) {
         return;
     }
     let all: Vec<u16> = (0..).take(phases.len()).collect();
-    let bakes = phases.iter().map(|phase| Phase {
-        name: format!("{} bakes", phase.name),
-        target: phase.target.clone(),
-        after: all.clone(),
-        steps: vec![step()],
-    });
-    let bakes: Vec<Phase> = bakes.collect();
+    let mut bakes: Vec<Phase> = Vec::new();
+    for phase in phases.iter().filter(|phase| phase.target.is_some()) {
+        if bakes.iter().any(|bake| bake.target == phase.target) {
+            continue;
+        }
+        bakes.push(Phase {
+            name: phase.target.clone().unwrap_or_default(),
+            target: phase.target.clone(),
+            after: all.clone(),
+            steps: vec![step()],
+        });
+    }
     phases.extend(bakes);
 }
 

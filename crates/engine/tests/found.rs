@@ -62,6 +62,7 @@ fn command(name: &str) -> Step {
         timeout_ms: 1000,
         on_unknown: OnUnknown::Retry,
         residue: Some(format!("what {name} sent")),
+        record: None,
     }))
 }
 
@@ -73,6 +74,8 @@ fn phase(target: &str, before: Vec<Step>, after: Vec<Step>) -> PhaseInput {
         share: None,
         before,
         after,
+        back_before: Vec::new(),
+        back_after: Vec::new(),
         on_failure: Vec::new(),
     }
 }

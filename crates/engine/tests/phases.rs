@@ -27,6 +27,7 @@ fn run_with(name: &str, on_unknown: OnUnknown) -> Step {
         timeout_ms: 1000,
         on_unknown,
         residue: None,
+        record: None,
     }))
 }
 
@@ -38,6 +39,8 @@ fn phase(name: &str, target: Option<&str>, before: Vec<Step>, after: Vec<Step>) 
         share: None,
         before,
         after,
+        back_before: Vec::new(),
+        back_after: Vec::new(),
         on_failure: Vec::new(),
     }
 }

@@ -107,24 +107,34 @@ async fn targets_are_served_in_order_and_good_is_what_is_on_all_of_them() {
     assert_eq!(standing, Standing::Baked);
 }
 
+/// How many targets were open at once.
+fn most(course: &[(String, bool)]) -> usize {
+    let mut open: Vec<&String> = Vec::new();
+    let counts = course.iter().map(|(target, begins)| {
+        open.retain(|other| *other != target);
+        open.extend(begins.then_some(target));
+        open.len()
+    });
+    counts.max().unwrap_or(0)
+}
+
 #[tokio::test(start_paused = true)]
 async fn as_many_side_by_side_as_the_plan_allows() {
     for (parallel, together) in [(1, 1), (2, 2), (9, 3)] {
         let scene = with_one(parallel).await;
         let id = scene.deploy(2).await;
         scene.work().await;
-        let mut open: Vec<String> = Vec::new();
-        let mut most = 0;
-        for (target, begins) in course(&journal_of(&scene, &id), 0) {
-            if begins {
-                open.push(target);
-            } else {
-                open.retain(|other| *other != target);
-            }
-            most = most.max(open.len());
-        }
-        // The bakes go side by side as the plan allows, too.
-        assert_eq!(most, together, "with {parallel} side by side");
+        let journal = journal_of(&scene, &id);
+        let is_move = |entry: &Entry| matches!(entry.event, Event::Finished { .. });
+        let moves = journal.iter().rposition(is_move).expect("moves");
+        let (all, count) = (course(&journal, 0), course(&journal[..=moves], 0).len());
+        let (moves, bakes) = all.split_at(count);
+        assert_eq!(most(moves), together, "with {parallel} side by side");
+        assert_eq!(
+            most(bakes),
+            3,
+            "a bake only watches, and takes nobody's turn"
+        );
     }
 }
 

@@ -87,6 +87,8 @@ async fn a_phase_goes_a_part_of_the_way_where_there_are_shares() {
             share,
             before: Vec::new(),
             after: Vec::new(),
+            back_before: Vec::new(),
+            back_after: Vec::new(),
             on_failure: Vec::new(),
         };
         scene.phases = vec![share(Some(250)), share(None)];

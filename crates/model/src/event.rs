@@ -4,7 +4,7 @@
 //! new format number; old formats are read for ever.
 
 use crate::back::Back;
-use crate::config::{Check, FirstFailure, Inconclusive, Strategy};
+use crate::config::{BackOrder, Check, FirstFailure, Inconclusive, Strategy};
 use crate::error::Failure;
 use crate::id::{DeploymentId, RecordHash, Scope, StepId};
 use crate::plan::{Approval, Plan, Step};
@@ -59,6 +59,9 @@ pub struct Inputs {
     /// Phases that someone wrote, in order; empty: one for each target.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<PhaseInput>,
+    /// In which order they go back.
+    #[serde(default, skip_serializing_if = "BackOrder::is_default")]
+    pub back_order: BackOrder,
     /// Who has to say yes before all of the traffic goes to the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approval>,
@@ -87,7 +90,8 @@ pub struct Inputs {
     pub back: Back,
 }
 
-/// A phase as someone wrote it.
+/// A phase as someone wrote it, or the part of one on one target: parts of one phase follow each other and have one name.
+/// Those with a target may go side by side; one without waits for those before it, and those behind it wait for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PhaseInput {
@@ -103,6 +107,12 @@ pub struct PhaseInput {
     pub before: Vec<Step>,
     /// What is done afterwards.
     pub after: Vec<Step>,
+    /// What is done before it is taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub back_before: Vec<Step>,
+    /// What is done when it is taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub back_after: Vec<Step>,
     /// What is done when one of its steps fails and no rule of the step's own fits.
     pub on_failure: Vec<Rule>,
 }

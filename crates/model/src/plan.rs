@@ -1,7 +1,7 @@
 //! Plans: frozen steps with all inputs resolved.
 
 use crate::config::{Check, CommandLine, Duration};
-use crate::id::RecordHash;
+use crate::id::{RecordHash, Scope};
 use crate::policy::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,9 @@ pub struct Run {
     pub on_unknown: OnUnknown,
     /// What stays behind although the deployment goes back; absent: nothing (I14).
     pub residue: Option<String>,
+    /// Whose files it runs in; absent: those of the record that the deployment leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordHash>,
 }
 
 /// What is run.
@@ -264,6 +267,26 @@ pub struct Phase {
     pub steps: Vec<Step>,
 }
 
+impl Phase {
+    /// What tells it from the others of its plan: `network`, `eu`, `rest on eu`.
+    pub fn label(&self, scope: &Scope) -> String {
+        let Some(target) = &self.target else {
+            return self.name.clone();
+        };
+        let scope = scope.to_string();
+        let own = target.strip_prefix(&scope);
+        let place = own.and_then(|own| own.strip_prefix('/')).unwrap_or(target);
+        if self.name == *target {
+            place.to_owned()
+        } else if *target == scope {
+            // The only one.
+            self.name.clone()
+        } else {
+            format!("{} on {place}", self.name)
+        }
+    }
+}
+
 /// A frozen plan. Nothing that is edited later changes it (I7).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -304,6 +327,32 @@ impl Plan {
     /// All steps, in order, as `StepId::index` counts them.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.phases.iter().flat_map(|phase| phase.steps.iter())
+    }
+
+    /// The label of a step's phase; absent: all are of one, and it says nothing.
+    pub fn label(&self, scope: &Scope, index: usize) -> Option<String> {
+        let mut begin = 0;
+        let mut own = None;
+        let mut labels = std::collections::BTreeSet::new();
+        for phase in self.phases.iter().filter(|phase| !phase.steps.is_empty()) {
+            let label = phase.label(scope);
+            let end = begin + phase.steps.len();
+            if (begin..end).contains(&index) {
+                own = Some(label.clone());
+            }
+            labels.insert(label);
+            begin = end;
+        }
+        own.filter(|_| labels.len() > 1)
+    }
+
+    /// One line about a step for people, with its phase where there are several.
+    pub fn title(&self, scope: &Scope, index: usize) -> Option<String> {
+        let title = self.steps().nth(index)?.title();
+        Some(match self.label(scope, index) {
+            Some(label) => format!("{label}: {title}"),
+            None => title,
+        })
     }
 
     /// Number of steps.

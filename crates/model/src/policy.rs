@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Which kinds of failure it is about; empty: all.
+    /// Which kinds of failure it is about; empty: all but what someone else changed, which is theirs to judge (I10).
     pub on: Vec<Class>,
     /// What is done.
     pub act: Act,
@@ -48,7 +48,8 @@ pub enum Act {
 pub fn first(rules: &[Rule], class: Class, failures: u32) -> Option<&Act> {
     let fits = |rule: &&Rule| {
         let spent = matches!(rule.act, Act::Retry { times, .. } if failures > times);
-        !spent && (rule.on.is_empty() || rule.on.contains(&class))
+        let is_any = rule.on.is_empty() && class != Class::Conflict;
+        !spent && (is_any || rule.on.contains(&class))
     };
     rules.iter().find(fits).map(|rule| &rule.act)
 }
@@ -83,5 +84,6 @@ mod tests {
         check(Class::Quota, 3, &Act::Ignore { as_passed: true });
         check(Class::Application, 1, &Act::Ignore { as_passed: true });
         assert_eq!(first(&rules[..1], Class::Quota, 1), None);
+        assert_eq!(first(&rules, Class::Conflict, 1), None, "theirs to judge");
     }
 }

@@ -158,6 +158,9 @@ pub struct Summary {
     /// Where it stood when it was paused.
     #[serde(default)]
     before_pause: Option<Phase>,
+    /// The step that began last asks people.
+    #[serde(default)]
+    asks: bool,
 }
 
 impl Summary {
@@ -211,6 +214,7 @@ impl Summary {
             plan_number: 0,
             unpromoted: 0,
             before_pause: None,
+            asks: false,
         })
     }
 
@@ -255,15 +259,17 @@ impl Summary {
             }
             Event::Started { step, .. } => {
                 self.step = Some(*step);
-                self.step_title = self.step_of(*step).map(crate::plan::Step::title);
+                let plan = self.plan_of(*step);
+                self.step_title =
+                    plan.and_then(|plan| plan.title(&self.scope, usize::from(step.index)));
                 self.stuck = None;
                 if self.phase == Phase::NeedsOperator {
                     self.phase = self.at_work();
                 }
                 let planned = self.step_of(*step);
-                let waits = planned.is_some_and(|step| {
-                    matches!(step.action, Action::Approve(_) | Action::Wait { .. })
-                });
+                let asks = planned.is_some_and(|step| matches!(step.action, Action::Approve(_)));
+                let waits =
+                    asks || planned.is_some_and(|step| matches!(step.action, Action::Wait { .. }));
                 if step.plan == 0 && planned.is_some_and(|step| step.bake) {
                     self.phase = Phase::Baking;
                 } else if waits {
@@ -271,6 +277,7 @@ impl Summary {
                 } else if self.phase == Phase::Waiting {
                     self.phase = self.at_work();
                 }
+                self.asks = asks;
             }
             Event::TimerSet { .. } => {}
             Event::Finished {
@@ -370,6 +377,11 @@ impl Summary {
         }
     }
 
+    /// Whether it waits for people to say yes or no.
+    pub fn asks_for_approval(&self) -> bool {
+        self.phase == Phase::Waiting && self.stuck.is_none() && self.asks
+    }
+
     /// Whether it goes back, or is a rollback itself.
     fn is_way_back(&self, step: StepId) -> bool {
         step.plan > 0 || self.kind != "deploy"
@@ -400,10 +412,14 @@ impl Summary {
         self.step_title = None;
     }
 
-    fn step_of(&self, step: StepId) -> Option<&crate::plan::Step> {
+    /// The plan that runs now, if it is the step's.
+    fn plan_of(&self, step: StepId) -> Option<&Plan> {
         let plan = self.plan.as_deref().or(self.stored_plan.as_ref());
-        let plan = plan.filter(|_| self.plan_number == step.plan)?;
-        plan.steps().nth(usize::from(step.index))
+        plan.filter(|_| self.plan_number == step.plan)
+    }
+
+    fn step_of(&self, step: StepId) -> Option<&crate::plan::Step> {
+        self.plan_of(step)?.steps().nth(usize::from(step.index))
     }
 
     fn finished(

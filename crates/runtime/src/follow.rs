@@ -93,7 +93,8 @@ impl Follow {
         for entry in &entries {
             self.entries = entry.seq;
             match entry.event {
-                Event::Parked { .. } | Event::Ended { .. } => self.rests = true,
+                // With a deadline it goes on by itself.
+                Event::Parked { until_ms: None, .. } | Event::Ended { .. } => self.rests = true,
                 // Taking it over moves nothing.
                 Event::Claimed { .. } => {}
                 _ => self.rests = false,

@@ -27,6 +27,7 @@ mod host;
 mod launch;
 mod lock;
 mod operations;
+mod phases;
 mod plan;
 mod prepare;
 mod preview;

@@ -3,17 +3,24 @@
 use crate::prepare::Prepared;
 use crate::targets::unplanned;
 use crate::{Belay, DeployRequest, Error};
+use belay_engine::taken_back::Gone;
 use belay_engine::{goal, planning};
 use belay_model::config::FirstFailure;
 use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
-use belay_model::plan::{Action, Plan, Step, Wave};
+use belay_model::plan::{Action, Phase, Plan, Step, Wave};
 
 /// One step of a plan in words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedStep {
+    /// The name of its phase; where nobody gave one, that of its target.
+    pub phase: String,
+    /// Its target; absent: it touches none.
+    pub target: Option<String>,
+    /// What tells its phase from the others, in a few words; absent: there are no others.
+    pub label: Option<String>,
     /// In words.
     pub title: String,
-    /// Its wave; absent: a verification.
+    /// Its wave; absent: it is no effect of a driver.
     pub wave: Option<Wave>,
     /// The release is promoted when it is done.
     pub promotes: bool,
@@ -25,11 +32,16 @@ pub struct PlannedStep {
 
 impl PlannedStep {
     /// The steps of a plan, in order.
-    pub fn of(plan: &Plan) -> Vec<Self> {
-        plan.steps().map(Self::of_step).collect()
+    pub fn of(scope: &Scope, plan: &Plan) -> Vec<Self> {
+        let phases = plan.phases.iter();
+        let steps = phases.flat_map(|phase| phase.steps.iter().map(move |step| (phase, step)));
+        let numbered = steps.enumerate();
+        numbered
+            .map(|(index, (phase, step))| Self::of_step(plan.label(scope, index), phase, step))
+            .collect()
     }
 
-    fn of_step(step: &Step) -> Self {
+    fn of_step(label: Option<String>, phase: &Phase, step: &Step) -> Self {
         let effect = match &step.action {
             Action::Effect(effect) => Some(effect),
             Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } | Action::Run(_) => {
@@ -37,6 +49,9 @@ impl PlannedStep {
             }
         };
         Self {
+            phase: phase.name.clone(),
+            target: phase.target.clone(),
+            label,
             title: step.title(),
             wave: effect.map(|effect| effect.wave),
             promotes: step.promotes,
@@ -63,6 +78,8 @@ pub struct DeployPlan {
     pub back_to: String,
     /// Steps of the way back once the release serves alone.
     pub back_steps: Vec<PlannedStep>,
+    /// What stays behind although it goes back (I14), one line each.
+    pub residue: Vec<String>,
     /// What people should know: what is open and comes first, a quarantine, missing checks.
     pub remarks: Vec<String>,
     /// Open deployments that come first.
@@ -99,6 +116,8 @@ impl Belay {
         let baseline = goal::of_states(&view, &from);
         let back = planning::back(&own, &there, &baseline, &inputs.checks, inputs.parallel);
         let back = back.map_err(|error| unplanned(&scope, error))?;
+        let gone = Gone::all(&plan, &inputs);
+        let back = gone.taken_back(back);
 
         let mut remarks = Vec::new();
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
@@ -131,13 +150,14 @@ impl Belay {
             .serving()
             .is_some_and(|known| known.record.hash() == record.hash());
         Ok(DeployPlan {
-            scope,
+            scope: scope.clone(),
+            residue: gone.left_behind().map(str::to_owned).collect(),
             release: is_known.then_some(record.release),
             artifact: record.artifact.clone(),
-            steps: PlannedStep::of(&plan),
+            steps: PlannedStep::of(&scope, &plan),
             plan,
             back_to: baseline.title,
-            back_steps: PlannedStep::of(&back),
+            back_steps: PlannedStep::of(&scope, &back),
             remarks,
             nothing_to_do: serves && behind.is_empty(),
             behind,

@@ -2,14 +2,11 @@
 //! configuration is read again.
 
 use crate::secrets::{self, Found};
-use crate::{Belay, DeployRequest, Error};
+use crate::{Belay, DeployRequest, Error, phases};
 use belay_model::back::Back;
-use belay_model::config::{
-    Approve, Duration, Environment, Inconclusive, Queue, ReleaseSource, Target as Place,
-};
+use belay_model::config::{self, Environment, Inconclusive, Place, Queue, ReleaseSource};
 use belay_model::event::{Inputs, Kind};
 use belay_model::id::{BlobId, EnvironmentName, ReleaseNumber, Scope, ServiceName};
-use belay_model::plan::Approval;
 use belay_model::release::{Record, Release, SecretUse, Target};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,7 +69,7 @@ impl Belay {
             config: config.config_in(environment),
             secrets,
             sealed,
-            targets: targets(&scope, environment, self.host_for(&scope).await?),
+            targets: targets(&scope, environment, &self.host_for(&scope).await?),
         };
         let inputs = inputs(request, environment, &record, self.actor());
         Ok(Prepared {
@@ -145,11 +142,12 @@ fn inputs(
         scope: record.scope.clone(),
         record: Some(record.clone()),
         goal: None,
-        parallel: 1,
+        parallel: environment.parallel,
         strategy: environment.strategy(),
-        phases: Vec::new(),
-        approve: environment.approve.as_ref().map(approval),
-        on_failure: Vec::new(),
+        phases: phases::phases(&record.scope, environment),
+        back_order: environment.rollback,
+        approve: environment.approve.as_ref().map(phases::approval),
+        on_failure: phases::rules(&environment.on_failure),
         checks: checks.cloned().collect(),
         bake_ms: environment.keep.bake.as_ms(),
         warm_ms: environment.keep.warm().as_ms(),
@@ -159,21 +157,6 @@ fn inputs(
         actor: actor.to_owned(),
         reason: request.reason.clone(),
         back: Back::default(),
-    }
-}
-
-fn approval(approve: &Approve) -> Approval {
-    let who = match (approve.by.as_slice(), approve.count) {
-        ([], 1) => "anyone".to_owned(),
-        ([], count) => format!("{count} people"),
-        ([one], _) => one.clone(),
-        (several, count) => format!("{count} of {}", several.join(", ")),
-    };
-    Approval {
-        title: format!("wait for approval by {who}"),
-        by: approve.by.clone(),
-        count: approve.count,
-        within_ms: approve.within.map(Duration::as_ms),
     }
 }
 
@@ -231,15 +214,26 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// The target with its defaults filled in, so that a later default does not change what a record is.
-pub(crate) fn targets(scope: &Scope, environment: &Environment, host: String) -> Vec<Target> {
-    let Place::Process(process) = &environment.target;
-    let mut process = process.clone();
-    process.ready = process.ready();
-    vec![Target {
-        driver: "process".to_owned(),
-        name: scope.to_string(),
-        host: Some(host),
-        settings: serde_json::to_value(process).expect("a target's settings are plain data"),
-    }]
+/// The targets with their defaults filled in, so that a later default does not change what a record is.
+pub(crate) fn targets(scope: &Scope, environment: &Environment, host: &str) -> Vec<Target> {
+    let target = |place: Place<'_>| {
+        let config::Target::Process(process) = place.target;
+        let mut process = process.clone();
+        process.ready = process.ready();
+        Target {
+            driver: "process".to_owned(),
+            name: target_name(scope, place.name),
+            host: Some(host.to_owned()),
+            settings: serde_json::to_value(process).expect("a target's settings are plain data"),
+        }
+    };
+    environment.places().map(target).collect()
+}
+
+/// What the engine calls a target: `shop/production`, and where there are several `shop/production/eu`.
+pub(crate) fn target_name(scope: &Scope, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{scope}/{name}"),
+        None => scope.to_string(),
+    }
 }

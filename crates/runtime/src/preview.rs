@@ -5,11 +5,15 @@ use crate::targets::unplanned;
 use crate::way::Way;
 use crate::{Belay, Error, PlannedStep, RollbackRequest};
 use belay_driver::Restorability;
+use belay_engine::fold::Deployment;
 use belay_engine::goal::Skipped;
-use belay_engine::planning;
+use belay_engine::taken_back::{self, Gone};
+use belay_engine::{left, planning};
 use belay_model::back::Risk;
 use belay_model::environment::Standing;
+use belay_model::event::Kind;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
+use belay_model::plan::Plan;
 use belay_model::release::Record;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +39,8 @@ pub struct RollbackPreview {
     pub skipped: Vec<Skipped>,
     /// The steps, in order.
     pub steps: Vec<PlannedStep>,
+    /// What stays behind although it goes back (I14), one line each.
+    pub residue: Vec<String>,
     /// Whether it can be reached right now.
     pub restorability: Restorability,
     /// Where today's configuration differs from the goal's record, one line each. The record counts.
@@ -88,6 +94,7 @@ impl Belay {
             good_at_us: None,
             skipped: Vec::new(),
             steps: Vec::new(),
+            residue: Vec::new(),
             restorability: Restorability::Exact { millis: None },
             drift: Vec::new(),
             hands: Vec::new(),
@@ -173,11 +180,42 @@ impl Belay {
                 let from = self.observe(&targets).await?;
                 let plan = planning::back(&targets, &from, goal, &checks, parallel);
                 let plan = plan.map_err(|error| unplanned(scope, error))?;
-                preview.steps = PlannedStep::of(&plan);
+                let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
+                preview.steps = PlannedStep::of(scope, &plan);
+                preview.residue = residue;
             }
         }
         preview.restorability = self.restorable(&targets, goal).await?;
         Ok(preview)
+    }
+}
+
+impl Belay {
+    /// The moves of a way back with what takes back the steps that people had run; and what stays behind.
+    pub(crate) async fn with_taken_back(
+        &self,
+        scope: &Scope,
+        way: &Way,
+        plan: Plan,
+    ) -> Result<(Plan, Vec<String>), Error> {
+        let (kind, goal) = match way {
+            Way::Signal { id, .. } => {
+                let entries = self.store().events(id, 0).await?;
+                let open = Deployment::of(id.clone(), &entries);
+                let Some(gone) = Gone::of(&open) else {
+                    return Ok((plan, Vec::new()));
+                };
+                let residue = gone.left_behind().map(str::to_owned).collect();
+                return Ok((gone.taken_back(plan), residue));
+            }
+            Way::Return { record, .. } => (Kind::Return { leaves: None }, Some(record.hash())),
+            Way::Undo { of, .. } => (Kind::Undo { of: of.clone() }, None),
+        };
+        let left = left::left(self.store().as_ref(), scope, &kind, goal.as_ref()).await?;
+        Ok((
+            taken_back::over(plan, &left),
+            taken_back::left_behind(&left),
+        ))
     }
 }
 
@@ -192,7 +230,7 @@ fn drift(today: &Loaded, record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     let config = today.config.config_in(environment);
     differences("config", &config, &record.config, &mut lines);
-    let targets_today = crate::prepare::targets(&record.scope, environment, String::new());
+    let targets_today = crate::prepare::targets(&record.scope, environment, "");
     let fields = |settings: &Value| -> BTreeMap<String, String> {
         let fields = settings.as_object().into_iter().flatten();
         let text = |value: &Value| {

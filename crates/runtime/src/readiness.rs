@@ -144,7 +144,10 @@ impl Belay {
             }
         }
         let targets = self.targets_of(goal)?;
-        if let Err(error) = self.plan_ready(scope, goal, &targets, readiness).await {
+        if let Err(error) = self
+            .plan_ready(scope, &way, goal, &targets, readiness)
+            .await
+        {
             readiness.reasons.push(crate::artifacts::chain(&error));
             return Ok(());
         }
@@ -192,6 +195,7 @@ impl Belay {
     async fn plan_ready(
         &self,
         scope: &Scope,
+        way: &Way,
         goal: &Goal,
         targets: &Targets,
         readiness: &mut Readiness,
@@ -204,7 +208,8 @@ impl Belay {
         };
         let plan = planning::back(targets, &from, goal, &checks, parallel);
         let plan = plan.map_err(|error| unplanned(scope, error))?;
-        readiness.steps = PlannedStep::of(&plan);
+        let (plan, _) = self.with_taken_back(scope, way, plan).await?;
+        readiness.steps = PlannedStep::of(scope, &plan);
         Ok(())
     }
 

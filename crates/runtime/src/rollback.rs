@@ -7,7 +7,7 @@ use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
 use belay_engine::queue;
 use belay_model::back::{Back, Risk, Trigger};
-use belay_model::config::{Check, FirstFailure, Inconclusive, Queue, Strategy};
+use belay_model::config::{BackOrder, Check, FirstFailure, Inconclusive, Queue, Strategy};
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::release::Record;
@@ -112,6 +112,7 @@ impl Belay {
             strategy: Strategy::Basic,
             parallel,
             phases: Vec::new(),
+            back_order: BackOrder::default(),
             approve: None,
             on_failure: Vec::new(),
             checks,

@@ -179,7 +179,7 @@ async fn read(mut response: Response<Incoming>) -> Result<Body, String> {
 }
 
 /// The innermost reason: the outer ones say "client error" and the like.
-fn root(error: &dyn Error) -> String {
+pub(crate) fn root(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

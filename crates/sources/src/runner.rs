@@ -1,8 +1,10 @@
-//! The engine's `Runner`: commands of the user's, and calls over plain HTTP.
+//! The engine's `Runner`: commands of the user's, and calls over HTTP and HTTPS. Whom to trust is what the machine trusts
+//! (or `SSL_CERT_FILE` names).
 //!
 //! Each is told what it is run for: `BELAY_DEPLOYMENT`, `BELAY_STEP`, `BELAY_ATTEMPT`, and `BELAY_KEY`, which is the same
 //! however often a step is tried (over HTTP: the header `Idempotency-Key`).
 
+use crate::http::root;
 use crate::program::{Group, Tail, finish};
 use async_trait::async_trait;
 use belay_driver::{Artifacts, Error, Progress};
@@ -13,6 +15,7 @@ use belay_model::plan::Call;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, Uri};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use std::collections::BTreeMap;
@@ -80,6 +83,7 @@ impl Programs {
             .env_remove("BELAY_TOKEN")
             .env_remove("BELAY_STORE")
             .env_remove("PGPASSWORD")
+            .envs(running.record.iter().flat_map(|record| &record.config))
             .envs(told(running))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -98,14 +102,20 @@ impl Programs {
         for line in output.lines() {
             progress.line(line);
         }
-        let why = match ended {
+        let why = match &ended {
             Some(Ok(status)) if status.success() => return Ok(()),
             Some(Ok(status)) => format!("run {line}: {status}"),
             Some(Err(error)) => format!("wait for {line}: {error}"),
             None => format!("wait for {line}"),
         };
         let detail = output.lines().map(|line| format!("output: {line}"));
-        let error = Error::maybe_applied(Class::Application, why);
+        // With an exit code it says itself that it is not done, and rules may have it run again.
+        let error = match ended {
+            Some(Ok(status)) if status.code().is_some() => {
+                Error::not_applied(Class::Application, why)
+            }
+            _ => Error::maybe_applied(Class::Application, why),
+        };
         Err(error.with_detail(detail.collect()).into())
     }
 
@@ -162,11 +172,20 @@ async fn request(
     let request = request
         .body(Full::<Bytes>::from(body))
         .map_err(|error| invalid(format!("call {url}: {error}")))?;
-    let client = Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(0)
-        .build_http();
-    let answer = client.request(request).await.map_err(|error| {
-        let message = format!("call {url}: {error}");
+    let is_secure = request.uri().scheme_str() == Some("https");
+    let mut client = Client::builder(TokioExecutor::new());
+    client.pool_max_idle_per_host(0);
+    let answer = if is_secure {
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
+            .map_err(|error| invalid(format!("call {url}: find whom to trust: {error}")))?;
+        let connector = connector.https_only().enable_http1().build();
+        client.build(connector).request(request).await
+    } else {
+        client.build_http().request(request).await
+    };
+    let answer = answer.map_err(|error| {
+        let message = format!("call {url}: {}", root(&error));
         // Where no connection was made nobody was told anything.
         if error.is_connect() {
             Error::not_applied(Class::Connectivity, message)
@@ -183,6 +202,7 @@ async fn request(
         StatusCode::UNAUTHORIZED => Error::not_applied(Class::Authentication, message),
         StatusCode::FORBIDDEN => Error::not_applied(Class::Authorisation, message),
         StatusCode::TOO_MANY_REQUESTS => Error::not_applied(Class::Quota, message),
+        status if status.is_client_error() => Error::not_applied(Class::Application, message),
         _ => Error::maybe_applied(Class::Application, message),
     }
     .into())

@@ -12,7 +12,7 @@ use belay_engine::queue::{self, Entrant};
 use belay_engine::targets::Targets;
 use belay_engine::worker::Worker;
 use belay_model::back::{Back, Risk, Trigger};
-use belay_model::config::{Check, FirstFailure, Inconclusive, Queue, Strategy};
+use belay_model::config::{BackOrder, Check, FirstFailure, Inconclusive, Queue, Strategy};
 use belay_model::environment::{self, Standing, View};
 use belay_model::event::{Ask, Event, Inputs, Kind, PhaseInput};
 use belay_model::id::{
@@ -60,6 +60,8 @@ pub struct Scene {
     pub parallel: u16,
     /// Phases that someone wrote.
     pub phases: Vec<PhaseInput>,
+    /// In which order they go back.
+    pub back_order: BackOrder,
     /// Who has to say yes.
     pub approve: Option<Approval>,
     /// What is done when a step fails.
@@ -156,6 +158,7 @@ impl Scene {
             on_first_failure: FirstFailure::Remove,
             parallel: 1,
             phases: Vec::new(),
+            back_order: BackOrder::default(),
             approve: None,
             on_failure: Vec::new(),
             queue: Queue::All,
@@ -287,6 +290,7 @@ impl Scene {
             strategy: self.strategy.clone(),
             parallel: self.parallel,
             phases: self.phases.clone(),
+            back_order: self.back_order,
             approve: self.approve.clone(),
             on_failure: self.on_failure.clone(),
             checks: self.checks.clone(),

@@ -37,6 +37,7 @@ pub(crate) fn inputs(service: &str, copies: usize, bake_ms: u64) -> Inputs {
         strategy: Strategy::Basic,
         parallel: 1,
         phases: Vec::new(),
+        back_order: belay_model::config::BackOrder::default(),
         approve: None,
         on_failure: Vec::new(),
         checks: Vec::new(),

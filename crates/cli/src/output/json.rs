@@ -84,6 +84,8 @@ pub(crate) fn scope(scope: &Scope) -> (&str, &str) {
 pub(crate) fn steps(steps: &[PlannedStep]) -> Value {
     let steps = steps.iter().map(|step| {
         json!({
+            "phase": step.phase,
+            "target": step.target,
             "title": step.title,
             "wave": step.wave,
             "promotes": step.promotes,
@@ -156,6 +158,7 @@ pub(crate) fn preview(preview: &RollbackPreview) -> Value {
             json!({ "release": skipped.release, "record": skipped.record, "why": skipped.why })
         }).collect::<Value>(),
         "steps": steps(&preview.steps),
+        "residue": preview.residue,
         "restorability": restorability(&preview.restorability),
         "drift": preview.drift,
         "newer_secrets": preview.newer_secrets,

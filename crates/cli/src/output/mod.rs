@@ -3,6 +3,7 @@
 pub(crate) mod json;
 pub(crate) mod preview;
 pub(crate) mod progress;
+pub(crate) mod steps;
 pub(crate) mod story;
 pub(crate) mod table;
 pub(crate) mod time;

@@ -1,5 +1,6 @@
 //! Where a rollback would lead, for people.
 
+use crate::output::steps::{stays, steps};
 use crate::output::table::printable;
 use crate::output::time::moment;
 use belay_model::environment::Standing;
@@ -59,14 +60,8 @@ pub(crate) fn text(preview: &RollbackPreview) -> String {
             printable(&skipped.why)
         ));
     }
-    for (number, step) in (1..).zip(&preview.steps) {
-        lines.push(format!("  {number}. {}", printable(&step.title)));
-        lines.extend(
-            step.residue
-                .iter()
-                .map(|residue| format!("     stays behind: {}", printable(residue))),
-        );
-    }
+    lines.extend(steps(2, &preview.steps));
+    lines.extend(stays(&preview.residue));
     match &preview.restorability {
         Restorability::Exact { millis: Some(ms) } => {
             lines.push(format!("  expected to take {ms} ms"))

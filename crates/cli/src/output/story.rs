@@ -1,15 +1,17 @@
 //! A deployment's news as lines for people. Pure: what is told depends on the journal alone, so a terminal and a log read
 //! the same words. It must not decide anything; the journal has.
 
+use belay_model::error::Class;
 use belay_model::event::{Ask, Entry, Event, Finish};
-use belay_model::id::StepId;
+use belay_model::id::{Scope, StepId};
 use belay_model::plan::{Plan, Step};
+use belay_model::policy::{self, Act};
 use belay_model::verdict::{Outcome, Verdict};
 use belay_runtime::Line;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::output::table::printable;
-use crate::output::time::length;
+use crate::output::time::{length, moment};
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +51,15 @@ pub(crate) enum Say {
 /// What has been told, as far as it matters for what comes.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
+    scope: Option<Scope>,
     plans: BTreeMap<u16, Plan>,
     running: BTreeMap<StepId, i64>,
+    /// How often each step failed since someone last said to try again.
+    failures: BTreeMap<StepId, u32>,
+    /// Promotions, each on one target.
+    promoted: BTreeSet<StepId>,
+    /// The step that people are asked about up to a deadline.
+    asked: Option<StepId>,
     last_detail: String,
 }
 
@@ -81,6 +90,7 @@ impl Story {
     fn entry(&mut self, entry: &Entry, says: &mut Vec<Say>) {
         match &entry.event {
             Event::Created(inputs) => {
+                self.scope = Some(inputs.scope.clone());
                 let what = match &inputs.record {
                     Some(record) => record.title(),
                     None => "what was there before".to_owned(),
@@ -119,6 +129,10 @@ impl Story {
                 back,
             } => {
                 let trigger = back.trigger.map(|trigger| format!(" ({trigger})"));
+                self.asked = None;
+                if *ask == Ask::Retry {
+                    self.failures.clear();
+                }
                 let ask = words(ask);
                 says.push(note(format!(
                     "{actor} said: {ask}{}{}",
@@ -144,9 +158,24 @@ impl Story {
                 says.extend(remarks.iter().map(|remark| note(format!("note: {remark}"))));
                 self.plans.insert(*number, plan.clone());
             }
-            Event::Parked { why, .. } => {
+            Event::Parked {
+                step,
+                why,
+                until_ms,
+                then,
+            } => {
                 self.close_all(says);
-                says.push(note(format!("waits for a person: {why}")));
+                self.asked = step.filter(|_| until_ms.is_some());
+                let until = until_ms.map_or_else(String::new, |ms| {
+                    let then = then.as_ref().map_or("", in_words);
+                    let until = moment(ms.saturating_mul(1000));
+                    format!(" until {until} (belay retry, skip, abandon or rollback), then {then}")
+                });
+                says.push(note(format!("waits for a person{until}: {why}")));
+            }
+            Event::TimerFired { step } if self.asked == Some(*step) => {
+                self.asked = None;
+                says.push(note("nobody answered in time".to_owned()));
             }
             Event::Ended { .. } => self.close_all(says),
             Event::Claimed { .. }
@@ -178,11 +207,10 @@ impl Story {
                 (Mark::Unsure, text)
             }
             Finish::Failed(failure) => {
-                let text = format!(
-                    "{title}: failed to {} ({took})",
-                    printable(&failure.message)
-                );
-                (Mark::Bad, text)
+                let why = printable(&failure.message);
+                let (mark, goes_on) = self.against(step, failure.class);
+                let text = format!("{title}: failed to {why}{goes_on} ({took})");
+                (mark.unwrap_or(Mark::Bad), text)
             }
         };
         says.push(Say::End { step, mark, text });
@@ -203,15 +231,48 @@ impl Story {
             Outcome::Inconclusive => Mark::Unsure,
         };
         let (title, took) = (self.title(step), length(at_us - began));
-        let text = format!("{title}: {} ({took})", printable(&verdict.sentence));
-        says.push(Say::End { step, mark, text });
+        let (by_rule, goes_on) = match verdict.outcome {
+            Outcome::Pass => (None, ""),
+            _ => self.against(step, Class::Verification),
+        };
+        let why = printable(&verdict.sentence);
+        let text = format!("{title}: {why}{goes_on} ({took})");
+        says.push(Say::End {
+            step,
+            mark: by_rule.unwrap_or(mark),
+            text,
+        });
         if mark == Mark::Good {
             self.promoted(step, says);
         }
     }
 
-    fn promoted(&self, step: StepId, says: &mut Vec<Say>) {
-        if step.plan == 0 && self.step(step).is_some_and(|step| step.promotes) {
+    /// A step failed once more: how a rule that ignores it shows that.
+    fn against(&mut self, step: StepId, class: Class) -> (Option<Mark>, &'static str) {
+        let failures = self.failures.entry(step).or_default();
+        *failures += 1;
+        let failures = *failures;
+        let rules = self.step(step).map(|step| step.on_failure.as_slice());
+        match policy::first(rules.unwrap_or_default(), class, failures) {
+            Some(Act::Ignore { as_passed: true }) => (
+                Some(Mark::Good),
+                "; it counts as passed, as `on_failure` says",
+            ),
+            Some(Act::Ignore { as_passed: false }) => {
+                (Some(Mark::Bad), "; ignored, as `on_failure` says")
+            }
+            _ => (None, ""),
+        }
+    }
+
+    /// A release is promoted when it is so on all of its targets.
+    fn promoted(&mut self, step: StepId, says: &mut Vec<Say>) {
+        if step.plan > 0 || !self.step(step).is_some_and(|step| step.promotes) {
+            return;
+        }
+        self.promoted.insert(step);
+        let steps = self.plans.get(&0).into_iter().flat_map(Plan::steps);
+        if steps.filter(|step| step.promotes).count() == self.promoted.len() {
             says.push(note("promoted".to_owned()));
         }
     }
@@ -233,8 +294,25 @@ impl Story {
     }
 
     fn title(&self, id: StepId) -> String {
-        self.step(id)
-            .map_or_else(|| format!("step {id}"), Step::title)
+        let index = usize::from(id.index);
+        let plan = self.plans.get(&id.plan);
+        let title = match &self.scope {
+            Some(scope) => plan.and_then(|plan| plan.title(scope, index)),
+            None => self.step(id).map(Step::title),
+        };
+        title.unwrap_or_else(|| format!("step {id}"))
+    }
+}
+
+/// What is done when nobody answers.
+fn in_words(act: &Act) -> &'static str {
+    match act {
+        Act::Ignore { .. } => "it goes on",
+        Act::RollBackPhase => "this phase goes back",
+        Act::RollBack => "it goes back",
+        Act::Stop => "it ends as it is",
+        Act::Retry { .. } => "it is tried again",
+        Act::Ask { .. } => "it goes on waiting",
     }
 }
 

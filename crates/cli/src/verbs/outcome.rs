@@ -1,7 +1,7 @@
 //! What a deployment came to, in words: what happened, what state the world is in, what to do next.
 
 use crate::exit::{Exit, Failure};
-use crate::output::table::table;
+use crate::output::table::{printable, table};
 use crate::output::time::{length, now_us, offset_ms};
 use crate::output::{Report, json};
 use belay_model::environment::Standing;
@@ -16,6 +16,12 @@ pub(crate) async fn report(belay: &Belay, summary: &Summary) -> Result<Report, F
     let mut json = serde_json::json!({ "deployment": json::deployment(summary) });
     json["quarantined"] = serde_json::json!(bad);
     let mut text = sentence(summary);
+    if summary.outcome == Some(Outcome::Succeeded) {
+        let stays = summary.remarks.iter();
+        for line in stays.filter(|line| line.starts_with("stays behind: ")) {
+            text = format!("{text}\n  {}", printable(line));
+        }
+    }
     let times = timeline(&summary.timeline);
     if !times.is_empty() {
         text = format!("{text}\n\n{times}");
@@ -90,7 +96,19 @@ fn failure(summary: &Summary, bad: &[ReleaseNumber]) -> Option<Failure> {
                 &summary.outcome,
                 Some(Outcome::Failed { rollback, .. }) if *rollback == RollbackResult::Limited
             );
-            if is_left {
+            let by_phase = summary.back_to.as_ref().filter(|_| is_left);
+            if let Some(back_to) = by_phase {
+                let scope = &summary.scope;
+                failure
+                    .detail([
+                        format!("{scope}: back to {back_to}"),
+                        "earlier phases stay, as `on_failure: roll_back_phase` says".to_owned(),
+                    ])
+                    .next("belay status")
+                    .next(format!(
+                        "belay rollback --undo {id}    take back the rest, too"
+                    ))
+            } else if is_left {
                 let undo = format!("belay rollback --undo {id}    remove it");
                 failure.next("belay status").next(undo)
             } else {

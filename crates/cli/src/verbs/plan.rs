@@ -3,10 +3,11 @@
 use crate::args::Plan;
 use crate::cx::Cx;
 use crate::exit::Failure;
+use crate::output::steps::{stays, steps};
 use crate::output::table::printable;
 use crate::output::{Report, json};
 use crate::verbs::deploy;
-use belay_runtime::{DeployPlan, PlannedStep};
+use belay_runtime::DeployPlan;
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Plan) -> Result<Report, Failure> {
@@ -23,6 +24,7 @@ pub(crate) async fn run(cx: &Cx, args: Plan) -> Result<Report, Failure> {
         "steps": json::steps(&plan.steps),
         "back_to": plan.back_to,
         "back_steps": json::steps(&plan.back_steps),
+        "residue": plan.residue,
         "behind": plan.behind,
         "remarks": plan.remarks,
     }});
@@ -40,9 +42,10 @@ fn text(plan: &DeployPlan) -> String {
     if plan.nothing_to_do {
         lines.push("  it serves already: nothing would be done".to_owned());
     }
-    lines.extend(steps(&plan.steps));
+    lines.extend(steps(2, &plan.steps));
     lines.push(format!("the way back: {}", plan.back_to));
-    lines.extend(steps(&plan.back_steps));
+    lines.extend(steps(2, &plan.back_steps));
+    lines.extend(stays(&plan.residue));
     lines.extend(plan.behind.iter().map(|id| format!("waits for {id}")));
     lines.extend(
         plan.remarks
@@ -50,16 +53,4 @@ fn text(plan: &DeployPlan) -> String {
             .map(|remark| format!("note: {}", printable(remark))),
     );
     lines.join("\n")
-}
-
-/// Numbered, with what stays behind.
-pub(crate) fn steps(steps: &[PlannedStep]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (number, step) in (1..).zip(steps) {
-        let promotes = if step.promotes { "  (promotes)" } else { "" };
-        lines.push(format!("  {number}. {}{promotes}", printable(&step.title)));
-        let residue = step.residue.iter();
-        lines.extend(residue.map(|left| format!("     stays behind: {}", printable(left))));
-    }
-    lines
 }

@@ -8,6 +8,7 @@ use crate::output::table::{printable, table};
 use crate::output::time::{ago, length, moment, now_us};
 use crate::output::{Report, json};
 use crate::verbs::proxy::share;
+use belay_model::id::Scope;
 use belay_model::summary::{Phase, Said, Summary};
 use belay_runtime::{GroupStatus, ScopeStatus, TargetStatus};
 use serde_json::json;
@@ -38,7 +39,11 @@ fn text(scopes: &[ScopeStatus], now: i64) -> String {
     if scopes.is_empty() {
         return "nothing was deployed yet".to_owned();
     }
-    let rows = scopes.iter().map(|status| row(status, now));
+    let rows = scopes.iter().flat_map(|status| {
+        let several = status.targets.iter().filter(|_| status.targets.len() > 1);
+        let places = several.map(|(name, target)| place_row(&status.scope, name, target));
+        std::iter::once(row(status, now)).chain(places)
+    });
     let mut text = table(
         [
             "SERVICE",
@@ -63,25 +68,8 @@ fn text(scopes: &[ScopeStatus], now: i64) -> String {
 fn row(status: &ScopeStatus, now: i64) -> [String; 8] {
     let serving = status.serving.as_ref();
     let dash = || "-".to_owned();
-    let groups = || {
-        let seen = status.targets.values().flatten();
-        seen.flat_map(|target| &target.groups)
-    };
-    let carrying = || groups().filter(|group| group.weight > 0);
-    let shares: Vec<_> = carrying()
-        .map(|group| format!("{} {}", name(group), share(group.weight)))
-        .collect();
-    let ready = groups().filter(|group| group.weight > 0 || group.removed_at_ms.is_none());
-    let ready: Vec<_> = ready
-        .map(|group| format!("{}/{}", group.ready, group.instances))
-        .collect();
-    let or_dash = |list: Vec<String>| {
-        if list.is_empty() {
-            dash()
-        } else {
-            list.join(", ")
-        }
-    };
+    let targets = status.targets.values().flatten();
+    let (ready, shares) = groups(targets, status.targets.len() > 1);
     [
         status.scope.service.to_string(),
         status.scope.environment.to_string(),
@@ -91,13 +79,57 @@ fn row(status: &ScopeStatus, now: i64) -> [String; 8] {
         ),
         serving.map_or_else(dash, |serving| serving.standing.to_string()),
         serving.map_or_else(dash, |serving| ago(serving.since_us, now)),
-        or_dash(ready),
-        or_dash(shares),
+        ready,
+        shares,
         status
             .open
             .first()
             .map_or_else(dash, |open| going_on(open, now)),
     ]
+}
+
+/// One of several targets, below the row of its environment.
+fn place_row(scope: &Scope, name: &str, target: &Result<TargetStatus, String>) -> [String; 8] {
+    let empty = String::new;
+    let (ready, shares) = groups(target.iter(), false);
+    let name = format!("  {}", place(scope, name));
+    [
+        empty(),
+        name,
+        empty(),
+        empty(),
+        empty(),
+        ready,
+        shares,
+        empty(),
+    ]
+}
+
+/// Instances that are ready, and who has the traffic; where several targets are told of at once, instances alone.
+fn groups<'a>(targets: impl Iterator<Item = &'a TargetStatus>, is_sum: bool) -> (String, String) {
+    let groups: Vec<&GroupStatus> = targets.flat_map(|target| &target.groups).collect();
+    let is_kept = |group: &&&GroupStatus| group.weight > 0 || group.removed_at_ms.is_none();
+    let kept: Vec<_> = groups.iter().filter(is_kept).collect();
+    let or_dash = |list: Vec<String>| match list.is_empty() {
+        true => "-".to_owned(),
+        false => list.join(", "),
+    };
+    if is_sum {
+        let sum = |count: fn(&GroupStatus) -> u32| kept.iter().map(|group| count(group)).sum();
+        let (ready, all): (u32, u32) = (sum(|group| group.ready), sum(|group| group.instances));
+        return (format!("{ready}/{all}"), "-".to_owned());
+    }
+    let ready = kept.iter();
+    let ready = ready.map(|group| format!("{}/{}", group.ready, group.instances));
+    let carrying = groups.iter().filter(|group| group.weight > 0);
+    let shares = carrying.map(|group| format!("{} {}", name(group), share(group.weight)));
+    (or_dash(ready.collect()), or_dash(shares.collect()))
+}
+
+/// A target's own part of its name.
+fn place<'a>(scope: &Scope, name: &'a str) -> &'a str {
+    let own = name.strip_prefix(&scope.to_string());
+    own.and_then(|own| own.strip_prefix('/')).unwrap_or(name)
 }
 
 fn name(group: &GroupStatus) -> String {
@@ -122,7 +154,7 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
         // Where there is one, its name is that of the scope.
         let of = match status.targets.len() {
             1 => String::new(),
-            _ => format!("{place}: "),
+            _ => format!("{}: ", self::place(&status.scope, place)),
         };
         match target {
             Ok(target) => notes.extend(seen(target).map(|line| format!("{of}{line}"))),
@@ -136,13 +168,13 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
         }
         let said = open.said.iter();
         notes.extend(said.map(|said| format!("{}: {}", open.id, heard(said))));
-        if open.phase == Phase::Waiting {
+        if open.asks_for_approval() {
             notes.push(format!(
                 "{0}: belay approve {0}, or belay reject {0}",
                 open.id
             ));
         }
-        if open.phase == Phase::NeedsOperator {
+        if open.phase == Phase::NeedsOperator || open.stuck.is_some() {
             let why = open.stuck.as_deref().unwrap_or("it cannot go on");
             notes.push(format!("{} waits for a person: {why}", open.id));
             notes.push(format!("-> belay watch {} tells what can be done", open.id));

@@ -36,6 +36,11 @@ fn going_back_works() {
 }
 
 #[test]
+fn phases_works() {
+    guide::check("docs/phases.md");
+}
+
+#[test]
 fn workers_works() {
     guide::check("docs/workers.md");
 }

@@ -4,6 +4,7 @@ mod freeze;
 mod misfortune;
 mod nginx;
 mod people;
+mod phases;
 #[path = "../support/mod.rs"]
 mod support;
 mod workers;

@@ -9,6 +9,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Longest time that anything here may take before it counts as hung; no test is about speed.
@@ -20,8 +21,8 @@ pub(crate) struct Project {
     pub(crate) port: u16,
     /// Of every command, and so of the workers that they start.
     pub(crate) env: Vec<(String, String)>,
-    /// Keeps the port from other tests while the proxy does not hold it.
-    _claim: UnixListener,
+    /// Keep the ports from other tests while the proxy does not hold them.
+    claims: Mutex<Vec<UnixListener>>,
 }
 
 /// Whose life a process of Belay is about.
@@ -45,8 +46,15 @@ impl Project {
             dir,
             port,
             env: Vec::new(),
-            _claim: claim,
+            claims: Mutex::new(vec![claim]),
         }
+    }
+
+    /// One more port, as free as the first.
+    pub(crate) fn another_port(&self) -> u16 {
+        let (port, claim) = port();
+        self.claims.lock().expect("no panic").push(claim);
+        port
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -125,8 +133,13 @@ impl Project {
 
     /// One request of our own; the status, or none where nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.get_at(self.port, path)
+    }
+
+    /// The same at another port.
+    pub(crate) fn get_at(&self, port: u16, path: &str) -> Option<(u16, String)> {
         use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         write!(
             stream,

@@ -3,6 +3,7 @@
 use super::run::Course;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
+use crate::taken_back::Gone;
 use crate::targets::Targets;
 use crate::{conclude, decide, goal, planning};
 use belay_model::back::Back;
@@ -117,8 +118,13 @@ impl Course {
             }
             Cause::Phase { phase, .. } => {
                 let phase = usize::from(*phase);
-                let only = self.state().plans[0].plan.phases[phase].target.as_deref();
-                touched.retain(|name| Some(*name) == only);
+                let run = &self.state().plans[0];
+                let parts = &run.plan.phases[run.parts(phase)];
+                touched.retain(|name| {
+                    parts
+                        .iter()
+                        .any(|part| part.target.as_deref() == Some(*name))
+                });
                 (goal::before_phase(self.state(), phase), Vec::new())
             }
             // Nothing was begun: there is nothing to take back, whatever it is worth.
@@ -149,7 +155,14 @@ impl Course {
         let touched = targets.only(|name| is_whole || touched.contains(&name));
         let inputs = self.inputs();
         let planned = planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel);
-        let planned = planned.map(|plan| planning::with_taken_back(plan, self.state(), cause));
+        let gone = Gone::of(self.state()).map(|gone| match cause {
+            Cause::Phase { phase, .. } => gone.only(usize::from(*phase)),
+            _ => gone,
+        });
+        let planned = planned.map(|plan| match &gone {
+            Some(gone) => gone.taken_back(plan),
+            None => plan,
+        });
         match planned {
             Ok(plan) => (Some(goal), plan, remarks),
             Err(error) => {

@@ -170,11 +170,15 @@ impl Course {
     }
 
     fn perform_run(&mut self, step: StepId, attempt: u32, run: Run) {
+        let own = run
+            .record
+            .as_ref()
+            .and_then(|hash| self.state().record(hash));
         let running = Running {
             deployment: self.id.clone(),
             step,
             attempt,
-            record: self.inputs().record.clone(),
+            record: own.or(self.inputs().record.as_ref()).cloned(),
             timeout_ms: run.timeout_ms,
             call: run.call,
         };

@@ -1,14 +1,16 @@
 //! The forward plan, or that of a rollback on request: frozen with the baseline, before anything changes.
 
 use super::run::Course;
+use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::targets::Targets;
-use crate::{conclude, freeze, goal, planning};
+use crate::{conclude, freeze, goal, left, planning, taken_back};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::plan::Plan;
+use belay_model::release::Record;
 use belay_model::state::{Goal, States};
 
 /// How many deployments are looked through for the last one that ended.
@@ -26,10 +28,11 @@ impl Course {
             self.end_unchanged(why);
             return Ok(());
         }
+        let left = self.left().await?;
         let undone = self.undone().await?;
         let planned = match self.survey(&view, undone.as_ref()).await {
             Ok((targets, baseline)) => self
-                .forward_plan(&targets, &view, &baseline)
+                .forward_plan(&targets, &view, &baseline, &left)
                 .map(|(plan, goal)| (targets, plan, goal, baseline)),
             Err(failure) => Err(failure),
         };
@@ -48,6 +51,8 @@ impl Course {
         }
         let remarks = foreign.iter();
         let remarks = remarks.map(|line| format!("changed by someone else: {line}"));
+        let stays = taken_back::left_behind(&left).into_iter();
+        let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));
         self.journal.push(Event::Planned {
             plan,
             baseline,
@@ -132,6 +137,7 @@ impl Course {
         targets: &Targets,
         view: &View,
         baseline: &States,
+        left: &[Deployment],
     ) -> Result<(Plan, Goal), Failure> {
         let inputs = self.inputs();
         let mut goal = match (&inputs.goal, &inputs.record) {
@@ -148,9 +154,24 @@ impl Course {
             planning::forward(&own, baseline, &goal, inputs)
         } else {
             goal::take_newest_seals(view, &mut goal);
-            planning::back(targets, baseline, &goal, &inputs.checks, inputs.parallel)
+            let own = left
+                .iter()
+                .filter_map(|left| left.inputs.as_ref()?.record.as_ref());
+            // What they run is in the files of their releases.
+            goal.records
+                .extend(own.map(|record| (record.hash(), record.clone())));
+            let moves = planning::back(targets, baseline, &goal, &inputs.checks, inputs.parallel);
+            moves.map(|plan| taken_back::over(plan, left))
         };
         Ok((plan.map_err(Failure::from)?, goal))
+    }
+
+    /// The deployments whose results this one leaves.
+    async fn left(&self) -> Result<Vec<Deployment>, StoreError> {
+        let inputs = self.inputs();
+        let goal = inputs.record.as_ref().map(Record::hash);
+        let store = self.ports.store.as_ref();
+        left::left(store, &inputs.scope, &inputs.kind, goal.as_ref()).await
     }
 
     /// What the deployment started from that this one takes back.

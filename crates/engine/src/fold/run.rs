@@ -3,7 +3,7 @@
 use belay_model::config::Check;
 use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::Cause;
-use belay_model::plan::{Action, Plan, Step};
+use belay_model::plan::{Action, Phase, Plan, Step};
 use belay_model::state::{Goal, State};
 use belay_model::verdict::Verdict;
 use serde_json::Value;
@@ -139,7 +139,7 @@ pub struct PlanRun {
 }
 
 impl PlanRun {
-    pub(super) fn new(plan: Plan, goal: Option<Goal>, cause: Option<Cause>) -> Self {
+    pub(crate) fn new(plan: Plan, goal: Option<Goal>, cause: Option<Cause>) -> Self {
         let steps: Vec<_> = plan.steps().map(|_| StepRun::new()).collect();
         let mut next = 0;
         let phases = plan.phases.iter().map(|phase| {
@@ -194,6 +194,16 @@ impl PlanRun {
     /// Whether every step of a phase is over.
     pub fn is_phase_over(&self, phase: usize) -> bool {
         self.open.range(self.range(phase)).next().is_none()
+    }
+
+    /// The parts of the phase that this one belongs to, as places in the plan: they have one name.
+    pub fn parts(&self, phase: usize) -> Range<usize> {
+        let name = &self.plan.phases[phase].name;
+        let is_other = |other: &Phase| other.name != *name;
+        let (before, behind) = self.plan.phases.split_at(phase);
+        let first = before.iter().rposition(is_other).map_or(0, |last| last + 1);
+        let count = behind.iter().position(is_other).unwrap_or(behind.len());
+        first..phase + count
     }
 
     /// The steps that are not over, in order.

@@ -258,6 +258,7 @@ fn inputs() -> Inputs {
         strategy: Strategy::Basic,
         parallel: 1,
         phases: Vec::new(),
+        back_order: belay_model::config::BackOrder::default(),
         approve: None,
         on_failure: Vec::new(),
         checks: Vec::new(),

@@ -1,13 +1,14 @@
-//! One environment: its overlay, its target and its policy. Policy that the engine does not honour yet has no field here, so
+//! One environment: its overlay, its targets and its policy. Policy that the engine does not honour yet has no field here, so
 //! that writing it is an error and not a silence.
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::service::{Literals, literals};
-use super::{Check, Config, Duration, SecretRef, Strategy, Target};
+use super::{BackOrder, Check, Config, Duration, OnFailure, Phase, SecretRef, Strategy, Target};
 
 /// One environment of the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,9 +25,27 @@ pub struct Environment {
     /// Secrets laid over the service's, by name. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretRef>,
-    /// The place the service runs in.
-    pub target: Target,
-    /// How a release replaces the one before. Default: `rolling` with more than one instance, else `basic`.
+    /// The place the service runs in. Exactly one of `target` and `targets`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// The places it runs in, by name (as for a service). They are served in this order and go back together.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub targets: IndexMap<String, Target>,
+    /// How many targets are served side by side, at least 1; with `phases`, within each phase. Default: 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schemars(range(min = 1))]
+    pub parallel: u16,
+    /// What is done in which order. Default: one phase for each target, without further steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
+    /// In which order phases go back.
+    #[serde(default, skip_serializing_if = "BackOrder::is_default")]
+    pub rollback: BackOrder,
+    /// What is done when a step fails and no rule of its own, its group's or its phase's fits. Default: some kinds of failure
+    /// are tried again a few times, then everything goes back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_failure: Vec<OnFailure>,
+    /// How a release replaces the one before. Default: `rolling` where a target has more than one instance, else `basic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// Who has to say yes before all of the traffic goes to a release. Never asked of a rollback. Default: nobody.
@@ -79,6 +98,11 @@ pub enum Queue {
     Latest,
     /// Each has its turn.
     All,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_one(number: &u16) -> bool {
+    *number == 1
 }
 
 /// What is kept, and for how long, to go back to.
@@ -141,13 +165,48 @@ impl Default for Keep {
     }
 }
 
+/// One of an environment's targets.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Its name; absent: there is only one, and it has none.
+    pub name: Option<&'a str>,
+    /// It.
+    pub target: &'a Target,
+}
+
+impl Place<'_> {
+    /// The key that it is written under, below the environment: `target`, `targets.eu`.
+    pub fn key(&self) -> String {
+        match self.name {
+            Some(name) => format!("targets.{name}"),
+            None => "target".to_owned(),
+        }
+    }
+}
+
 impl Environment {
+    /// Its targets, in order.
+    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        let only = self
+            .target
+            .iter()
+            .map(|target| Place { name: None, target });
+        let named = self.targets.iter().map(|(name, target)| Place {
+            name: Some(name),
+            target,
+        });
+        only.chain(named)
+    }
+
     /// `strategy` with its default resolved.
     pub fn strategy(&self) -> Strategy {
-        let Target::Process(process) = &self.target;
+        let is_several = |place: Place<'_>| {
+            let Target::Process(process) = place.target;
+            process.instances > 1
+        };
         match &self.strategy {
             Some(strategy) => strategy.clone(),
-            None if process.instances > 1 => Strategy::Rolling,
+            None if self.places().any(is_several) => Strategy::Rolling,
             None => Strategy::Basic,
         }
     }

@@ -4,23 +4,31 @@
 //! Nothing here reads files, knows positions in a text or judges whether a plan can work: a value that parses may still be
 //! impossible. The runtime crate does that, because it has the text to point at.
 
+mod call;
 mod check;
 mod duration;
 mod environment;
+mod failure;
 mod percent;
+mod phase;
 mod schema;
 mod secret;
 mod service;
+mod step;
 mod strategy;
 mod target;
 
+pub use call::{Call, HttpCall};
 pub use check::{At, Check, CheckError, CheckKind, HttpCheck, Traffic};
 pub use duration::{Duration, ParseDurationError};
-pub use environment::{Approve, Environment, FirstFailure, Inconclusive, Keep, Queue};
+pub use environment::{Approve, Environment, FirstFailure, Inconclusive, Keep, Place, Queue};
+pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
 pub use percent::{ParsePercentError, Percent};
+pub use phase::{BackOrder, BackPhases, Phase, PhaseRollback, Provisioning, ProvisioningOrder};
 pub use schema::schema;
 pub use secret::{ParseSecretError, SecretRef};
 pub use service::{Config, LITERAL, ReleaseSource};
+pub use step::{Group, Step, StepError, StepKind};
 pub use strategy::{CanaryStep, Strategy};
 pub use target::{
     CommandLine, ParseCommandError, ProcessTarget, Ready, ReadyError, ReadyKind, Target,

@@ -1,6 +1,6 @@
 //! The rules of `approve:`.
 
-use belay_model::config::{Duration, Environment};
+use belay_model::config::{Approve, Duration, Environment};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
@@ -12,10 +12,12 @@ impl Loaded {
         environment: &Environment,
         found: &mut Vec<Diagnostic>,
     ) {
-        let Some(approve) = &environment.approve else {
-            return;
-        };
-        let path = format!("{path}.approve");
+        if let Some(approve) = &environment.approve {
+            self.approval(&format!("{path}.approve"), approve, found);
+        }
+    }
+
+    pub(super) fn approval(&self, path: &str, approve: &Approve, found: &mut Vec<Diagnostic>) {
         let people = approve.by.len();
         if approve.count == 0 {
             let complaint = self.on_value(

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use belay_model::config::{Environment, Target};
+use belay_model::config::{Environment, Place, Target};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
@@ -26,7 +26,12 @@ impl Loaded {
         for (name, environment) in &environments {
             let path = format!("environments.{name}");
             self.policy(&path, environment, &mut found);
-            self.target(&path, environment, &mut found);
+            self.targets(&path, environment, &mut found);
+            for place in environment.places() {
+                let path = format!("{path}.{}", place.key());
+                self.target(&path, place.target, &mut found);
+            }
+            self.phases(&path, environment, &mut found);
             self.approve(&path, environment, &mut found);
             self.strategy(&path, environment, &mut found);
             self.checks_without_traffic(name, environment, &mut found);
@@ -201,26 +206,36 @@ impl Loaded {
     }
 
     fn shared_addresses(&self, env: Option<&str>, found: &mut Vec<Diagnostic>) {
-        let mut seen: BTreeMap<u16, Vec<(&str, SocketAddr)>> = BTreeMap::new();
-        for (name, environment) in &self.config.environments {
-            let Target::Process(process) = &environment.target;
+        let mut seen: BTreeMap<u16, Vec<(&str, Place<'_>, SocketAddr)>> = BTreeMap::new();
+        let environments = self.config.environments.iter();
+        let places = environments.flat_map(|(name, environment)| {
+            environment
+                .places()
+                .map(move |place| (name.as_str(), place))
+        });
+        for (name, place) in places {
+            let Target::Process(process) = place.target;
             let Some(listen) = process.listen else {
                 continue;
             };
             let others = seen.entry(listen.port()).or_default();
-            for (other, address) in others
+            for (other, its, address) in others
                 .iter()
-                .filter(|(_, address)| overlap(*address, listen))
+                .filter(|(_, _, address)| overlap(*address, listen))
             {
                 if env.is_some_and(|env| env != name && env != *other) {
                     continue;
                 }
-                let path = format!("environments.{name}.target.process.listen");
-                let message = format!("environment `{other}` listens on {address} already");
+                let path = format!("environments.{name}.{}.process.listen", place.key());
+                let (who, each) = match its.name.filter(|_| *other == name) {
+                    Some(its) => (format!("target `{its}`"), "target"),
+                    None => (format!("environment `{other}`"), "environment"),
+                };
+                let message = format!("{who} listens on {address} already");
                 let complaint = self.on_value(Code::Contradiction, &path, message);
-                found.push(complaint.suggest("give each environment its own port".to_owned()));
+                found.push(complaint.suggest(format!("give each {each} its own port")));
             }
-            others.push((name, listen));
+            others.push((name, place, listen));
         }
     }
 }
@@ -234,7 +249,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// RFC 1123 labels: what every platform takes as a name, and what can stand in a host name.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name
             .bytes()
@@ -244,7 +259,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The nearest proper name, if there is one.
-fn proper_name(name: &str) -> Option<String> {
+pub(super) fn proper_name(name: &str) -> Option<String> {
     let proper: String = name
         .to_lowercase()
         .chars()

@@ -32,11 +32,13 @@ pub enum Code {
     Contradiction,
     /// A reference to a secret that is none.
     MalformedSecret,
+    /// Phases that cannot bring a release to every target.
+    ImpossiblePhases,
 }
 
 impl Code {
     /// Every one, in the order of the numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Unreadable,
         Self::UnknownKey,
         Self::WrongValue,
@@ -49,6 +51,7 @@ impl Code {
         Self::UnknownEnvironment,
         Self::Contradiction,
         Self::MalformedSecret,
+        Self::ImpossiblePhases,
     ];
 
     /// Such as `E0102`.
@@ -66,6 +69,7 @@ impl Code {
             Self::UnknownEnvironment => "E0113",
             Self::Contradiction => "E0114",
             Self::MalformedSecret => "E0115",
+            Self::ImpossiblePhases => "E0116",
         }
     }
 }

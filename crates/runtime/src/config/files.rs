@@ -7,6 +7,7 @@ use belay_model::config::{CommandLine, Environment, ReleaseSource, SecretRef, Ta
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
 use super::nearest::nearest;
+use super::steps;
 
 /// What a release is made from, once it was found.
 enum Artifact {
@@ -54,15 +55,28 @@ impl Loaded {
             }
         }
         for (name, environment) in environments {
-            let Target::Process(process) = &environment.target;
             let path = format!("environments.{name}");
-            self.program(
-                &artifact,
-                &format!("{path}.target.process.run"),
-                &process.run,
-                environment,
-                found,
-            );
+            for place in environment.places() {
+                let Target::Process(process) = place.target;
+                let path = format!("{path}.{}.process.run", place.key());
+                self.program(&artifact, &path, &process.run, environment, found);
+            }
+            let mut commands = Vec::new();
+            for (number, phase) in environment.phases.iter().enumerate() {
+                let path = format!("{path}.phases[{number}]");
+                for (key, steps) in [
+                    ("steps", &phase.steps),
+                    ("before", &phase.before),
+                    ("after", &phase.after),
+                    ("rollback.before", &phase.rollback.before),
+                    ("rollback.after", &phase.rollback.after),
+                ] {
+                    steps::commands(&format!("{path}.{key}"), steps, &mut commands);
+                }
+            }
+            for (path, line) in commands {
+                self.program(&artifact, &path, line, environment, found);
+            }
             for (index, check) in environment.verify.iter().enumerate() {
                 if let Some(command) = &check.command {
                     self.program(

@@ -16,13 +16,15 @@ impl Loaded {
             Ok(environments) => environments,
             Err(unknown) => return vec![*unknown],
         };
-        environments
+        let places = environments
             .into_iter()
-            .filter_map(|(name, environment)| {
-                let Target::Process(process) = &environment.target;
+            .flat_map(|(name, environment)| environment.places().map(move |place| (name, place)));
+        places
+            .filter_map(|(name, place)| {
+                let Target::Process(process) = place.target;
                 let listen = process.listen?;
                 let error = TcpListener::bind(listen).err()?;
-                let path = format!("environments.{name}.target.process.listen");
+                let path = format!("environments.{name}.{}.process.listen", place.key());
                 let complain = |message| self.on_value(Code::PortInUse, &path, message);
                 Some(match error.kind() {
                     ErrorKind::AddrInUse => complain(format!("port {} is in use", listen.port()))

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use belay_model::config::{
-    At, Check, CheckKind, Duration, Environment, Percent, ReadyError, Strategy, Target,
+    At, Check, CheckKind, Duration, Environment, Percent, Place, ReadyError, Strategy, Target,
 };
 
 use super::diagnostic::{Code, Diagnostic};
@@ -13,14 +13,10 @@ use super::load::Loaded;
 const WITHOUT_TRAFFIC: &str = "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`";
 
 impl Loaded {
-    pub(super) fn target(
-        &self,
-        path: &str,
-        environment: &Environment,
-        found: &mut Vec<Diagnostic>,
-    ) {
-        let Target::Process(process) = &environment.target;
-        let path = format!("{path}.target.process");
+    /// `path`: where the target itself is written.
+    pub(super) fn target(&self, path: &str, target: &Target, found: &mut Vec<Diagnostic>) {
+        let Target::Process(process) = target;
+        let path = format!("{path}.process");
         if process.instances == 0 {
             found.push(
                 self.on_value(
@@ -79,8 +75,11 @@ impl Loaded {
         environment: &Environment,
         found: &mut Vec<Diagnostic>,
     ) {
-        let Target::Process(process) = &environment.target;
-        if process.listen.is_some() {
+        let has_traffic = |place: Place<'_>| {
+            let Target::Process(process) = place.target;
+            process.listen.is_some()
+        };
+        if environment.places().all(has_traffic) {
             return;
         }
         for (index, check) in self.config.verify.iter().enumerate() {
@@ -122,14 +121,29 @@ impl Loaded {
         found: &mut Vec<Diagnostic>,
     ) {
         let path = format!("{path}.strategy");
-        let why_not = cannot_split(&environment.target);
-        let steps = match (&environment.strategy, why_not) {
-            (Some(Strategy::Canary(steps)), _) => steps,
-            (Some(Strategy::BlueGreen), Some(why)) => {
+        if let Some(strategy) = &environment.strategy {
+            for place in environment.places() {
+                self.strategy_on(&path, strategy, place.target, found);
+            }
+        }
+    }
+
+    /// `path`: where the strategy is written.
+    pub(super) fn strategy_on(
+        &self,
+        path: &str,
+        strategy: &Strategy,
+        target: &Target,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let why_not = cannot_split(target);
+        let steps = match (strategy, why_not) {
+            (Strategy::Canary(steps), _) => steps,
+            (Strategy::BlueGreen, Some(why)) => {
                 let message = format!(
                     "blue/green keeps the release before ready for a switch of the traffic, and {why}"
                 );
-                let complaint = self.on_value(Code::ImpossibleStrategy, &path, message);
+                let complaint = self.on_value(Code::ImpossibleStrategy, path, message);
                 found.push(complaint.suggest(WITHOUT_TRAFFIC.to_owned()));
                 return;
             }
@@ -185,7 +199,7 @@ impl Loaded {
 }
 
 /// Why a target cannot give a share of the traffic to a release, or all of it at once. Every kind of target has to answer.
-fn cannot_split(target: &Target) -> Option<&'static str> {
+pub(super) fn cannot_split(target: &Target) -> Option<&'static str> {
     match target {
         // Belay's proxy stands before processes that have an address.
         Target::Process(process) => match process.listen {

@@ -11,6 +11,7 @@ use super::{Code, Diagnostic, Loaded, load, parse};
 
 mod any;
 mod no_traffic;
+mod phases;
 mod plan;
 mod structure;
 mod syntax;
@@ -124,7 +125,7 @@ fn settings_keep_the_text_they_were_written_as() {
 fn every_documented_default() {
     let config = good(&with("")).config;
     let environment = &config.environments["production"];
-    let Target::Process(process) = &environment.target;
+    let Target::Process(process) = environment.target.as_ref().expect("a target");
     assert_eq!(process.instances, 1);
     assert_eq!(process.stop_timeout, Duration::from_secs(10));
     let ready = process.ready().expect("it has an address");

@@ -5,7 +5,7 @@ pub(crate) mod postgres;
 
 use belay_engine::ports::{Batch, Store, Writer};
 use belay_model::back::Back;
-use belay_model::config::{FirstFailure, Inconclusive, Strategy};
+use belay_model::config::{BackOrder, FirstFailure, Inconclusive, Strategy};
 use belay_model::environment;
 use belay_model::event::{Ask, Cause, Event, Inputs, Kind, Outcome};
 use belay_model::id::{
@@ -76,6 +76,7 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         goal: None,
         parallel: 1,
         phases: Vec::new(),
+        back_order: BackOrder::default(),
         approve: None,
         on_failure: Vec::new(),
         strategy: Strategy::Basic,

@@ -330,6 +330,7 @@ fn inputs(
         strategy: strategy(&order.way),
         parallel: order.parallel,
         phases: phases(ground, order),
+        back_order: belay_model::config::BackOrder::default(),
         approve: order.approve.map(|(count, within_ms)| Approval {
             title: "all of the traffic".to_owned(),
             by: Vec::new(),
@@ -391,6 +392,8 @@ fn phases(ground: &Ground, order: &Order) -> Vec<PhaseInput> {
         share: None,
         before: Vec::new(),
         after: Vec::new(),
+        back_before: Vec::new(),
+        back_after: Vec::new(),
         on_failure: Vec::new(),
     };
     let mut phases = Vec::new();
@@ -436,6 +439,7 @@ fn step(extra: &Extra, nth: usize) -> Step {
                     Doubt::AskSomeone => OnUnknown::Ask,
                 },
                 residue: residue.then(|| format!("what x{nth} sent")),
+                record: None,
             })
         }
         Work::Wait(ms) => Action::Wait { ms: *ms },
