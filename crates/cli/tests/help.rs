@@ -107,5 +107,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 24, "verbs listed by --help");
+    assert_eq!(count, 26, "verbs listed by --help");
 }

@@ -222,6 +222,11 @@ pub async fn relocate(
     }
     close(old.as_mut()).await.map_err(StoreError::from)?;
     commit(old.as_mut()).await?;
+    if old.dialect() == Dialect::Sqlite {
+        // Whoever takes the file away has all of it.
+        let whole = "PRAGMA wal_checkpoint(TRUNCATE)";
+        old.rows(whole, &[]).await.map_err(StoreError::from)?;
+    }
     Ok(copied)
 }
 
