@@ -10,6 +10,7 @@ use belay_model::error::Class;
 use belay_model::event::{Cause, Inputs, PhaseInput};
 use belay_model::plan::{Action, Effect, Look, OnUnknown, Phase, Plan, Run, Step, Wave};
 use belay_model::state::{Goal, State, States};
+use belay_model::takeover::Debt;
 
 /// Most steps a plan may have (I11).
 pub const MAX_STEPS: usize = 500;
@@ -245,10 +246,62 @@ pub(crate) fn with_taken_back(mut plan: Plan, deployment: &Deployment, cause: &C
         }
     }
     ordered.append(&mut plan.phases);
+    let inherited = deployment.takes_over.iter().flat_map(|over| &over.debts);
+    let is_all = !matches!(cause, Cause::Phase { .. });
+    for debt in inherited.filter(|_| is_all) {
+        pay(&mut ordered, debt);
+    }
     Plan {
         phases: ordered,
         ..plan
     }
+}
+
+/// Adds what was run before a hotfix took over: its own comes first, as it came last.
+fn pay(phases: &mut Vec<Phase>, debt: &Debt) {
+    let target = debt.target.as_ref();
+    let own = phases
+        .iter_mut()
+        .find(|phase| target.is_some() && phase.target.as_ref() == target);
+    if let Some(phase) = own {
+        let is_effect = |step: &Step| matches!(step.action, Action::Effect(_));
+        let moves = phase.steps.iter().position(is_effect);
+        let moves = moves.unwrap_or(phase.steps.len());
+        phase.steps.splice(moves..moves, debt.late.iter().cloned());
+        phase.steps.extend(debt.early.iter().cloned());
+        return;
+    }
+    phases.push(Phase {
+        name: debt.phase.clone(),
+        target: debt.target.clone(),
+        after: (0..).take(phases.len()).collect(),
+        steps: debt.late.iter().chain(&debt.early).cloned().collect(),
+    });
+}
+
+/// What has to be run on the way back from a deployment, whoever goes back in its place.
+pub(crate) fn debts(deployment: &Deployment) -> Vec<Debt> {
+    let Some(run) = deployment.plans.first() else {
+        return Vec::new();
+    };
+    let own = run
+        .plan
+        .phases
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(number, phase)| {
+            let (late, early) = taken_back(run, number);
+            Debt {
+                phase: phase.name.clone(),
+                target: phase.target.clone(),
+                late,
+                early,
+            }
+        });
+    let own = own.filter(|debt| !(debt.late.is_empty() && debt.early.is_empty()));
+    let before = deployment.takes_over.iter().flat_map(|over| &over.debts);
+    own.chain(before.cloned()).collect()
 }
 
 /// The ways back of a phase's `run` steps: of those after its first effect, and of those before it.

@@ -16,7 +16,9 @@ mod target;
 
 pub use check::{At, Check, CheckError, CheckKind, HttpCheck, Traffic};
 pub use duration::{Duration, ParseDurationError};
-pub use environment::{Approve, Environment, FirstFailure, Inconclusive, Keep, Queue};
+pub use environment::{
+    Approve, Barrier, Environment, FirstFailure, Hotfix, Inconclusive, Keep, Queue,
+};
 pub use percent::{ParsePercentError, Percent};
 pub use schema::schema;
 pub use secret::{ParseSecretError, SecretRef};

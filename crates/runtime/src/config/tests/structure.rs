@@ -30,7 +30,7 @@ fn unknown_keys_name_the_nearest_known_one() {
                |
              7 |     from: staging
                |     ^^^^
-               = note: known here: `config`, `secrets`, `target`, `strategy`, `approve`, `queue`, `verify`, `keep`, `on_first_failure`, `inconclusive`
+               = note: known here: `config`, `secrets`, `target`, `strategy`, `approve`, `queue`, `hotfix`, `verify`, `keep`, `on_first_failure`, `inconclusive`
         "#]],
     );
     check(
