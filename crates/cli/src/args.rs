@@ -235,6 +235,9 @@ pub(crate) struct Plan {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) what: What,
+    /// As a hotfix: the short way that the environment allows
+    #[arg(long)]
+    pub(crate) hotfix: bool,
 }
 
 /// Put a release out, watch it, and go back by itself if it is bad
@@ -244,12 +247,16 @@ Examples:
   belay deploy -e production
   belay deploy -e staging --artifact build/out --commit 1a2b3c4
   belay deploy -e production --until promoted     do not wait for the end of the bake
-  belay deploy -e production --detach             only ask for it; `belay watch` follows")]
+  belay deploy -e production --detach             only ask for it; `belay watch` follows
+  belay deploy -e production --hotfix --reason 'orders fail'")]
 pub(crate) struct Deploy {
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) what: What,
+    /// Wait for nobody: take over from what runs, waits or bakes, the short way that the environment allows
+    #[arg(long, requires = "reason")]
+    pub(crate) hotfix: bool,
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,

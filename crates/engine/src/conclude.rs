@@ -102,6 +102,25 @@ pub(crate) fn on_rollback(
     events
 }
 
+/// A hotfix took over before the bake was over: what had been promoted by then has not proved itself.
+pub(crate) fn on_superseded(
+    id: &DeploymentId,
+    inputs: &Inputs,
+    by: &DeploymentId,
+    view: &View,
+) -> Option<Event> {
+    let record = inputs.record.as_ref()?.hash();
+    let known = view.records.get(&record)?;
+    let by_this_one = known.standing == Standing::Good && known.deployment.as_ref() == Some(id);
+    by_this_one.then(|| Event::Stands {
+        record,
+        standing: Standing::Candidate,
+        deployment: Some(id.clone()),
+        actor: None,
+        reason: Some(format!("{by} superseded it before its bake was over")),
+    })
+}
+
 /// A first deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
 /// replaces it, and its rollback knows what it was. Where there is no traffic it is what was brought up.
 pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec<Event> {
@@ -183,10 +202,9 @@ fn on_promoted(
     }
     // What served, and what else was found: a release that an earlier deployment left behind goes with it.
     let serving = view.serving().map(|known| known.record.hash());
-    let found = state
-        .baseline_goal
-        .iter()
-        .flat_map(|goal| goal.records.keys());
+    let taken_over = state.takes_over.iter().map(|over| &*over.found);
+    let goals = state.baseline_goal.iter().chain(taken_over);
+    let found = goals.flat_map(|goal| goal.records.keys());
     let left = found.filter(|record| !view.cleanups.contains_key(record));
     let old: BTreeSet<RecordHash> = serving.into_iter().chain(left.cloned()).collect();
     let due_ms = now_us / 1000 + i64::try_from(keep_ms(inputs)).unwrap_or(i64::MAX / 2000);

@@ -6,7 +6,7 @@ use crate::lane::{self, Next};
 use crate::mutant::{self, Mutant};
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
-use belay_model::id::StepId;
+use belay_model::id::{DeploymentId, StepId};
 use belay_model::policy::Act;
 use std::collections::BTreeSet;
 
@@ -25,6 +25,8 @@ pub enum Command {
     Drop(StepId),
     /// Observe, choose the goal and freeze the way back.
     Rollback(Cause),
+    /// End it, and let a hotfix have its lock and its baseline.
+    HandOver(DeploymentId),
     /// Policy says to leave what failed: end it as it is.
     Leave {
         /// Why it failed.
@@ -191,12 +193,17 @@ fn asked_for(deployment: &Deployment) -> Option<Command> {
     if deployment.stop.is_some() {
         return Some(Command::End(Outcome::Stopped));
     }
-    let request = deployment.abort.as_ref()?;
-    Some(Command::Rollback(Cause::Request {
-        actor: request.actor.clone(),
-        reason: request.reason.clone(),
-        back: request.back.clone(),
-    }))
+    if let Some(request) = &deployment.abort {
+        return Some(Command::Rollback(Cause::Request {
+            actor: request.actor.clone(),
+            reason: request.reason.clone(),
+            back: request.back.clone(),
+        }));
+    }
+    // What goes back is not turned round half-way: the hotfix has its turn when it is there (I3).
+    let by = deployment.supersede.as_ref();
+    by.filter(|_| !deployment.goes_back())
+        .map(|by| Command::HandOver(by.clone()))
 }
 
 /// No step begins any more, what only watches is dropped; once nothing is in flight, the last command.

@@ -251,7 +251,10 @@ fn objection(known: &Known, serving: Option<&RecordHash>) -> Option<String> {
     }
     match known.standing {
         Standing::Good | Standing::Baked => None,
-        Standing::Candidate => Some("it was never verified here".to_owned()),
+        Standing::Candidate => {
+            let why = known.reason.as_deref();
+            Some(why.unwrap_or("it was never verified here").to_owned())
+        }
         Standing::Quarantined => {
             let why = known.reason.as_deref().unwrap_or("it was rolled back");
             Some(format!("it is quarantined: {why}"))

@@ -75,6 +75,27 @@ impl Journal {
         !self.ahead.pending().is_empty() || !self.environment.is_empty()
     }
 
+    /// What is pending, as it is written.
+    pub(crate) fn batch(&self) -> Batch {
+        let (epoch, after) = (self.epoch, self.state().seq);
+        let writer = if self.claimed {
+            Writer::Worker { epoch, after }
+        } else {
+            Writer::Claim { epoch, after }
+        };
+        Batch {
+            deployment: self.state().id.clone(),
+            writer,
+            events: self.ahead.pending().to_vec(),
+            environment: self.environment.clone(),
+        }
+    }
+
+    /// Who writes.
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+
     /// Makes everything pending durable. Where a signal came in between, it is folded first and the batch appended
     /// behind it: what we append are facts and intents that a signal does not make untrue; the next decision sees it.
     ///
@@ -83,19 +104,7 @@ impl Journal {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         while self.is_pending() {
             let after = self.state().seq;
-            let epoch = self.epoch;
-            let writer = if self.claimed {
-                Writer::Worker { epoch, after }
-            } else {
-                Writer::Claim { epoch, after }
-            };
-            let batch = Batch {
-                deployment: self.state().id.clone(),
-                writer,
-                events: self.ahead.pending().to_vec(),
-                environment: self.environment.clone(),
-            };
-            match self.store.append(batch).await {
+            match self.store.append(self.batch()).await {
                 Ok(entries) => {
                     self.claimed = true;
                     self.environment.clear();

@@ -4,7 +4,7 @@ use crate::fold::Deployment;
 use crate::ports::{Store, StoreError};
 use crate::taken_back::Gone;
 use belay_model::event::{Kind, Outcome, RollbackResult};
-use belay_model::id::{RecordHash, Scope};
+use belay_model::id::{DeploymentId, RecordHash, Scope};
 use belay_model::summary::Summary;
 
 /// How many deployments are looked through.
@@ -23,7 +23,7 @@ pub async fn left(
 ) -> Result<Vec<Deployment>, StoreError> {
     let history = match kind {
         Kind::Deploy => return Ok(Vec::new()),
-        Kind::Undo { of } => store.summary(of).await?.into_iter().collect(),
+        Kind::Undo { of } => with_superseded(store, of).await?,
         Kind::Return { .. } => store.history(scope, LOOKED_THROUGH).await?,
     };
     let ended = history.iter().filter(|summary| summary.outcome.is_some());
@@ -42,6 +42,20 @@ pub async fn left(
         }
     }
     Ok(left)
+}
+
+/// A deployment, and those that it superseded half-way: their baseline is its own.
+async fn with_superseded(store: &dyn Store, of: &DeploymentId) -> Result<Vec<Summary>, StoreError> {
+    let mut found = Vec::new();
+    let mut next = Some(of.clone());
+    while let Some(id) = next {
+        let entries = store.events(&id, 0).await?;
+        next = Deployment::of(id.clone(), &entries)
+            .takes_over
+            .map(|over| over.from);
+        found.extend(store.summary(&id).await?);
+    }
+    Ok(found)
 }
 
 /// Of others nothing is left, or nobody knows what.

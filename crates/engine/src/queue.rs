@@ -6,9 +6,10 @@
 
 use crate::fold::Deployment;
 use crate::ports::{Batch, Store, StoreError, Writer};
+use belay_model::back::Back;
 use belay_model::config::Queue;
 use belay_model::environment;
-use belay_model::event::{Event, Inputs, Kind, Outcome};
+use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
 use belay_model::id::DeploymentId;
 
 /// How often it is looked again because something moved on meanwhile.
@@ -29,68 +30,122 @@ pub struct Entrant {
     pub limit: usize,
 }
 
-/// Writes a deployment down; answers which ones it replaced, in the order in which they were asked for.
+/// What became of a request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entered {
+    /// Those whose place it took, in the order in which they were asked for.
+    pub replaces: Vec<DeploymentId>,
+    /// The one that was told to make way for it.
+    pub supersedes: Option<DeploymentId>,
+}
+
+/// Why it was not written down.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A hotfix does not supersede what goes back: that leads to what is known to work, and soon.
+    #[error("supersede {0}: it goes back")]
+    GoesBack(DeploymentId),
+    /// Too many are open, or the store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Writes a deployment down. A hotfix tells what runs to make way for it.
 ///
 /// # Errors
-/// Too many are open, or the store cannot be written. Nothing was changed then.
-pub async fn enter(
-    store: &dyn Store,
-    new: &Entrant,
-    queue: Queue,
-) -> Result<Vec<DeploymentId>, StoreError> {
+/// Nothing was changed.
+pub async fn enter(store: &dyn Store, new: &Entrant, queue: Queue) -> Result<Entered, Error> {
     let mut tries = 0;
     loop {
-        let waiting = waiting(store, &new.inputs, queue).await?;
-        let ended = Event::Ended {
-            outcome: Outcome::Replaced { by: new.id.clone() },
-        };
-        let replaced = waiting.iter().map(|old| Batch {
-            deployment: old.id.clone(),
-            writer: Writer::Seen { after: old.seq },
-            events: vec![(new.at_us, ended.clone())],
-            environment: Vec::new(),
-        });
-        let environment = new.environment.iter().cloned();
-        let created = Batch {
-            deployment: new.id.clone(),
-            writer: Writer::New { limit: new.limit },
-            events: vec![(new.at_us, Event::Created(Box::new(new.inputs.clone())))],
-            environment: environment.map(|event| (new.at_us, event)).collect(),
-        };
-        let batches = replaced.chain([created]).collect();
+        let open = open(store, &new.inputs, queue).await?;
+        let (batches, entered) = transaction(new, &open, queue)?;
         match store.append_all(batches).await {
-            Ok(()) => return Ok(waiting.into_iter().map(|old| old.id).collect()),
+            Ok(()) => return Ok(entered),
             Err(StoreError::Moved(_) | StoreError::Missing(_)) if tries < TRIES => tries += 1,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Those whose place a new one takes.
-async fn waiting(
+/// What is open in the scope, where that matters to the new one.
+async fn open(
     store: &dyn Store,
     new: &Inputs,
     queue: Queue,
 ) -> Result<Vec<Deployment>, StoreError> {
-    if queue == Queue::All || new.kind != Kind::Deploy {
+    let waits_for_all = queue == Queue::All && new.hotfix.is_none();
+    if waits_for_all || new.kind != Kind::Deploy {
         return Ok(Vec::new());
     }
-    let mut waiting = Vec::new();
+    let mut open = Vec::new();
     for summary in store.open().await? {
-        if summary.scope != new.scope {
-            continue;
-        }
-        let entries = store.events(&summary.id, 0).await?;
-        let old = Deployment::of(summary.id, &entries);
-        if may_be_replaced(&old) {
-            waiting.push(old);
+        if summary.scope == new.scope {
+            let entries = store.events(&summary.id, 0).await?;
+            open.push(Deployment::of(summary.id, &entries));
         }
     }
-    Ok(waiting)
+    Ok(open)
 }
 
-/// A release that has not begun. A rollback is not what the newer one was asked for instead of.
-fn may_be_replaced(old: &Deployment) -> bool {
+fn transaction(
+    new: &Entrant,
+    open: &[Deployment],
+    queue: Queue,
+) -> Result<(Vec<Batch>, Entered), Error> {
+    let mut batches = Vec::new();
+    let mut entered = Entered::default();
+    let is_hotfix = new.inputs.hotfix.is_some();
+    for old in open {
+        let (writer, event) = if has_not_begun(old) {
+            if !(is_hotfix || queue == Queue::Latest && !waits_for_nobody(old)) {
+                continue;
+            }
+            entered.replaces.push(old.id.clone());
+            let outcome = Outcome::Replaced { by: new.id.clone() };
+            (Writer::Seen { after: old.seq }, Event::Ended { outcome })
+        } else if !is_hotfix || old.ended.is_some() {
+            continue;
+        } else if old.goes_back() || old.abort.is_some() {
+            return Err(Error::GoesBack(old.id.clone()));
+        } else {
+            entered.supersedes = Some(old.id.clone());
+            let ask = Ask::Supersede {
+                by: Some(new.id.clone()),
+            };
+            let signal = Event::Signal {
+                actor: new.inputs.actor.clone(),
+                ask,
+                reason: new.inputs.reason.clone(),
+                back: Back::default(),
+            };
+            (Writer::Anyone, signal)
+        };
+        batches.push(Batch {
+            deployment: old.id.clone(),
+            writer,
+            events: vec![(new.at_us, event)],
+            environment: Vec::new(),
+        });
+    }
+    let environment = new.environment.iter().cloned();
+    batches.push(Batch {
+        deployment: new.id.clone(),
+        writer: Writer::New { limit: new.limit },
+        events: vec![(new.at_us, Event::Created(Box::new(new.inputs.clone())))],
+        environment: environment.map(|event| (new.at_us, event)).collect(),
+    });
+    Ok((batches, entered))
+}
+
+/// A release that has not begun: it has changed nothing, and may be replaced. A rollback is not what a newer release was
+/// asked for instead of.
+pub(crate) fn has_not_begun(old: &Deployment) -> bool {
     let is_deploy = |inputs: &Inputs| inputs.kind == Kind::Deploy;
     old.inputs.as_ref().is_some_and(is_deploy) && old.plans.is_empty() && old.ended.is_none()
+}
+
+fn waits_for_nobody(old: &Deployment) -> bool {
+    old.inputs
+        .as_ref()
+        .is_some_and(|inputs| inputs.hotfix.is_some())
 }

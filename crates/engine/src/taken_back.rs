@@ -10,6 +10,7 @@ use belay_model::event::{Cause, Inputs, PhaseInput};
 use belay_model::id::RecordHash;
 use belay_model::plan::{Action, OnUnknown, Phase, Plan, Run, Step};
 use belay_model::release::Record;
+use belay_model::takeover::Debt;
 use std::ops::Range;
 
 /// A plan that went forward, as far as it did and was not taken back.
@@ -20,6 +21,8 @@ pub struct Gone<'a> {
     begun: Vec<bool>,
     /// Whose files its steps run in; absent: those of the record that the deployment leads to.
     record: Option<RecordHash>,
+    /// What it took over from the deployment that it superseded, and has to take back for it.
+    debts: &'a [Debt],
 }
 
 impl<'a> Gone<'a> {
@@ -39,14 +42,16 @@ impl<'a> Gone<'a> {
             run,
             begun,
             record: None,
+            debts: inherited(deployment),
         })
     }
 
-    /// One that ended, and whose result is left by another deployment.
+    /// One that ended, and whose result is left by another deployment. What it superseded ended, too, and is left by itself.
     pub fn ended(deployment: &'a Deployment) -> Option<Self> {
         let record = deployment.inputs.as_ref()?.record.as_ref();
         Some(Self {
             record: record.map(Record::hash),
+            debts: &[],
             ..Self::of(deployment)?
         })
     }
@@ -59,6 +64,7 @@ impl<'a> Gone<'a> {
             begun: vec![true; run.steps.len()],
             run,
             record: None,
+            debts: &[],
         }
     }
 
@@ -66,6 +72,7 @@ impl<'a> Gone<'a> {
     #[must_use]
     pub fn only(mut self, phase: usize) -> Self {
         let meant = self.run.parts(phase);
+        self.debts = &[];
         for other in 0..self.run.plan.phases.len() {
             if !meant.contains(&other) {
                 let range = self.run.range(other);
@@ -110,7 +117,10 @@ impl<'a> Gone<'a> {
             }
         }
         let phases = ordered.into_iter().map(|(_, phase)| phase);
-        let phases: Vec<Phase> = phases.chain(moves).collect();
+        let mut phases: Vec<Phase> = phases.chain(moves).collect();
+        for debt in self.debts {
+            pay(&mut phases, debt);
+        }
         let parallel = match self.inputs.back_order.phases {
             BackPhases::InTurn => plan.parallel,
             BackPhases::AtOnce => u16::try_from(phases.len().max(1)).unwrap_or(u16::MAX),
@@ -120,6 +130,23 @@ impl<'a> Gone<'a> {
             parallel,
             ..plan
         }
+    }
+
+    /// What has to be run on the way back, phase by phase, whoever goes back in its place.
+    fn owed(&self) -> Vec<Debt> {
+        let owed = |number: usize| {
+            let phase = &self.run.plan.phases[number];
+            let (late, early) = self.around(number);
+            Debt {
+                phase: phase.name.clone(),
+                target: phase.target.clone(),
+                late,
+                early,
+            }
+        };
+        let owed = self.order().into_iter().map(owed);
+        owed.filter(|debt| !(debt.late.is_empty() && debt.early.is_empty()))
+            .collect()
     }
 
     /// The phases in the order in which they go back.
@@ -171,6 +198,12 @@ impl<'a> Gone<'a> {
 
     /// Everything that takes a phase back, in order.
     fn steps(&self, number: usize, moves: Vec<Step>) -> Vec<Step> {
+        let (late, early) = self.around(number);
+        late.into_iter().chain(moves).chain(early).collect()
+    }
+
+    /// What takes a phase back before its move and behind it.
+    fn around(&self, number: usize) -> (Vec<Step>, Vec<Step>) {
         let parts = self.run.parts(number);
         let is_begun = parts
             .into_iter()
@@ -183,7 +216,7 @@ impl<'a> Gone<'a> {
         let (late, early) = self.runs(number);
         let before = written(|input| &input.back_before).chain(late);
         let after = early.into_iter().chain(written(|input| &input.back_after));
-        before.chain(moves).chain(after).collect()
+        (before.collect(), after.collect())
     }
 
     fn of_its_record(&self, mut step: Step) -> Step {
@@ -237,6 +270,40 @@ impl<'a> Gone<'a> {
         let before = ordered.iter().zip(0..).filter(|(one, _)| waits(one));
         before.map(|(_, number)| number).collect()
     }
+}
+
+fn inherited(deployment: &Deployment) -> &[Debt] {
+    let over = deployment.takes_over.as_ref();
+    over.map_or(&[], |over| &over.debts)
+}
+
+/// What has to be run on the way back from a deployment that another one supersedes, in the files of its own record.
+pub(crate) fn debts(deployment: &Deployment) -> Vec<Debt> {
+    let own = Gone::ended(deployment).map(|gone| gone.owed());
+    let own = own.into_iter().flatten();
+    own.chain(inherited(deployment).iter().cloned()).collect()
+}
+
+/// Adds what was run before another deployment took over: its own comes first, as it came last.
+fn pay(phases: &mut Vec<Phase>, debt: &Debt) {
+    let target = debt.target.as_ref();
+    let own = phases
+        .iter_mut()
+        .find(|phase| target.is_some() && phase.target.as_ref() == target);
+    if let Some(phase) = own {
+        let is_effect = |step: &Step| matches!(step.action, Action::Effect(_));
+        let moves = phase.steps.iter().position(is_effect);
+        let moves = moves.unwrap_or(phase.steps.len());
+        phase.steps.splice(moves..moves, debt.late.iter().cloned());
+        phase.steps.extend(debt.early.iter().cloned());
+        return;
+    }
+    phases.push(Phase {
+        name: debt.phase.clone(),
+        target: debt.target.clone(),
+        after: (0..).take(phases.len()).collect(),
+        steps: debt.late.iter().chain(&debt.early).cloned().collect(),
+    });
 }
 
 /// What stays behind of deployments that ended although they are taken back (I14), one line each.

@@ -11,6 +11,7 @@ use crate::plan::{Approval, Plan, Step};
 use crate::policy::{Act, Rule};
 use crate::release::Record;
 use crate::state::{Goal, State, States};
+use crate::takeover::{Hotfix, TakesOver};
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,6 +82,9 @@ pub struct Inputs {
     pub inconclusive: Inconclusive,
     /// What becomes of a first deployment that fails.
     pub on_first_failure: FirstFailure,
+    /// It waits for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<Hotfix>,
     /// Who asked.
     pub actor: String,
     /// Why.
@@ -163,6 +167,11 @@ pub enum Ask {
     Advance,
     /// End it, and leave what was done as it is.
     Stop,
+    /// End it for a hotfix, which gets its lock and its baseline.
+    Supersede {
+        /// Which; absent: it does not take over after all, and this one goes on.
+        by: Option<DeploymentId>,
+    },
 }
 
 /// Why a rollback began.
@@ -304,6 +313,9 @@ pub enum Event {
         baseline_goal: Box<Goal>,
         /// What it leads to.
         goal: Box<Goal>,
+        /// It superseded another one, whose baseline it has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        takes_over: Option<Box<TakesOver>>,
         /// What people should know.
         #[serde(default)]
         remarks: Vec<String>,
@@ -449,13 +461,13 @@ pub fn records_of(event: &Event) -> Vec<RecordHash> {
         Event::Planned {
             baseline_goal,
             goal,
+            takes_over,
             ..
-        } => baseline_goal
-            .records
-            .keys()
-            .chain(goal.records.keys())
-            .cloned()
-            .collect(),
+        } => {
+            let found = takes_over.iter().flat_map(|over| over.found.records.keys());
+            let of_goals = baseline_goal.records.keys().chain(goal.records.keys());
+            of_goals.chain(found).cloned().collect()
+        }
         Event::RollbackPlanned {
             goal: Some(goal), ..
         } => goal.records.keys().cloned().collect(),

@@ -15,4 +15,5 @@ pub mod policy;
 pub mod release;
 pub mod state;
 pub mod summary;
+pub mod takeover;
 pub mod verdict;

@@ -155,6 +155,15 @@ pub struct Summary {
     /// Targets of the forward plan that the release is not promoted on yet.
     #[serde(default)]
     unpromoted: u16,
+    /// It waits for nobody.
+    #[serde(default)]
+    pub hotfix: bool,
+    /// The hotfix that took over from it, or shall.
+    #[serde(default)]
+    pub superseded_by: Option<DeploymentId>,
+    /// The deployment that it took over from.
+    #[serde(default)]
+    pub supersedes: Option<DeploymentId>,
     /// Where it stood when it was paused.
     #[serde(default)]
     before_pause: Option<Phase>,
@@ -213,6 +222,9 @@ impl Summary {
             stored_plan: None,
             plan_number: 0,
             unpromoted: 0,
+            hotfix: inputs.hotfix.is_some(),
+            superseded_by: None,
+            supersedes: None,
             before_pause: None,
             asks: false,
         })
@@ -245,9 +257,11 @@ impl Summary {
             Event::Planned {
                 plan,
                 goal,
+                takes_over,
                 remarks,
                 ..
             } => {
+                self.supersedes = takes_over.as_ref().map(|over| over.from.clone());
                 self.remarks.extend(remarks.iter().cloned());
                 self.phase = Phase::Running;
                 self.locked_us = Some(entry.at_us);
@@ -293,6 +307,9 @@ impl Summary {
                 reason,
                 back,
             } => {
+                if let Ask::Supersede { by } = ask {
+                    self.superseded_by.clone_from(by);
+                }
                 self.said.push(Said {
                     at_us: entry.at_us,
                     actor: actor.clone(),

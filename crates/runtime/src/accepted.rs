@@ -15,6 +15,8 @@ pub enum Accepted {
         behind: Vec<DeploymentId>,
         /// Those that waited, had not begun, and were ended in its favour.
         replaces: Vec<DeploymentId>,
+        /// The one that was told to make way for it.
+        supersedes: Option<DeploymentId>,
     },
     /// A deployment of the scope is open: it was told to go back (I12), and those that wait behind it were told to end.
     /// One that goes back already was told nothing: a second request does not turn it round.

@@ -4,7 +4,7 @@ use crate::config::Loaded;
 use crate::prepare::Prepared;
 use crate::{Accepted, Belay, Error};
 use belay_engine::ports::StoreError;
-use belay_engine::queue::{self, Entrant};
+use belay_engine::queue::{self, Entered, Entrant};
 use belay_model::environment::{Event as InEnvironment, Standing, View};
 use belay_model::event::Inputs;
 use belay_model::id::{DeploymentId, Scope};
@@ -28,6 +28,8 @@ pub struct DeployRequest {
     pub commit: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// It supersedes what runs, and takes the way that the environment allows a hotfix.
+    pub hotfix: bool,
     /// Someone is there to be asked: decides what inconclusive means unless the configuration says so.
     pub interactive: bool,
     /// The caller's environment variables, for secrets of the form `env:NAME`.
@@ -56,7 +58,9 @@ impl Belay {
         if let Some(error) = quarantine(&view, &record) {
             return Err(error);
         }
-        self.require_thawed(&scope).await?;
+        if !inputs.hotfix.is_some_and(|hotfix| hotfix.passes_freeze) {
+            self.require_thawed(&scope).await?;
+        }
         let serves = view
             .serving()
             .is_some_and(|known| known.record.hash() == record.hash());
@@ -71,14 +75,18 @@ impl Belay {
             record: Box::new(record),
         };
         let new = self.entrant(inputs, vec![recorded]);
-        let replaces = queue::enter(&*self.store(), &new, queue).await;
-        let replaces = replaces.map_err(not_entered)?;
+        let entered = queue::enter(&*self.store(), &new, queue).await;
+        let Entered {
+            replaces,
+            supersedes,
+        } = entered.map_err(|error| not_entered(&scope, error))?;
         let behind = open.into_iter().map(|summary| summary.id);
         Ok(Accepted::New {
             id: new.id,
             release: Some(release),
             behind: behind.filter(|id| !replaces.contains(id)).collect(),
             replaces,
+            supersedes,
         })
     }
 
@@ -113,10 +121,14 @@ impl Belay {
     }
 }
 
-pub(crate) fn not_entered(error: StoreError) -> Error {
+pub(crate) fn not_entered(scope: &Scope, error: queue::Error) -> Error {
     match error {
-        StoreError::TooLarge(why) => Error::TooMany(why),
-        error => Error::Store(error),
+        queue::Error::GoesBack(id) => Error::GoesBack {
+            scope: scope.clone(),
+            id,
+        },
+        queue::Error::Store(StoreError::TooLarge(why)) => Error::TooMany(why),
+        queue::Error::Store(error) => Error::Store(error),
     }
 }
 

@@ -200,6 +200,14 @@ pub enum Error {
     /// `E0219`: the key of sealed values cannot be used.
     #[error("use the key of the store's secrets")]
     Key(#[source] BlobError),
+    /// `E0241`: a hotfix waits for what goes back.
+    #[error("put a hotfix out to {scope}: {id} goes back")]
+    GoesBack {
+        /// Where.
+        scope: Scope,
+        /// What goes back.
+        id: DeploymentId,
+    },
     /// `E0230` to `E0233`: the store that machines share was not opened.
     #[error("use the shared store")]
     Shared(#[source] OpenError),
@@ -290,6 +298,7 @@ impl Error {
             Self::Frozen { .. } => "E0221",
             Self::NotFrozen { .. } => "E0222",
             Self::NotYours { .. } => "E0223",
+            Self::GoesBack { .. } => "E0241",
         }
     }
 
@@ -319,6 +328,7 @@ impl Error {
                 source: CopyError::NotEmpty(_) | CopyError::Open(_),
                 ..
             }
+            | Self::GoesBack { .. }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
@@ -415,6 +425,11 @@ impl Error {
                 "you have answered already: someone else has to".to_owned()
             }
             Self::NotYours { by, .. } => format!("ask one of: {}", by.join(", ")),
+            Self::GoesBack { id, .. } => {
+                format!(
+                    "wait for it, then deploy: `belay watch {id}`; what goes back is soon there"
+                )
+            }
             Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
                 "bring the key file from where it was made, or set BELAY_KEY to that key".to_owned()

@@ -253,7 +253,7 @@ fn objection(summary: &Summary, ask: &Ask) -> Option<&'static str> {
         (_, Ask::Advance) => None,
         _ if summary.stuck.is_some() => None,
         (Phase::RollingBack, Ask::Abort) => Some("it goes back already"),
-        (_, Ask::Abort) => None,
+        (_, Ask::Abort | Ask::Supersede { .. }) => None,
         (_, Ask::Retry | Ask::Skip | Ask::Abandon) => Some("it does not wait for a person"),
         (Phase::Waiting, Ask::Approve | Ask::Reject) => None,
         (_, Ask::Approve | Ask::Reject) => Some("it does not wait for an approval"),
@@ -266,6 +266,7 @@ fn objection(summary: &Summary, ask: &Ask) -> Option<&'static str> {
 
 fn word(ask: &Ask) -> &'static str {
     match ask {
+        Ask::Supersede { .. } => "make way",
         Ask::Abort => "go back",
         Ask::Retry => "retry",
         Ask::Skip => "skip",

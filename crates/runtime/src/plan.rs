@@ -113,7 +113,14 @@ impl Belay {
         let plan = planning::forward(&own, &from, &goal, &inputs);
         let plan = plan.map_err(|error| unplanned(&scope, error))?;
         let there = own.after(&from, &plan);
-        let baseline = goal::of_states(&view, &from);
+        let superseded = match open.first().filter(|_| request.hotfix) {
+            Some(first) => Some(self.fold(&first.id).await?),
+            None => None,
+        };
+        let inherited = superseded
+            .as_ref()
+            .and_then(|old| old.baseline_goal.clone());
+        let baseline = inherited.unwrap_or_else(|| goal::of_states(&view, &from));
         let back = planning::back(&own, &there, &baseline, &inputs.checks, inputs.parallel);
         let back = back.map_err(|error| unplanned(&scope, error))?;
         let gone = Gone::all(&plan, &inputs);
@@ -123,7 +130,8 @@ impl Belay {
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
             remarks.push(format!("this would be refused: failed to {error}"));
         }
-        if let Some(held) = self.frozen(&scope).await? {
+        let passes = inputs.hotfix.is_some_and(|hotfix| hotfix.passes_freeze);
+        if let Some(held) = self.frozen(&scope).await?.filter(|_| !passes) {
             remarks.push(format!("this would be refused: {}", held.why));
         }
         if inputs.checks.is_empty() {
@@ -139,7 +147,14 @@ impl Belay {
         if from.is_absent() && inputs.on_first_failure == FirstFailure::Leave {
             remarks.push("if it fails it stays as it is (`on_first_failure: leave`)".to_owned());
         }
-        let behind: Vec<_> = open.into_iter().map(|summary| summary.id).collect();
+        if let Some(old) = &superseded {
+            remarks.push(format!(
+                "it takes over from {}, and goes back to where that would have gone; the plan is made anew then",
+                old.id
+            ));
+        }
+        let behind = open.into_iter().filter(|_| !request.hotfix);
+        let behind: Vec<_> = behind.map(|summary| summary.id).collect();
         if let Some(first) = behind.first() {
             let count = behind.len();
             remarks.push(format!(
@@ -159,7 +174,7 @@ impl Belay {
             back_to: baseline.title,
             back_steps: PlannedStep::of(&scope, &back),
             remarks,
-            nothing_to_do: serves && behind.is_empty(),
+            nothing_to_do: serves && behind.is_empty() && superseded.is_none(),
             behind,
         })
     }

@@ -4,10 +4,11 @@
 use crate::secrets::{self, Found};
 use crate::{Belay, DeployRequest, Error, phases};
 use belay_model::back::Back;
-use belay_model::config::{self, Environment, Inconclusive, Place, Queue, ReleaseSource};
+use belay_model::config::{self, Barrier, Environment, Inconclusive, Place, Queue, ReleaseSource};
 use belay_model::event::{Inputs, Kind};
 use belay_model::id::{BlobId, EnvironmentName, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::{Record, Release, SecretUse, Target};
+use belay_model::takeover::Hotfix;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -137,23 +138,29 @@ fn inputs(
         Inconclusive::RollBack
     };
     let checks = request.loaded.config.checks_in(environment);
+    let hotfix = Some(&environment.hotfix).filter(|_| request.hotfix);
+    let strategy = hotfix.and_then(|hotfix| hotfix.strategy.clone());
+    let bake = hotfix.and_then(|hotfix| hotfix.bake);
     Inputs {
         kind: Kind::Deploy,
         scope: record.scope.clone(),
         record: Some(record.clone()),
         goal: None,
         parallel: environment.parallel,
-        strategy: environment.strategy(),
+        strategy: strategy.unwrap_or_else(|| environment.strategy()),
         phases: phases::phases(&record.scope, environment),
         back_order: environment.rollback,
         approve: environment.approve.as_ref().map(phases::approval),
         on_failure: phases::rules(&environment.on_failure),
         checks: checks.cloned().collect(),
-        bake_ms: environment.keep.bake.as_ms(),
+        bake_ms: bake.unwrap_or(environment.keep.bake).as_ms(),
         warm_ms: environment.keep.warm().as_ms(),
         keep_good: environment.keep.good,
         inconclusive: environment.inconclusive.unwrap_or(by_default),
         on_first_failure: environment.on_first_failure,
+        hotfix: request.hotfix.then(|| Hotfix {
+            passes_freeze: environment.hotfix.passes.contains(&Barrier::Freeze),
+        }),
         actor: actor.to_owned(),
         reason: request.reason.clone(),
         back: Back::default(),

@@ -123,6 +123,7 @@ impl Belay {
             // There is nothing to go back to from a rollback: a person decides (I9).
             inconclusive: Inconclusive::Ask,
             on_first_failure: FirstFailure::Leave,
+            hotfix: None,
             actor: self.actor().to_owned(),
             reason,
             back: Back {
@@ -132,9 +133,11 @@ impl Belay {
             },
         };
         let new = self.entrant(inputs, resealed);
-        let replaces = queue::enter(&*self.store(), &new, Queue::All).await;
+        let entered = queue::enter(&*self.store(), &new, Queue::All).await;
+        entered.map_err(|error| not_entered(scope, error))?;
         Ok(Accepted::New {
-            replaces: replaces.map_err(not_entered)?,
+            replaces: Vec::new(),
+            supersedes: None,
             id: new.id,
             release,
             behind: Vec::new(),

@@ -3,6 +3,7 @@
 use crate::{Belay, Error};
 use belay_engine::goal;
 use belay_model::environment::{Standing, View};
+use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::release::Record;
 use belay_model::state::{Health, State};
@@ -104,7 +105,7 @@ impl Belay {
         let history = self.store().history(&scope, HISTORY).await?;
         let last = history
             .iter()
-            .find(|summary| summary.phase == Phase::Ended)
+            .find(|summary| summary.phase == Phase::Ended && !was_replaced(summary))
             .cloned();
         let serving = match (view.serving(), view.serving_since()) {
             (Some(known), Some(deployment)) => {
@@ -179,6 +180,11 @@ impl Belay {
         }
         Ok(status)
     }
+}
+
+/// In the queue, before it had done anything: it says nothing of how things stand.
+fn was_replaced(summary: &Summary) -> bool {
+    matches!(summary.outcome, Some(Outcome::Replaced { .. }))
 }
 
 /// Reads what drivers commonly tell: groups as `group/NAME` and one `route`.

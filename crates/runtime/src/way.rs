@@ -11,6 +11,9 @@ use belay_model::release::Record;
 use belay_model::state::Goal;
 use belay_model::summary::{Phase, Summary};
 
+/// How many deployments are looked through for the last one that changed something.
+const LOOKED_THROUGH: usize = 64;
+
 /// A way back.
 pub(crate) enum Way {
     /// A deployment is open: it goes back itself (I12). No goal: nothing was changed by it yet, or a person has to say.
@@ -232,15 +235,17 @@ impl Belay {
         of: &DeploymentId,
         request: &RollbackRequest,
     ) -> Result<Way, Error> {
-        let last = self.store().history(scope, 1).await?.into_iter().next();
-        let Some(last) = last.filter(|last| last.id == *of) else {
+        // What was replaced in the queue had changed nothing.
+        let history = self.store().history(scope, LOOKED_THROUGH).await?;
+        let mut begun = history.into_iter().filter(has_begun);
+        let last = begun.next();
+        let Some(last) = last.clone().filter(|last| last.id == *of) else {
             let known = self.store().summary(of).await?;
             let why = match known {
                 Some(known) if known.scope == *scope => "it is not the last one".to_owned(),
                 Some(known) => format!("it is one of {}", known.scope),
                 None => "there is no such deployment".to_owned(),
             };
-            let last = self.store().history(scope, 1).await?.pop();
             return Err(no_undo(request, &why, last.map(|last| last.id)));
         };
         let deployment = self.fold(of).await?;
@@ -284,6 +289,11 @@ impl Belay {
             lifts,
         })
     }
+}
+
+/// It was not replaced before its turn came.
+fn has_begun(summary: &Summary) -> bool {
+    !matches!(summary.outcome, Some(Outcome::Replaced { .. }))
 }
 
 fn no_undo(request: &RollbackRequest, why: &str, instead: Option<DeploymentId>) -> Error {

@@ -24,6 +24,7 @@ use belay_model::policy::Rule;
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
 use belay_model::summary::{Phase, Summary};
+use belay_model::takeover::Hotfix;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub struct Scene {
     pub on_failure: Vec<Rule>,
     /// What becomes of those that wait when a new one is asked for.
     pub queue: Queue,
+    /// Whether hotfixes go out although releases are held up.
+    pub hotfix_passes_freeze: bool,
 }
 
 /// A driver for each target, so that each has a world of its own.
@@ -162,6 +165,7 @@ impl Scene {
             approve: None,
             on_failure: Vec::new(),
             queue: Queue::All,
+            hotfix_passes_freeze: false,
         }
     }
 
@@ -225,6 +229,18 @@ impl Scene {
             .await
     }
 
+    /// Asks for a release that waits for nobody.
+    ///
+    /// # Errors
+    /// What runs goes back.
+    pub async fn hotfix(&self, release: u32) -> Result<DeploymentId, queue::Error> {
+        let hotfix = Hotfix {
+            passes_freeze: self.hotfix_passes_freeze,
+        };
+        self.enter(Kind::Deploy, Some(self.record(release)), None, Some(hotfix))
+            .await
+    }
+
     /// Asks to return to a release; what the command does when nothing runs.
     pub async fn go_back(&self, to: Option<u32>) -> DeploymentId {
         let view = self.view();
@@ -277,6 +293,17 @@ impl Scene {
         record: Option<Record>,
         goal: Option<belay_model::state::Goal>,
     ) -> DeploymentId {
+        let entered = self.enter(kind, record, goal, None).await;
+        entered.expect("created")
+    }
+
+    async fn enter(
+        &self,
+        kind: Kind,
+        record: Option<Record>,
+        goal: Option<belay_model::state::Goal>,
+        hotfix: Option<Hotfix>,
+    ) -> Result<DeploymentId, queue::Error> {
         let id = DeploymentId::new(format!("dep_{}", self.next.fetch_add(1, Ordering::SeqCst)));
         let recorded = record.iter().map(|record| environment::Event::Recorded {
             record: Box::new(record.clone()),
@@ -299,6 +326,7 @@ impl Scene {
             keep_good: 5,
             inconclusive: self.inconclusive,
             on_first_failure: self.on_first_failure,
+            hotfix,
             actor: "test".to_owned(),
             reason: None,
             back: Back::default(),
@@ -310,9 +338,8 @@ impl Scene {
             environment,
             limit: 100,
         };
-        let entered = queue::enter(&*self.store, &new, self.queue).await;
-        entered.expect("created");
-        new.id
+        queue::enter(&*self.store, &new, self.queue).await?;
+        Ok(new.id)
     }
 
     /// Something is said of an environment.

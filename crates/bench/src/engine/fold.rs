@@ -119,6 +119,7 @@ fn journal(length: usize) -> Vec<Entry> {
             baseline: States::one(&scope, simulated::state(&hash, 0)),
             baseline_goal: Box::new(goal.clone()),
             goal: Box::new(goal),
+            takes_over: None,
             remarks: Vec::new(),
         },
     ];

@@ -46,6 +46,7 @@ pub(crate) fn inputs(service: &str, copies: usize, bake_ms: u64) -> Inputs {
         keep_good: 5,
         inconclusive: Inconclusive::RollBack,
         on_first_failure: FirstFailure::Remove,
+        hotfix: None,
         actor: "bench".to_owned(),
         reason: None,
         back: Back::default(),

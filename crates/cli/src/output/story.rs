@@ -105,9 +105,16 @@ impl Story {
                 plan,
                 baseline_goal,
                 goal,
+                takes_over,
                 remarks,
                 ..
             } => {
+                if let Some(over) = takes_over {
+                    says.push(note(format!(
+                        "it takes over from {}, and goes back to where that would have gone",
+                        over.from
+                    )));
+                }
                 says.extend(remarks.iter().map(|remark| note(format!("note: {remark}"))));
                 let steps = counted(plan.len(), "step");
                 let back = &baseline_goal.title;
@@ -128,6 +135,10 @@ impl Story {
                 reason: why,
                 back,
             } => {
+                if let Ask::Supersede { by: None } = ask {
+                    says.push(note(format!("it goes on{}", reason(why.as_deref()))));
+                    return;
+                }
                 let trigger = back.trigger.map(|trigger| format!(" ({trigger})"));
                 self.asked = None;
                 if *ask == Ask::Retry {
@@ -319,6 +330,8 @@ fn in_words(act: &Act) -> &'static str {
 /// What someone asks of a deployment, in words.
 pub(crate) fn words(ask: &Ask) -> &'static str {
     match ask {
+        Ask::Supersede { by: Some(_) } => "make way for a hotfix",
+        Ask::Supersede { by: None } => "go on, as the hotfix does not",
         Ask::Abort => "go back",
         Ask::Retry => "try again",
         Ask::Skip => "go on without the step",

@@ -14,17 +14,19 @@ use belay_runtime::{Accepted, DeployRequest, Error};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
-    let request = request(cx, &args.place, args.what, args.reason)?;
+    let mut request = request(cx, &args.place, args.what, args.reason)?;
+    request.hotfix = args.hotfix;
     let belay = cx.open_or_make().await?;
     let accepted = belay.deploy(&request).await?;
-    let (id, behind, replaces) = match &accepted {
+    let (id, behind, replaces, supersedes) = match &accepted {
         Accepted::New {
             id,
             behind,
             replaces,
+            supersedes,
             ..
-        } => (id, behind.as_slice(), replaces.as_slice()),
-        Accepted::Signal { id, .. } => (id, &[][..], &[][..]),
+        } => (id, behind.as_slice(), replaces.as_slice(), supersedes),
+        Accepted::Signal { id, .. } => (id, &[][..], &[][..], &None),
         Accepted::NothingToDo {
             release,
             deployment,
@@ -40,7 +42,10 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
             "{id} takes the place of {old}, which had not begun"
         ));
     }
-    for before in behind {
+    if let Some(old) = supersedes {
+        cx.output.say(&format!("{id} takes over from {old}"));
+    }
+    for before in behind.iter().filter(|id| supersedes.as_ref() != Some(id)) {
         if let Some(before) = belay.store().summary(before).await.map_err(Error::from)? {
             cx.output.say(&waits(id, &before, now_us()));
         }
@@ -49,7 +54,7 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     if args.detach {
         return Ok(Report::new(
             format!("{id}\n"),
-            json!({ "deployment": { "id": id }, "replaces": replaces }),
+            json!({ "deployment": { "id": id }, "replaces": replaces, "supersedes": supersedes }),
         ));
     }
     let watched = Watched {
@@ -123,6 +128,7 @@ pub(crate) fn request(
         artifact: what.artifact,
         commit: what.commit,
         reason,
+        hotfix: false,
         interactive: cx.output.can_ask(),
         env: crate::cx::variables(),
         loaded,

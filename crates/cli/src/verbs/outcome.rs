@@ -45,6 +45,11 @@ pub(crate) fn sentence(summary: &Summary) -> String {
         }
         (Some(Outcome::Succeeded), _) => format!("{scope}: back to {to} ({id}, {took})"),
         (Some(Outcome::Failed { .. }), _) => format!("{scope}: {to} failed ({id}, {took})"),
+        (Some(Outcome::Stopped), _) if summary.superseded_by.is_some() => {
+            let by = summary.superseded_by.as_ref();
+            let by = by.map_or_else(String::new, ToString::to_string);
+            format!("{scope}: {to} made way for the hotfix {by} ({id}, {took})")
+        }
         (Some(Outcome::Stopped), _) => format!("{scope}: {to} was left as it is ({id}, {took})"),
         (Some(Outcome::Replaced { by }), _) => {
             format!("{scope}: {to} was not put out: {by} took its place ({id}, {took})")

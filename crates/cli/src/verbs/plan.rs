@@ -11,7 +11,8 @@ use belay_runtime::DeployPlan;
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Plan) -> Result<Report, Failure> {
-    let request = deploy::request(cx, &args.place, args.what, None)?;
+    let mut request = deploy::request(cx, &args.place, args.what, None)?;
+    request.hotfix = args.hotfix;
     let belay = cx.open_or_make().await?;
     let plan = belay.plan(&request).await?;
     let (service, environment) = json::scope(&plan.scope);

@@ -1,6 +1,7 @@
 //! The real binary on real processes under real load: what a user sees, end to end.
 
 mod freeze;
+mod hotfix;
 mod misfortune;
 mod nginx;
 mod people;

@@ -1,5 +1,6 @@
 //! The forward plan, or that of a rollback on request: frozen with the baseline, before anything changes.
 
+use super::hand_over::Legacy;
 use super::run::Course;
 use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
@@ -12,6 +13,7 @@ use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
+use belay_model::takeover::TakesOver;
 
 /// How many deployments are looked through for the last one that ended.
 const LOOKED_THROUGH: usize = 64;
@@ -19,32 +21,44 @@ const LOOKED_THROUGH: usize = 64;
 impl Course {
     /// The lock is ours: capture what is there, freeze the plan.
     pub(super) async fn plan(&mut self) -> Result<(), StoreError> {
+        if let Some(why) = self.plan_with(None).await? {
+            self.end_unchanged(why);
+        }
+        Ok(())
+    }
+
+    /// The same with what another deployment hands over. Answers why it cannot go out, if it cannot; nothing is pending
+    /// then.
+    pub(super) async fn plan_with(
+        &mut self,
+        legacy: Option<Legacy>,
+    ) -> Result<Option<String>, StoreError> {
         let view = self.view().await?;
         if let Some(why) = conclude::refusal(self.inputs(), &view) {
-            self.end_unchanged(why);
-            return Ok(());
+            return Ok(Some(why));
         }
         if let Some(why) = self.frozen().await? {
-            self.end_unchanged(why);
-            return Ok(());
+            return Ok(Some(why));
         }
         let left = self.left().await?;
         let undone = self.undone().await?;
-        let planned = match self.survey(&view, undone.as_ref()).await {
-            Ok((targets, baseline)) => self
-                .forward_plan(&targets, &view, &baseline, &left)
-                .map(|(plan, goal)| (targets, plan, goal, baseline)),
+        let planned = match self.survey(&view, undone.as_ref(), legacy.as_ref()).await {
+            Ok((targets, found)) => self
+                .forward_plan(&targets, &view, &found, &left)
+                .map(|(plan, goal)| (targets, plan, goal, found)),
             Err(failure) => Err(failure),
         };
-        let (targets, plan, goal, baseline) = match planned {
+        let (targets, plan, goal, found) = match planned {
             Ok(planned) => planned,
-            Err(failure) => {
-                self.end_unchanged(format!("could not plan: {}", failure.message));
-                return Ok(());
-            }
+            Err(failure) => return Ok(Some(format!("could not plan: {}", failure.message))),
         };
-        let foreign = self.foreign_since(&targets, &view, &baseline).await?;
-        let baseline_goal = Box::new(goal::of_states(&view, &baseline));
+        let foreign = match &legacy {
+            Some(legacy) => {
+                let known = targets.only(|name| legacy.left.get(name).is_some());
+                known.diff(&legacy.left, &found)
+            }
+            None => self.foreign_since(&targets, &view, &found).await?,
+        };
         let inputs = self.inputs();
         for event in conclude::on_planned(&self.id, inputs, &goal, undone.as_ref(), &view) {
             self.journal.push_environment(event);
@@ -53,11 +67,20 @@ impl Course {
         let remarks = remarks.map(|line| format!("changed by someone else: {line}"));
         let stays = taken_back::left_behind(&left).into_iter();
         let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));
+        let found_goal = goal::of_states(&view, &found);
+        let (baseline, baseline_goal, takes_over) = match legacy {
+            Some(legacy) => {
+                let (baseline, goal, over) = take_over(legacy, &found, found_goal);
+                (baseline, goal, Some(Box::new(over)))
+            }
+            None => (found, found_goal, None),
+        };
         self.journal.push(Event::Planned {
             plan,
             baseline,
-            baseline_goal,
+            baseline_goal: Box::new(baseline_goal),
             goal: Box::new(goal),
+            takes_over,
             remarks: remarks.collect(),
         });
         if !foreign.is_empty() && self.inputs().kind == Kind::Deploy {
@@ -68,12 +91,20 @@ impl Course {
             );
             self.journal.push(Event::parked(None, why));
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Freezes hold up releases, and never a way back.
+    /// Someone does not want it any more, before it has begun.
+    pub(super) fn is_called_off(&self) -> bool {
+        let state = self.state();
+        let asked = [&state.abort, &state.stop, &state.abandon];
+        asked.into_iter().any(Option::is_some) || state.ended.is_some()
+    }
+
+    /// Freezes hold up releases, and never a way back; nor a hotfix where policy says so.
     async fn frozen(&self) -> Result<Option<String>, StoreError> {
-        if self.inputs().kind != Kind::Deploy {
+        let inputs = self.inputs();
+        if inputs.kind != Kind::Deploy || inputs.hotfix.is_some_and(|it| it.passes_freeze) {
             return Ok(None);
         }
         let mut views = Vec::new();
@@ -91,10 +122,14 @@ impl Course {
         &self,
         view: &View,
         undone: Option<&Inputs>,
+        legacy: Option<&Legacy>,
     ) -> Result<(Targets, States), Failure> {
         let serving = view.serving().map(|known| &known.record);
         let undone = undone.and_then(|undone| undone.record.as_ref());
-        let targets = self.targets_with(serving.into_iter().chain(undone))?;
+        // What was begun half-way is still there.
+        let begun = legacy.iter().flat_map(|legacy| &legacy.records);
+        let others = serving.into_iter().chain(undone).chain(begun);
+        let targets = self.targets_with(others)?;
         let (states, failures) = self.observe(&targets).await;
         match failures.into_iter().next() {
             Some(failure) => Err(failure),
@@ -115,7 +150,12 @@ impl Course {
             .store
             .history(&self.inputs().scope, LOOKED_THROUGH)
             .await?;
-        let last = history.iter().find_map(|summary| summary.outcome.as_ref());
+        // What was replaced in the queue had changed nothing.
+        let outcomes = history
+            .iter()
+            .filter_map(|summary| summary.outcome.as_ref());
+        let mut outcomes = outcomes.filter(|it| !matches!(it, Outcome::Replaced { .. }));
+        let last = outcomes.next();
         let is_known = last.is_none_or(|outcome| {
             matches!(
                 outcome,
@@ -187,11 +227,45 @@ impl Course {
     }
 
     /// Nothing was changed and nothing will be.
-    fn end_unchanged(&mut self, why: String) {
+    pub(super) fn end_unchanged(&mut self, why: String) {
         let outcome = Outcome::Failed {
             rollback: RollbackResult::None,
             residue: vec![why],
         };
         self.journal.push(Event::Ended { outcome });
     }
+}
+
+/// The baseline that came with the lock, and what was found where the other one did not look.
+fn take_over(legacy: Legacy, found: &States, found_goal: Goal) -> (States, Goal, TakesOver) {
+    let Legacy {
+        from,
+        mut baseline,
+        mut baseline_goal,
+        touched,
+        debts,
+        residue,
+        records,
+        ..
+    } = legacy;
+    for (target, state) in found.iter() {
+        if baseline.get(target).is_none() {
+            baseline.set(target, state.clone());
+            baseline_goal.want.set(target, state.clone());
+            let records = found_goal.records.clone();
+            baseline_goal.records.extend(records);
+        }
+    }
+    // What has to be run on the way back is in the files of these.
+    let own = records.into_iter().map(|record| (record.hash(), record));
+    let mut found = Box::new(found_goal);
+    found.records.extend(own);
+    let over = TakesOver {
+        from,
+        found,
+        touched,
+        debts,
+        residue,
+    };
+    (baseline, baseline_goal, over)
 }

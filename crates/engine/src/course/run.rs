@@ -105,6 +105,7 @@ impl Course {
                 Command::Verify(step) => self.verify(step).await?,
                 Command::Drop(step) => self.hands.drop(step),
                 Command::Rollback(cause) => self.roll_back(cause).await?,
+                Command::HandOver(by) => self.hand_over(&by).await?,
                 Command::Leave { cause, policy } => self.leave(&cause, policy),
                 Command::Await(step) => self.begin_to_wait(step),
                 Command::Finish { step, failure } => {
@@ -259,7 +260,9 @@ impl Course {
         others: impl IntoIterator<Item = &'a Record>,
     ) -> Result<Targets, Failure> {
         let inputs = self.inputs();
-        let goals = [inputs.goal.as_ref(), self.state().baseline_goal.as_ref()];
+        let found = self.state().takes_over.as_ref().map(|over| &*over.found);
+        let baseline = self.state().baseline_goal.as_ref();
+        let goals = [inputs.goal.as_ref(), baseline, found];
         let ways_back = self.state().plans.iter().skip(1);
         let ways_back = ways_back.map(|run| run.goal.as_ref());
         let of_goals = goals

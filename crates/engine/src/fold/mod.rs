@@ -16,6 +16,7 @@ use belay_model::event::{Entry, Event, Finish, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::policy::{self, Act};
 use belay_model::state::{Goal, State, States};
+use belay_model::takeover::TakesOver;
 use belay_model::verdict;
 
 /// What a deployment waits for a person for.
@@ -71,6 +72,10 @@ pub struct Deployment {
     pub paused: Option<Request>,
     /// Ending it as it is that was asked for.
     pub stop: Option<Request>,
+    /// The hotfix that shall take over.
+    pub supersede: Option<DeploymentId>,
+    /// What it took over from the deployment that it superseded.
+    pub takes_over: Option<TakesOver>,
     /// A rollback that was asked for and has not begun.
     pub abort: Option<Request>,
     /// Giving up that was asked for.
@@ -99,6 +104,8 @@ impl Deployment {
             parked: None,
             paused: None,
             stop: None,
+            supersede: None,
+            takes_over: None,
             abort: None,
             abandon: None,
             residue: Vec::new(),
@@ -138,10 +145,13 @@ impl Deployment {
                 baseline,
                 baseline_goal,
                 goal,
+                takes_over,
                 ..
             } => {
                 self.baseline = baseline.clone();
-                self.left = baseline.clone();
+                let found = takes_over.as_ref().map(|over| &over.found.want);
+                self.left = found.unwrap_or(baseline).clone();
+                self.takes_over = takes_over.as_deref().cloned();
                 self.baseline_goal = Some((**baseline_goal).clone());
                 self.plans = vec![PlanRun::new(plan.clone(), Some((**goal).clone()), None)];
             }
@@ -234,6 +244,7 @@ impl Deployment {
                     self.seen(target, state.clone());
                 }
                 self.abort = None;
+                self.supersede = None;
                 self.parked = None;
                 self.paused = None;
                 let goal = goal.as_ref().map(|goal| (**goal).clone());

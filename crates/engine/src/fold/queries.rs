@@ -28,7 +28,7 @@ impl Deployment {
         phase.target.as_deref()
     }
 
-    /// Names of the targets that something was begun on, in the order in which it was.
+    /// Names of the targets that something was begun on, in the order in which it was; what it took over first.
     pub fn touched(&self) -> Vec<&str> {
         let mut begun: Vec<(i64, &str)> = Vec::new();
         for run in &self.plans {
@@ -44,7 +44,11 @@ impl Deployment {
             }
         }
         begun.sort();
-        begun.into_iter().map(|(_, target)| target).collect()
+        let before = self.takes_over.iter().flat_map(|over| &over.touched);
+        let mut touched: Vec<&str> = before.map(String::as_str).collect();
+        begun.retain(|(_, target)| !touched.contains(target));
+        touched.extend(begun.into_iter().map(|(_, target)| target));
+        touched
     }
 
     /// Whether what runs now goes back: a rollback inside a deployment, or a rollback on request.
@@ -84,9 +88,10 @@ impl Deployment {
         if mutant::is(Mutant::ForgetsResidue) {
             return Vec::new();
         }
+        let before = self.takes_over.iter().flat_map(|over| over.residue.clone());
         let done = (0..run.steps.len()).filter(|index| run.steps[*index].last_attempt > 0);
-        done.filter_map(|index| run.step(index).residue().map(str::to_owned))
-            .collect()
+        let own = done.filter_map(|index| run.step(index).residue().map(str::to_owned));
+        before.chain(own).collect()
     }
 
     /// The record of that content, wherever it is known.
@@ -94,6 +99,7 @@ impl Deployment {
         let goals = self.plans.iter().filter_map(|run| run.goal.as_ref());
         goals
             .chain(&self.baseline_goal)
+            .chain(self.takes_over.iter().map(|over| &*over.found))
             .find_map(|goal| goal.records.get(hash))
     }
 }

@@ -91,6 +91,7 @@ impl Deployment {
             Ask::Abort => self.abort = Some(request),
             Ask::Abandon => self.abandon = Some(request),
             Ask::Stop => self.stop = Some(request),
+            Ask::Supersede { by } => self.supersede.clone_from(by),
             Ask::Pause => self.paused = Some(request),
             Ask::Resume => self.paused = None,
             Ask::Approve => {

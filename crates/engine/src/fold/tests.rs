@@ -85,6 +85,7 @@ impl Story {
                 baseline: States::default(),
                 baseline_goal: Box::new(goal()),
                 goal: Box::new(goal()),
+                takes_over: None,
                 remarks: Vec::new(),
             };
         };
@@ -267,6 +268,7 @@ fn inputs() -> Inputs {
         keep_good: 5,
         inconclusive: Inconclusive::Ask,
         on_first_failure: FirstFailure::Remove,
+        hotfix: None,
         actor: "ada".to_owned(),
         reason: None,
         back: Back::default(),

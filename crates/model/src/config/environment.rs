@@ -54,6 +54,9 @@ pub struct Environment {
     /// What becomes of deployments that wait for their turn when a newer one is asked for. Default: `latest`.
     #[serde(default)]
     pub queue: Queue,
+    /// What a hotfix may do that other releases may not (`belay deploy --hotfix`). Default: it only waits for nobody.
+    #[serde(default, skip_serializing_if = "Hotfix::is_default")]
+    pub hotfix: Hotfix,
     /// Checks added to the service's. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verify: Vec<Check>,
@@ -103,6 +106,35 @@ pub enum Queue {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_one(number: &u16) -> bool {
     *number == 1
+}
+
+/// What a hotfix may do that other releases may not. It is verified all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hotfix {
+    /// How it replaces the release before, such as a shorter canary. Default: as any release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// How long it is watched before it counts as baked. Default: `keep.bake`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bake: Option<Duration>,
+    /// What it need not heed. Default: nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passes: Vec<Barrier>,
+}
+
+impl Hotfix {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What holds up releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Barrier {
+    /// A freeze (`belay freeze`).
+    Freeze,
 }
 
 /// What is kept, and for how long, to go back to.

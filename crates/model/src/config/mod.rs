@@ -21,7 +21,9 @@ mod target;
 pub use call::{Call, HttpCall};
 pub use check::{At, Check, CheckError, CheckKind, HttpCheck, Traffic};
 pub use duration::{Duration, ParseDurationError};
-pub use environment::{Approve, Environment, FirstFailure, Inconclusive, Keep, Place, Queue};
+pub use environment::{
+    Approve, Barrier, Environment, FirstFailure, Hotfix, Inconclusive, Keep, Place, Queue,
+};
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
 pub use percent::{ParsePercentError, Percent};
 pub use phase::{BackOrder, BackPhases, Phase, PhaseRollback, Provisioning, ProvisioningOrder};

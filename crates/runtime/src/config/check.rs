@@ -34,6 +34,7 @@ impl Loaded {
             self.phases(&path, environment, &mut found);
             self.approve(&path, environment, &mut found);
             self.strategy(&path, environment, &mut found);
+            self.hotfix(&path, environment, &mut found);
             self.checks_without_traffic(name, environment, &mut found);
             for (index, check) in environment.verify.iter().enumerate() {
                 self.one_check(&format!("{path}.verify[{index}]"), check, &mut found);
@@ -164,6 +165,28 @@ impl Loaded {
             );
         }
         self.variables(path, environment, found);
+    }
+
+    fn hotfix(&self, path: &str, environment: &Environment, found: &mut Vec<Diagnostic>) {
+        let path = format!("{path}.hotfix");
+        let (hotfix, keep) = (&environment.hotfix, &environment.keep);
+        if hotfix.strategy.is_some() {
+            let as_hotfix = Environment {
+                strategy: hotfix.strategy.clone(),
+                ..environment.clone()
+            };
+            self.strategy(&path, &as_hotfix, found);
+        }
+        if let Some(bake) = hotfix.bake.filter(|bake| *bake > keep.warm()) {
+            let message = format!(
+                "the release before is kept for {}, but a hotfix is watched for {bake}",
+                keep.warm()
+            );
+            found.push(
+                self.on_value(Code::Contradiction, &format!("{path}.bake"), message)
+                    .suggest(format!("make it at most `{}`", keep.warm())),
+            );
+        }
     }
 
     fn variables(&self, path: &str, environment: &Environment, found: &mut Vec<Diagnostic>) {

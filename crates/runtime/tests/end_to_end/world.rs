@@ -143,6 +143,7 @@ impl World {
         fs::write(&path, text).expect("written");
         let loaded = config::load(&path).unwrap_or_else(|found| panic!("{}", found[0]));
         DeployRequest {
+            hotfix: false,
             loaded,
             environment: "production".to_owned(),
             artifact: None,

@@ -86,6 +86,7 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         keep_good: 5,
         inconclusive: Inconclusive::Ask,
         on_first_failure: FirstFailure::Remove,
+        hotfix: None,
         actor: actor.to_owned(),
         reason: None,
         back: Back::default(),
@@ -124,6 +125,7 @@ pub(crate) fn planned(titles: &[&str]) -> Event {
         baseline: States::default(),
         baseline_goal: goal(),
         goal: goal(),
+        takes_over: None,
         remarks: Vec::new(),
     }
 }

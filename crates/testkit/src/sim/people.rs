@@ -188,7 +188,7 @@ async fn create(stage: &Stage, ground: &Ground, inputs: Inputs, policy: Queue) {
         limit: 100,
     };
     let replaced = queue::enter(stage.store.as_ref(), &new, policy).await;
-    let replaced = replaced.expect("memory").len();
+    let replaced = replaced.expect("memory").replaces.len();
     stage
         .audit
         .add("deployments: replaced while they waited", replaced);
@@ -346,6 +346,7 @@ fn inputs(
             true => Inconclusive::Ask,
             false => Inconclusive::RollBack,
         },
+        hotfix: None,
         on_first_failure: match order.leaves {
             true => FirstFailure::Leave,
             false => FirstFailure::Remove,

@@ -53,6 +53,7 @@ fn planned() -> Event {
         baseline: States::default(),
         baseline_goal: goal("release 1 (as it was before)"),
         goal: goal("release 2"),
+        takes_over: None,
         remarks: Vec::new(),
     }
 }

@@ -55,6 +55,28 @@ fn impossible_strategies() {
 }
 
 #[test]
+fn impossible_hotfixes() {
+    check(
+        with(
+            "    keep: { bake: 1m, warm: 2m }\n    hotfix: { strategy: { canary: [] }, bake: 3m }\n",
+        ),
+        expect![[r#"
+            error[E0110]: a canary needs at least one step
+              --> belay.yaml:7:27
+               |
+             7 |     hotfix: { strategy: { canary: [] }, bake: 3m }
+               |                           ^^^^^^ add `- { to: 10%, for: 5m }`
+
+            error[E0114]: the release before is kept for 2m, but a hotfix is watched for 3m
+              --> belay.yaml:7:47
+               |
+             7 |     hotfix: { strategy: { canary: [] }, bake: 3m }
+               |                                               ^^ make it at most `2m`
+        "#]],
+    );
+}
+
+#[test]
 fn impossible_approvals() {
     check(
         with("    approve: { by: [ada, bob], count: 3, within: 0s }\n"),

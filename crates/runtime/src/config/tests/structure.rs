@@ -30,7 +30,7 @@ fn unknown_keys_name_the_nearest_known_one() {
                |
              7 |     from: staging
                |     ^^^^
-               = note: known here: `config`, `secrets`, `target`, `targets`, `parallel`, `phases`, `rollback`, `on_failure`, `strategy`, `approve`, `queue`, `verify`, `keep`, `on_first_failure`, `inconclusive`
+               = note: known here: `config`, `secrets`, `target`, `targets`, `parallel`, `phases`, `rollback`, `on_failure`, `strategy`, `approve`, `queue`, `hotfix`, `verify`, `keep`, `on_first_failure`, `inconclusive`
         "#]],
     );
     check(
