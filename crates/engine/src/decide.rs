@@ -35,7 +35,12 @@ pub enum Command {
         policy: &'static str,
     },
     /// Begin to wait, for people or for time.
-    Await(StepId),
+    Await {
+        /// Which step.
+        step: StepId,
+        /// How long at most, milliseconds; absent: as long as it takes.
+        within_ms: Option<u64>,
+    },
     /// A wait is over: people said yes, time has passed, or nobody answered in time.
     Finish {
         /// Which step.

@@ -93,11 +93,16 @@ pub(crate) fn next(
 
 fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
     let (step, run) = deployment.step(id);
-    let begin = match step.action {
-        Action::Effect(_) | Action::Run(_) => Next::Begin(Command::Perform(id)),
-        Action::Verify { .. } => Next::Begin(Command::Verify(id)),
-        Action::Approve(_) | Action::Wait { .. } => Next::Begin(Command::Await(id)),
+    let wait = |within_ms| Command::Await {
+        step: id,
+        within_ms,
     };
+    let begin = Next::Begin(match &step.action {
+        Action::Effect(_) | Action::Run(_) => Command::Perform(id),
+        Action::Verify { .. } => Command::Verify(id),
+        Action::Approve(approval) => wait(approval.within_ms),
+        Action::Wait { ms } => wait(Some(*ms)),
+    });
     match run.status() {
         Status::Pending => begin,
         Status::Started => match &step.action {

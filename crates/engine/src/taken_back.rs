@@ -230,7 +230,7 @@ impl<'a> Gone<'a> {
     fn runs(&self, phase: usize) -> (Vec<Step>, Vec<Step>) {
         let run = &self.run;
         let range = run.range(phase);
-        let is_effect = |index: &usize| matches!(run.step(*index).action, Action::Effect(_));
+        let is_effect = |index: &usize| run.step(*index).effect().is_some();
         let first_effect = range.clone().find(is_effect).unwrap_or(range.end);
         let back = |index: usize| match &run.step(index).action {
             Action::Run(step) if self.begun[index] => Some(Step::of(Action::Run(Run {
@@ -291,8 +291,7 @@ fn pay(phases: &mut Vec<Phase>, debt: &Debt) {
         .iter_mut()
         .find(|phase| target.is_some() && phase.target.as_ref() == target);
     if let Some(phase) = own {
-        let is_effect = |step: &Step| matches!(step.action, Action::Effect(_));
-        let moves = phase.steps.iter().position(is_effect);
+        let moves = phase.steps.iter().position(|step| step.effect().is_some());
         let moves = moves.unwrap_or(phase.steps.len());
         phase.steps.splice(moves..moves, debt.late.iter().cloned());
         phase.steps.extend(debt.early.iter().cloned());

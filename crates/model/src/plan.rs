@@ -212,7 +212,26 @@ impl Step {
 
     /// Whether doing it may change the world.
     pub fn is_effect(&self) -> bool {
-        matches!(self.action, Action::Effect(_) | Action::Run(_))
+        match &self.action {
+            Action::Effect(_) | Action::Run(_) => true,
+            Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } => false,
+        }
+    }
+
+    /// What it does to its target; absent: nothing.
+    pub fn effect(&self) -> Option<&Effect> {
+        match &self.action {
+            Action::Effect(effect) => Some(effect),
+            _ => None,
+        }
+    }
+
+    /// Whether it only waits, for people or for time.
+    pub fn waits(&self) -> bool {
+        match &self.action {
+            Action::Approve(_) | Action::Wait { .. } => true,
+            Action::Effect(_) | Action::Verify { .. } | Action::Run(_) => false,
+        }
     }
 
     /// What stays behind although it is taken back (I14).

@@ -281,17 +281,16 @@ impl Summary {
                     self.phase = self.at_work();
                 }
                 let planned = self.step_of(*step);
-                let asks = planned.is_some_and(|step| matches!(step.action, Action::Approve(_)));
-                let waits =
-                    asks || planned.is_some_and(|step| matches!(step.action, Action::Wait { .. }));
-                if step.plan == 0 && planned.is_some_and(|step| step.bake) {
+                let is_bake = step.plan == 0 && planned.is_some_and(|step| step.bake);
+                let waits = planned.is_some_and(crate::plan::Step::waits);
+                self.asks = planned.is_some_and(|step| matches!(step.action, Action::Approve(_)));
+                if is_bake {
                     self.phase = Phase::Baking;
                 } else if waits {
                     self.phase = Phase::Waiting;
                 } else if self.phase == Phase::Waiting {
                     self.phase = self.at_work();
                 }
-                self.asks = asks;
             }
             Event::TimerSet { .. } => {}
             Event::Finished {
@@ -464,12 +463,8 @@ impl Summary {
         step: StepId,
         times: &std::collections::BTreeMap<String, i64>,
     ) {
-        let wave = self.step_of(step).and_then(|step| match &step.action {
-            Action::Effect(effect) => Some(effect.wave),
-            Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } | Action::Run(_) => {
-                None
-            }
-        });
+        let effect = self.step_of(step).and_then(|step| step.effect());
+        let wave = effect.map(|effect| effect.wave);
         let timeline = &mut self.timeline;
         match wave {
             Some(Wave::Switch) => {

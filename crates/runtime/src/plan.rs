@@ -7,7 +7,7 @@ use belay_engine::taken_back::Gone;
 use belay_engine::{goal, planning};
 use belay_model::config::FirstFailure;
 use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
-use belay_model::plan::{Action, Phase, Plan, Step, Wave};
+use belay_model::plan::{Phase, Plan, Step, Wave};
 
 /// One step of a plan in words.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,18 +42,12 @@ impl PlannedStep {
     }
 
     fn of_step(label: Option<String>, phase: &Phase, step: &Step) -> Self {
-        let effect = match &step.action {
-            Action::Effect(effect) => Some(effect),
-            Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } | Action::Run(_) => {
-                None
-            }
-        };
         Self {
             phase: phase.name.clone(),
             target: phase.target.clone(),
             label,
             title: step.title(),
-            wave: effect.map(|effect| effect.wave),
+            wave: step.effect().map(|effect| effect.wave),
             promotes: step.promotes,
             bake: step.bake,
             residue: step.residue().map(str::to_owned),

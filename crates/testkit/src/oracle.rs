@@ -1,7 +1,7 @@
 //! What must hold of every journal, whatever happened: the invariants as checks on events.
 
 use belay_model::event::{Ask, Entry, Event};
-use belay_model::plan::{Action, Plan, Step, Wave};
+use belay_model::plan::{Plan, Step, Wave};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Breaches of the invariants in one journal, one line each.
@@ -97,8 +97,5 @@ fn phase_of(plan: &Plan, index: u16) -> usize {
 }
 
 fn wave_of(step: &Step) -> Option<Wave> {
-    match &step.action {
-        Action::Effect(effect) => Some(effect.wave),
-        Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } | Action::Run(_) => None,
-    }
+    step.effect().map(|effect| effect.wave)
 }

@@ -226,10 +226,7 @@ impl Course {
     /// The step that a retry repeats when the goal is not met though every step was done.
     fn last_effect(&self) -> Option<StepId> {
         let (plan, run) = self.state().current()?;
-        let index = run
-            .plan
-            .steps()
-            .position(|step| matches!(step.action, Action::Effect(_)))?;
+        let index = run.plan.steps().position(|step| step.effect().is_some())?;
         Some(StepId {
             plan,
             index: u16::try_from(index).ok()?,

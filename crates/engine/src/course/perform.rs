@@ -97,12 +97,12 @@ impl Course {
         let (_, run) = self.state().current().expect("a step of the plan");
         let phase = run.phase_of(usize::from(id.index));
         let has_begun = |phase: usize| {
-            let is_move = |index: usize| matches!(run.step(index).action, Action::Effect(_));
+            let is_move = |index: usize| run.step(index).effect().is_some();
             let mut moves = run.range(phase).filter(|index| is_move(*index));
             moves.any(|index| run.steps[index].has_begun())
         };
         let is_first = !(0..run.plan.phases.len()).any(has_begun);
-        let is_move = matches!(run.step(usize::from(id.index)).action, Action::Effect(_));
+        let is_move = run.step(usize::from(id.index)).effect().is_some();
         if id.plan > 0 || !is_move || is_first || has_begun(phase) {
             return Ok(None);
         }

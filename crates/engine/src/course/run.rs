@@ -107,7 +107,7 @@ impl Course {
                 Command::Rollback(cause) => self.roll_back(cause).await?,
                 Command::HandOver(by) => self.hand_over(&by).await?,
                 Command::Leave { cause, policy } => self.leave(&cause, policy),
-                Command::Await(step) => self.begin_to_wait(step),
+                Command::Await { step, within_ms } => self.begin_to_wait(step, within_ms),
                 Command::Finish { step, failure } => {
                     let finish = failure.map_or(Finish::Done, Finish::Failed);
                     let attempt = self.state().step(step).1.last_attempt;
@@ -358,12 +358,7 @@ impl Course {
     }
 
     /// For people, or for time.
-    fn begin_to_wait(&mut self, id: StepId) {
-        let wait_ms = match &self.state().step(id).0.action {
-            Action::Approve(approval) => approval.within_ms,
-            Action::Wait { ms } => Some(*ms),
-            _ => unreachable!("only these wait"),
-        };
+    fn begin_to_wait(&mut self, id: StepId, within_ms: Option<u64>) {
         let attempt = self.state().step(id).1.last_attempt + 1;
         self.journal.push(Event::Started {
             step: id,
@@ -371,7 +366,7 @@ impl Course {
             fingerprint: String::new(),
             before: None,
         });
-        if let Some(ms) = wait_ms {
+        if let Some(ms) = within_ms {
             let ms = i64::try_from(ms).unwrap_or(i64::MAX / 2000);
             let due_ms = self.journal.now_us() / 1000 + ms;
             self.journal.push(Event::TimerSet { step: id, due_ms });

@@ -36,7 +36,7 @@ impl Deployment {
                 let Some(target) = run.plan.phases[run.phase_of(index)].target.as_deref() else {
                     continue;
                 };
-                let is_effect = matches!(run.step(index).action, Action::Effect(_));
+                let is_effect = run.step(index).effect().is_some();
                 let is_known = begun.iter().any(|(_, name)| *name == target);
                 if is_effect && course.last_attempt > 0 && !is_known {
                     begun.push((course.first_us, target));

@@ -427,7 +427,7 @@ impl Audit {
             let Some((phase, step)) = ended::step(plan, step.index) else {
                 continue;
             };
-            let is_effect = matches!(step.action, Action::Effect(_));
+            let is_effect = step.effect().is_some();
             if is_effect && !back.phases.iter().any(|it| it.target == phase.target) {
                 self.breach(format!("I2: the way back leaves out {:?}", phase.target));
             }
@@ -437,13 +437,16 @@ impl Audit {
     /// I13: one move per target, looked at once.
     fn one_move(&self, plan: &Plan) {
         for phase in &plan.phases {
-            let moves = |wave: Wave| move |step: &belay_model::plan::Step| matches!(&step.action, Action::Effect(effect) if effect.wave == wave);
+            let moves = |wave: Wave| {
+                move |step: &belay_model::plan::Step| {
+                    step.effect().is_some_and(|effect| effect.wave == wave)
+                }
+            };
             let looks =
                 |step: &belay_model::plan::Step| matches!(step.action, Action::Verify { .. });
             let look = phase.steps.iter().position(looks);
             let last = phase.steps.iter().rposition(moves(Wave::Switch));
-            let is_effect =
-                |step: &belay_model::plan::Step| matches!(step.action, Action::Effect(_));
+            let is_effect = |step: &belay_model::plan::Step| step.effect().is_some();
             let others = plan.phases.iter().filter(|it| it.target == phase.target);
             let others = others.filter(|it| it.steps.iter().any(is_effect));
             let twice = phase.target.is_some() && others.count() > 1;
