@@ -222,14 +222,10 @@ impl Crowd {
         let running = self.running();
         let mut wrong = Vec::new();
         for service in &self.services {
-            let found = self.runtime.block_on(self.judge_one(service, report));
+            let (found, is_out) = self.runtime.block_on(self.judge_one(service, report));
             let of_service = |line| format!("{}: {line}", service.name);
             wrong.extend(found.into_iter().map(of_service));
-            let wanted = if service.second == Second::Good {
-                "2"
-            } else {
-                "1"
-            };
+            let wanted = if is_out { "2" } else { "1" };
             let processes = running.get(&service.name).cloned().unwrap_or_default();
             if processes != [wanted] {
                 wrong.push(of_service(format!("{processes:?} run instead of {wanted}")));
@@ -237,7 +233,7 @@ impl Crowd {
             for (instance, count) in &starts[&service.name] {
                 report.instances += count;
                 // What was stopped for release 2 is started again on the way back.
-                let is_again = service.second == Second::Regretted && instance.starts_with("r1-");
+                let is_again = !is_out && instance.starts_with("r1-");
                 if *count > if is_again { 2 } else { 1 } {
                     wrong.push(of_service(format!("{instance} was started {count} times")));
                 }
@@ -251,7 +247,8 @@ impl Crowd {
         );
     }
 
-    async fn judge_one(&self, service: &Service, report: &mut Report) -> Vec<String> {
+    /// What is wrong with its deployments, and whether the second release is out.
+    async fn judge_one(&self, service: &Service, report: &mut Report) -> (Vec<String>, bool) {
         let belay = self.belay();
         let store = belay.store();
         let scope = Scope {
@@ -282,15 +279,20 @@ impl Crowd {
                 Some(Outcome::Failed { rollback, residue }) => {
                     let is_back =
                         matches!(rollback, RollbackResult::Complete | RollbackResult::None);
-                    service.second != Second::Good && is_back && residue.is_empty()
+                    // A good one, too, goes back where one step was cut off again and again.
+                    report.cut_off += usize::from(service.second == Second::Good);
+                    is_back && residue.is_empty()
                 }
                 _ => false,
             };
             if !is_allowed {
-                wrong.push(format!("{id} ended as {:?}", summary.outcome));
+                let (outcome, why) = (&summary.outcome, &summary.cause);
+                wrong.push(format!("{id} ended as {outcome:?}: {why:?}"));
             }
         }
-        wrong
+        let newest = history.first().and_then(|summary| summary.outcome.as_ref());
+        let is_out = service.second == Second::Good && newest == Some(&Outcome::Succeeded);
+        (wrong, is_out)
     }
 
     /// The releases whose processes run, by service.

@@ -1,9 +1,9 @@
 //! The storm: three workers on one PostgreSQL, 200 deployments of real processes in flight. Once a second a worker is
 //! killed with SIGKILL; the server crashes and comes back, and later its synchronous standby takes over. Leases live
 //! 1.5 s here. Whatever happens, every deployment has to end as the oracle allows: with the release that was asked for, or
-//! back at the one before where that is bad or a person went back; never waiting for a person, as nothing but kills
-//! happened; with a journal that keeps the invariants and an unbroken chain; one process per service, of the release that
-//! is known to serve, and each instance started once.
+//! back at the one before where that is bad, a person went back, or a step was cut off again and again; never waiting for a
+//! person, as nothing but kills happened; with a journal that keeps the invariants and an unbroken chain; one process per
+//! service, of the release that is known to serve, and each instance started once.
 //!
 //! `BELAY_STORM_SERVICES` and `BELAY_STORM_SECONDS` make it smaller or longer. The report is printed, and written to the
 //! file that `BELAY_STORM_REPORT` names.

@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) kills: usize,
     pub(crate) most_open: usize,
     pub(crate) instances: usize,
+    /// Good releases that went back all the same.
+    pub(crate) cut_off: usize,
     deployments: usize,
     events: usize,
     /// A deployment went on under another worker.
@@ -31,6 +33,7 @@ impl Report {
             kills: 0,
             most_open: 0,
             instances: 0,
+            cut_off: 0,
             deployments: 0,
             events: 0,
             takeovers: 0,
@@ -111,6 +114,10 @@ impl Report {
             ("takeovers", self.takeovers),
             ("attempts begun again after a kill", self.settled),
             ("instances started", self.instances),
+            (
+                "good releases that went back, as a step was cut off too often",
+                self.cut_off,
+            ),
         ];
         for (what, count) in counts {
             self.line(what, count);
