@@ -54,10 +54,11 @@ async fn a_lease_ends_by_the_servers_clock_and_not_before() {
             store.renew(&owner("first", "here"), &first).await.unwrap(),
             []
         );
-        let second = loop {
+        let (taken, second) = loop {
+            let taken = Instant::now();
             let second = claim(&store, "second", &[], 9).await;
             if !second.is_empty() {
-                break second;
+                break (taken, second);
             }
             assert!(renewed.elapsed() < Duration::from_secs(5), "it never ends");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -70,7 +71,9 @@ async fn a_lease_ends_by_the_servers_clock_and_not_before() {
         // The first hears of it, and may begin anew.
         let lost = store.renew(&owner("first", "here"), &first).await.unwrap();
         assert_eq!(lost, first);
-        assert_eq!(claim(&store, "first", &[], 9).await, []);
+        let again = claim(&store, "first", &[], 9).await;
+        // On a machine that is slow enough the second one's lease has ended by now, too.
+        assert!(again.is_empty() || taken.elapsed() >= Duration::from_secs(1));
     }
 }
 
