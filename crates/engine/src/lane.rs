@@ -282,7 +282,7 @@ fn may_repeat(action: &Action, failure: &Failure) -> bool {
 }
 
 fn lost(losses: u32) -> Failure {
-    let message = format!("lost sight of the step {losses} times");
+    let message = format!("keep sight of the step: it was lost {losses} times");
     failure(Class::Connectivity, message)
 }
 

@@ -236,7 +236,7 @@ impl Cause {
     pub fn sentence(&self) -> String {
         match self {
             Cause::Verification(verdict) => verdict.sentence.clone(),
-            Cause::Step { failure, .. } => failure.message.clone(),
+            Cause::Step { failure, .. } => format!("failed to {}", failure.message),
             Cause::Phase { cause, .. } => cause.sentence(),
             Cause::Request { actor, reason, .. } => match reason {
                 Some(reason) => format!("{actor} asked for it: {reason}"),

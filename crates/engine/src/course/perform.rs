@@ -350,7 +350,10 @@ impl Reach {
             Settled::Done => Ok(Times::new()),
             Settled::Quiet => {
                 // It is over, and only the world tells whether it was done: the platform may have broken it off.
-                let message = format!("{}: it was accepted and not done", effect.title);
+                let message = format!(
+                    "see \"{}\" done: it was accepted and broken off",
+                    effect.title
+                );
                 let error = belay_driver::Error::maybe_applied(Class::Connectivity, message);
                 Err(error.into())
             }

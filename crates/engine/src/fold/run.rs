@@ -95,7 +95,7 @@ impl StepRun {
             Status::Refused(verdict) => Some(Failure {
                 class: Class::Verification,
                 effect: Effect::NotApplied,
-                message: verdict.sentence.clone(),
+                message: format!("verify it: {}", verdict.sentence),
                 detail: Vec::new(),
                 retry_after_ms: None,
             }),

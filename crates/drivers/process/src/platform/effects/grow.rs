@@ -184,7 +184,7 @@ fn not_ready(supervised: &Supervised, report: &NotReady) -> Error {
     detail.extend(report.output.iter().map(|line| format!("output: {line}")));
     Error::maybe_applied(
         Class::Application,
-        format!("{name} is not ready: {}", report.why),
+        format!("see {name} ready: {}", report.why),
     )
     .with_detail(detail)
 }
