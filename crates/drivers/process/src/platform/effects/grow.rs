@@ -88,7 +88,8 @@ async fn prepare(
             .stop(None)
             .await
             .map_err(|error| failed(&there, error))?;
-        again.remove().map_err(|error| failed(&there, error))?;
+        let removed = again.remove().await;
+        removed.map_err(|error| failed(&there, error))?;
     }
     let port = ports::free(taken).ok_or_else(|| {
         Error::not_applied(Class::Quota, "find a free port between 20000 and 32000")
