@@ -38,7 +38,8 @@ pub struct PostgresOptions {
     pub readers: u32,
     /// How long a worker's leases live without being renewed.
     pub lease: Duration,
-    /// Living leases of one environment name at most, over all workers: what an environment may be busy with at once.
+    /// Living leases of one environment name at most, over all workers, of deployments that go forward: what it may be busy with
+    /// at once. What waits, bakes or goes back needs no room.
     pub leases_per_environment: usize,
     /// How often we look for commits that nobody told us of.
     pub poll: Duration,
