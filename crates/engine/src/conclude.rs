@@ -66,16 +66,19 @@ pub(crate) fn on_planned(
     events
 }
 
-/// A rollback inside a deployment begins.
+/// A rollback inside a deployment begins. `again`: it goes on with the one before, of which all is said.
 pub(crate) fn on_rollback(
     id: &DeploymentId,
     inputs: &Inputs,
     cause: &Cause,
     goal: Option<&Goal>,
     view: &View,
-    now_us: i64,
+    (again, now_us): (bool, i64),
 ) -> Vec<Event> {
     let needed = goal.and_then(|goal| goal.record.clone());
+    if again {
+        return keep(needed, view, "the rollback needs it");
+    }
     let is_kept = needed.is_some() && needed == inputs.record.as_ref().map(Record::hash);
     // What went wrong when a release went out once more says nothing against it where it serves, unless that was looked at.
     let is_blamed = !is_kept || matches!(cause, Cause::Verification(_));

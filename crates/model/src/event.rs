@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
 /// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces; `Back`, what someone asks
-/// to go back with.
-pub const FORMAT: u16 = 4;
+/// to go back with. 5: `RollbackPlanned::again`.
+pub const FORMAT: u16 = 5;
 
 /// Whether a deployment puts a release out or goes back to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -401,6 +401,10 @@ pub enum Event {
         before: Option<States>,
         /// What someone else had changed by then (I10), and what else people should know.
         remarks: Vec<String>,
+        /// No other rollback: the way to the goal of the plan before is planned anew from what is there, as that plan was done
+        /// and its goal not met (I13).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// It cannot go on without a person; it keeps its lock. `retry`, `skip`, `abandon` and `abort` answer it.
     Parked {

@@ -350,6 +350,7 @@ impl Summary {
                 goal,
                 plan,
                 remarks,
+                again,
                 ..
             } => {
                 self.phase = Phase::RollingBack;
@@ -358,7 +359,9 @@ impl Summary {
                 self.back_to = goal.as_ref().map(|goal| goal.title.clone());
                 self.remarks.extend(remarks.iter().cloned());
                 self.timeline.t1.get_or_insert(entry.at_us);
-                self.timeline.t2 = Some(entry.at_us);
+                if !again {
+                    self.timeline.t2 = Some(entry.at_us);
+                }
                 self.take_plan(entry.seq, *number, plan);
                 self.stuck = None;
             }

@@ -125,7 +125,7 @@ impl Belay {
             (None, vec!["it has changed nothing yet".to_owned()])
         };
         let back = deployment.plans.last();
-        let back = back.filter(|_| deployment.plans.len() > 1);
+        let back = back.filter(|_| deployment.is_turned_round());
         let release = |goal: &Goal| Some(goal.records.get(goal.record.as_ref()?)?.release);
         let (mut to, mut skipped) = (None, Vec::new());
         let leads_there = request.to.is_none_or(|wanted| {

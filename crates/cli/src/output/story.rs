@@ -157,6 +157,7 @@ impl Story {
                 goal,
                 plan,
                 remarks,
+                again,
                 ..
             } => {
                 self.close_all(says);
@@ -165,7 +166,11 @@ impl Story {
                     .map_or("nowhere: there is nothing to go back to", |goal| {
                         &goal.title
                     });
-                says.push(note(format!("going back to {to}: {}", cause.sentence())));
+                says.push(note(if *again {
+                    format!("going on to {to}, from what is there now")
+                } else {
+                    format!("going back to {to}: {}", cause.sentence())
+                }));
                 says.extend(remarks.iter().map(|remark| note(format!("note: {remark}"))));
                 self.plans.insert(*number, plan.clone());
             }

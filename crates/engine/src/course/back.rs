@@ -10,19 +10,33 @@ use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
-use belay_model::id::StepId;
 use belay_model::plan::{Action, Plan};
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
 
 impl Course {
-    pub(super) async fn roll_back(&mut self, cause: Cause) -> Result<(), StoreError> {
+    /// The plan was done and its goal not met, or nobody knew where to go: the way there from what is there now. Nothing
+    /// else is said of the release for it.
+    pub(super) async fn replan(&mut self) -> Result<(), StoreError> {
+        let (_, run) = self.state().current().expect("a plan that was done");
+        let inputs = self.inputs();
+        let asked_for = || Cause::Request {
+            actor: inputs.actor.clone(),
+            reason: inputs.reason.clone(),
+            back: inputs.back.clone(),
+        };
+        let cause = run.cause.clone().unwrap_or_else(asked_for);
+        self.roll_back(cause, true).await
+    }
+
+    /// `again`: the way back that was begun goes on.
+    pub(super) async fn roll_back(&mut self, cause: Cause, again: bool) -> Result<(), StoreError> {
         let view = self.view().await?;
         let elsewhere = cause.leads_to().and_then(|to| view.records.get(to));
         let (targets, before, failures) = self.look(elsewhere.map(|known| &known.record)).await;
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
         let (goal, plan, mut remarks) = match targets {
-            Ok(targets) => self.way_back(&targets, &view, &before, &cause),
+            Ok(targets) => self.way_back(&targets, &view, &before, &cause, again),
             Err(failure) => (None, Plan::empty(), vec![failure.message]),
         };
         if let Some(failure) = failures.first() {
@@ -38,7 +52,7 @@ impl Course {
             &cause,
             goal.as_ref(),
             &view,
-            now_us,
+            (again, now_us),
         );
         for event in events {
             self.journal.push_environment(event);
@@ -53,6 +67,7 @@ impl Course {
             plan,
             before: Some(before),
             remarks,
+            again,
         });
         if stuck {
             let why = why.unwrap_or_else(|| "there is nothing to go back to".to_owned());
@@ -105,8 +120,12 @@ impl Course {
         view: &View,
         before: &States,
         cause: &Cause,
+        again: bool,
     ) -> (Option<Goal>, Plan, Vec<String>) {
         let mut touched = self.state().touched();
+        let known = self.state().current().filter(|_| again);
+        let known = known.and_then(|(_, run)| run.goal.clone());
+        let is_known = known.is_some();
         let (goal, mut remarks) = match cause {
             Cause::Request {
                 back: Back { to: Some(to), .. },
@@ -137,7 +156,7 @@ impl Course {
         let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
         // Behind them what is said of the goal: without one, it is what a person is asked with.
         remarks.splice(0..0, foreign);
-        let Some(mut goal) = goal else {
+        let Some(mut goal) = known.or(goal) else {
             return (None, Plan::empty(), remarks);
         };
         goal::take_newest_seals(view, &mut goal);
@@ -155,7 +174,9 @@ impl Course {
         let touched = targets.only(|name| is_whole || touched.contains(&name));
         let inputs = self.inputs();
         let planned = planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel);
-        let gone = Gone::of(self.state()).map(|gone| match cause {
+        // Around the moves of the plan before, all was run that had to be.
+        let gone = Gone::of(self.state()).filter(|_| !is_known);
+        let gone = gone.map(|gone| match cause {
             Cause::Phase { phase, .. } => gone.only(usize::from(*phase)),
             _ => gone,
         });
@@ -205,8 +226,11 @@ impl Course {
             let outcome = decide::ending(self.state());
             return self.end(outcome).await;
         }
-        let why = format!("the goal is not met: {}", unmet.join("; "));
-        self.journal.push(Event::parked(self.last_effect(), why));
+        let why = format!(
+            "the goal is not met: {}; `retry` goes there from what is there now",
+            unmet.join("; ")
+        );
+        self.journal.push(Event::parked(None, why));
         Ok(())
     }
 
@@ -221,15 +245,5 @@ impl Course {
         let mut unmet = touched.diff(&goal.want, &now);
         unmet.extend(failures.iter().map(|failure| failure.message.clone()));
         (unmet, failures.into_iter().next())
-    }
-
-    /// The step that a retry repeats when the goal is not met though every step was done.
-    fn last_effect(&self) -> Option<StepId> {
-        let (plan, run) = self.state().current()?;
-        let index = run.plan.steps().position(|step| step.effect().is_some())?;
-        Some(StepId {
-            plan,
-            index: u16::try_from(index).ok()?,
-        })
     }
 }

@@ -78,6 +78,8 @@ pub struct Deployment {
     pub takes_over: Option<TakesOver>,
     /// A rollback that was asked for and has not begun.
     pub abort: Option<Request>,
+    /// Its plan was done and its goal not met, and someone said to try again: the rest of the way is planned anew.
+    pub replans: bool,
     /// Giving up that was asked for.
     pub abandon: Option<Request>,
     /// What stays behind.
@@ -107,6 +109,7 @@ impl Deployment {
             supersede: None,
             takes_over: None,
             abort: None,
+            replans: false,
             abandon: None,
             residue: Vec::new(),
             promoted: false,
@@ -238,18 +241,21 @@ impl Deployment {
                 cause,
                 plan,
                 before,
+                again,
                 ..
             } => {
                 for (target, state) in before.iter().flat_map(States::iter) {
                     self.seen(target, state.clone());
                 }
                 self.abort = None;
+                self.replans = false;
                 self.supersede = None;
                 self.parked = None;
                 self.paused = None;
                 let goal = goal.as_ref().map(|goal| (**goal).clone());
-                self.plans
-                    .push(PlanRun::new(plan.clone(), goal, Some(cause.clone())));
+                let mut run = PlanRun::new(plan.clone(), goal, Some(cause.clone()));
+                run.again = *again;
+                self.plans.push(run);
             }
             Event::Parked {
                 step,

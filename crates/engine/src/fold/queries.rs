@@ -60,6 +60,11 @@ impl Deployment {
                 .is_some_and(|inputs| inputs.kind != Kind::Deploy)
     }
 
+    /// Whether it was turned round: what went forward, or the rollback that it is, is taken back.
+    pub fn is_turned_round(&self) -> bool {
+        self.plans.iter().skip(1).any(|run| !run.again)
+    }
+
     /// Whether every verification that was begun passed: what someone skipped or a rule ignored proves nothing (P5). One
     /// that was cut short counts as soon as a later one on the same target has passed the same checks.
     pub fn is_proved(&self) -> bool {

@@ -126,6 +126,8 @@ pub struct PlanRun {
     pub goal: Option<Goal>,
     /// Why, if it is a rollback.
     pub cause: Option<Cause>,
+    /// It goes on with the plan before it, from what was there when that was done.
+    pub again: bool,
     /// How far each step is.
     pub steps: Vec<StepRun>,
     /// What was there when a phase began, by its place in the plan; absent: what was left by then.
@@ -152,6 +154,7 @@ impl PlanRun {
             plan,
             goal,
             cause,
+            again: false,
             open: (0..steps.len()).collect(),
             in_flight: BTreeSet::new(),
             steps,

@@ -130,14 +130,18 @@ impl Deployment {
                 }
             }
             Ask::Retry => {
-                if let Some(parked) = self.parked.take()
-                    && let Some(step) = parked.step
-                {
+                let Some(parked) = self.parked.take() else {
+                    return;
+                };
+                if let Some(step) = parked.step {
                     self.set(step, Status::Pending);
                     let run = self.run_mut(step);
                     run.failures = 0;
                     run.losses = 0;
                     run.is_as_it_is = true;
+                } else {
+                    let is_done = self.current().is_some_and(|(_, run)| run.is_over());
+                    self.replans = is_done && self.goes_back();
                 }
             }
             Ask::Skip => {

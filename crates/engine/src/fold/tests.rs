@@ -106,6 +106,7 @@ impl Story {
                 plan: self.plan(),
                 before: None,
                 remarks: Vec::new(),
+                again: false,
             },
             1..=4 => Event::Signal {
                 actor: "ada".to_owned(),

@@ -142,6 +142,7 @@ pub(crate) fn planned_back(title: &str) -> Event {
         plan: plan(&[title]),
         before: None,
         remarks: Vec::new(),
+        again: false,
     }
 }
 

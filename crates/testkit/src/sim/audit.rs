@@ -285,7 +285,10 @@ impl Audit {
             self.seals(&view, goal);
         } else {
             let frozen = inputs.scope.frozen_by().into_iter();
-            let mut frozen = frozen.filter(|scope| self.store().view(scope).freeze.is_some());
+            let mut frozen = frozen.filter(|scope| {
+                let view = self.store().view(scope);
+                view.freeze.or(view.breaker).is_some()
+            });
             if let Some(scope) = frozen.next() {
                 self.breach(format!("I9: a release goes out although {scope} is frozen"));
             }
@@ -377,9 +380,8 @@ impl Audit {
             self.breach("I9: a rollback triggered another, and nobody asked");
         }
         if inputs.kind == Kind::Deploy && cause.is_automatic() && view.went_back.len() >= 3 {
-            match &view.freeze {
-                Some(freeze) if freeze.actor.is_none() => self.count("freezes: by Belay"),
-                Some(_) => {}
+            match &view.breaker {
+                Some(_) => self.count("freezes: by Belay"),
                 None => self.breach("I9: three went back by themselves, and nothing is frozen"),
             }
         }
