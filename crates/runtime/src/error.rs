@@ -208,7 +208,7 @@ pub enum Error {
         /// What goes back.
         id: DeploymentId,
     },
-    /// `E0230` to `E0233`: the store that machines share was not opened.
+    /// `E0230` to `E0233`, `E0270` to `E0272`: the store that machines share was not opened.
     #[error("use the shared store")]
     Shared(#[source] OpenError),
     /// `E0235` to `E0237`: the store was not copied.
@@ -284,6 +284,9 @@ impl Error {
             Self::Shared(OpenError::Unreachable(_) | OpenError::Store(_)) => "E0231",
             Self::Shared(OpenError::NoTables | OpenError::OldTables { .. }) => "E0232",
             Self::Shared(OpenError::TooOld(_)) => "E0233",
+            Self::Shared(OpenError::NoTls) => "E0270",
+            Self::Shared(OpenError::Untrusted(_)) => "E0271",
+            Self::Shared(OpenError::Certificates(_)) => "E0272",
             Self::Elsewhere { .. } => "E0234",
             Self::Copy { source, .. } => match source {
                 CopyError::NotEmpty(_) => "E0236",
@@ -311,7 +314,7 @@ impl Error {
             | Self::Artifact { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
-            | Self::Shared(OpenError::Url(_) | OpenError::NoTables)
+            | Self::Shared(OpenError::Url(_) | OpenError::NoTables | OpenError::Certificates(_))
             | Self::NoDriver(_) => Exit::Usage,
             Self::Quarantined { .. }
             | Self::NothingGood { .. }
@@ -462,6 +465,15 @@ fn shared_next(error: &OpenError) -> &'static str {
         OpenError::Url(_) => "correct `--store` or BELAY_STORE; docs/shared-store.md says how",
         OpenError::Unreachable(_) => {
             "nothing was changed, and what serves goes on: see that the server runs, and that host, user, password and database are right"
+        }
+        OpenError::NoTls => {
+            "nothing was sent: switch TLS on at the server (`ssl = on`), or leave sslmode out where you trust the network"
+        }
+        OpenError::Untrusted(_) => {
+            "nothing was sent: see that the host is the right one, and name the file of its authority (`sslrootcert=/PATH`)"
+        }
+        OpenError::Certificates(_) => {
+            "correct sslrootcert, sslcert and sslkey; docs/shared-store.md says how"
         }
         OpenError::TooOld(_) => "use a newer server",
         OpenError::NoTables => "`belay deploy` makes it, or name another database",

@@ -71,6 +71,19 @@ pub(super) async fn health(database: &Postgres) -> Result<Vec<Health>, StoreErro
             ),
         ),
     }
+    let ssl = "SELECT CASE WHEN ssl THEN version END FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let secured: Option<(Option<String>,)> = sqlx::query_as(ssl)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(|e| store_error(&e))?;
+    match secured.and_then(|(version,)| version) {
+        Some(version) => say("encryption", true, &version),
+        None => say(
+            "encryption",
+            true,
+            "none: right for this machine or a network that you trust, else set sslmode=verify-full",
+        ),
+    }
     let mut pids = Vec::new();
     for _ in 0..2 {
         let pid: (i32,) = sqlx::query_as("SELECT pg_backend_pid()")

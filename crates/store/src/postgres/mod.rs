@@ -11,6 +11,7 @@ mod options;
 mod scopes;
 mod sql;
 mod tables;
+mod tls;
 mod watch;
 
 use crate::blobs::{BlobError, Blobs};

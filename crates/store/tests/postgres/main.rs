@@ -12,3 +12,4 @@ mod proxy;
 mod restart;
 mod schema;
 mod secret;
+mod tls;
