@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::id::{DeploymentId, RecordHash, Scope, StepId};
 use crate::plan::{Approval, Plan, Step};
 use crate::policy::{Act, Rule};
+use crate::promotion::Promotion;
 use crate::release::Record;
 use crate::state::{Goal, State, States};
 use crate::takeover::{Hotfix, TakesOver};
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
 /// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces; `Back`, what someone asks
-/// to go back with. 5: `RollbackPlanned::again`.
+/// to go back with. 5: `RollbackPlanned::again`; where a release that goes out had proved itself.
 pub const FORMAT: u16 = 5;
 
 /// Whether a deployment puts a release out or goes back to one.
@@ -85,6 +86,9 @@ pub struct Inputs {
     /// It waits for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
+    /// It goes out because it is good in another environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
     /// Who asked.
     pub actor: String,
     /// Why.
@@ -493,6 +497,20 @@ mod tests {
             panic!("it is read: {:?}", serde_json::from_str::<Event>(created));
         };
         assert_eq!(inputs.keep_good, 5);
+    }
+
+    /// Where a release came from was not said before format 5.
+    #[test]
+    fn format_4_is_read() {
+        let created = r#"{"created":{
+            "kind":"deploy","scope":{"service":"shop","environment":"production"},"record":null,"goal":null,
+            "strategy":"basic","checks":[],"bake_ms":1,"warm_ms":2,"keep_good":5,"inconclusive":"ask",
+            "on_first_failure":"remove","hotfix":{"passes_freeze":true},"actor":"alice","reason":null,
+            "back":{"trigger":"slow"}}}"#;
+        let Ok(Event::Created(inputs)) = serde_json::from_str(created) else {
+            panic!("it is read: {:?}", serde_json::from_str::<Event>(created));
+        };
+        assert_eq!(inputs.promotion, None);
     }
 
     /// Nothing was said of where to, or of what made someone, before format 4.

@@ -2,9 +2,11 @@
 //! decides the exit code.
 
 use crate::config::Diagnostic;
+use crate::promote::{numbered, prove, unproved};
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
-use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, ReleaseNumber, Scope};
+use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, EnvironmentName, ReleaseNumber, Scope};
+use belay_model::promotion::Unproved;
 use belay_store::{BlobError, CopyError, OpenError};
 use std::path::PathBuf;
 
@@ -69,6 +71,18 @@ pub enum Error {
         by: Option<DeploymentId>,
         /// Why.
         why: String,
+    },
+    /// `E0242`: it is not good where releases come from.
+    #[error("deploy {} to {scope}: {}", numbered(*release), unproved(from, why))]
+    Unproved {
+        /// Where to.
+        scope: Scope,
+        /// Which; absent: a new one.
+        release: Option<ReleaseNumber>,
+        /// Where it should be good.
+        from: EnvironmentName,
+        /// Why it is not.
+        why: Unproved,
     },
     /// `E0206`: there is nothing good to go back to.
     #[error("roll {scope} back: {}", nothing_good(*to, skipped))]
@@ -302,6 +316,7 @@ impl Error {
             Self::NotFrozen { .. } => "E0222",
             Self::NotYours { .. } => "E0223",
             Self::GoesBack { .. } => "E0241",
+            Self::Unproved { .. } => "E0242",
         }
     }
 
@@ -332,6 +347,7 @@ impl Error {
                 ..
             }
             | Self::GoesBack { .. }
+            | Self::Unproved { .. }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
@@ -433,6 +449,12 @@ impl Error {
                     "wait for it, then deploy: `belay watch {id}`; what goes back is soon there"
                 )
             }
+            Self::Unproved {
+                scope,
+                release,
+                from,
+                why,
+            } => prove(scope, *release, from, why),
             Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
                 "bring the key file from where it was made, or set BELAY_KEY to that key".to_owned()

@@ -31,6 +31,7 @@ mod phases;
 mod plan;
 mod prepare;
 mod preview;
+mod promote;
 mod readiness;
 mod retention;
 mod rollback;

@@ -93,6 +93,7 @@ impl Belay {
             record,
             inputs,
             is_known,
+            unproved,
             ..
         } = prepared;
         let scope = record.scope.clone();
@@ -122,6 +123,9 @@ impl Belay {
 
         let mut remarks = Vec::new();
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
+            remarks.push(format!("this would be refused: failed to {error}"));
+        }
+        if let Some(error) = unproved {
             remarks.push(format!("this would be refused: failed to {error}"));
         }
         let passes = inputs.hotfix.is_some_and(|hotfix| hotfix.passes_freeze);

@@ -20,11 +20,14 @@ pub(crate) struct Prepared {
     pub(crate) queue: Queue,
     /// Its release has a number already.
     pub(crate) is_known: bool,
+    /// Why it may not go there from where releases come from.
+    pub(crate) unproved: Option<Error>,
 }
 
 impl Belay {
     /// Checks the request and puts everything together. With `keep` the release gets its number and the secrets are
-    /// sealed; without, only the artifact is taken in: its digest is that of the copy.
+    /// sealed; without, only the artifact is taken in: its digest is that of the copy, and what is not good where it
+    /// comes from is only said to be so.
     pub(crate) async fn prepare(
         &self,
         request: &DeployRequest,
@@ -60,7 +63,23 @@ impl Belay {
             created_at_ms: self.now_us() / 1000,
             commit: request.commit.clone(),
         };
-        let (release, is_known) = self.number(candidate, keep).await?;
+        let known = self.store().releases(&scope.service).await?;
+        let is_same = |known: &&Release| {
+            known.artifact == candidate.artifact && known.config == candidate.config
+        };
+        let number = known.iter().find(is_same).map(|release| release.number);
+        let promotion = self.promotion(request, environment, &candidate, number);
+        let (promotion, unproved) = match promotion.await? {
+            Ok(promotion) => (promotion, None),
+            Err(unproved) if keep => return Err(unproved),
+            Err(unproved) => (None, Some(unproved)),
+        };
+        let release = if keep {
+            self.store().release(candidate).await?.number
+        } else {
+            let last = known.iter().map(|release| release.number.0).max();
+            number.unwrap_or(ReleaseNumber(last.unwrap_or(0) + 1))
+        };
         let (secrets, sealed) = self.seal(found, keep).await?;
         let record = Record {
             format: 1,
@@ -72,29 +91,17 @@ impl Belay {
             sealed,
             targets: targets(&scope, environment, &self.host_for(&scope).await?),
         };
-        let inputs = inputs(request, environment, &record, self.actor());
+        let inputs = Inputs {
+            promotion,
+            ..inputs(request, environment, &record, self.actor())
+        };
         Ok(Prepared {
             record,
             inputs,
             queue: environment.queue,
-            is_known,
+            is_known: number.is_some(),
+            unproved,
         })
-    }
-
-    async fn number(&self, candidate: Release, keep: bool) -> Result<(ReleaseNumber, bool), Error> {
-        let store = self.store();
-        let known = store.releases(&candidate.service).await?;
-        let is_same = |release: &&Release| {
-            release.artifact == candidate.artifact && release.config == candidate.config
-        };
-        let same = known.iter().find(is_same).map(|release| release.number);
-        if keep {
-            let number = store.release(candidate).await?.number;
-            return Ok((number, same.is_some()));
-        }
-        let last = known.iter().map(|release| release.number.0).max();
-        let next = ReleaseNumber(last.unwrap_or(0) + 1);
-        Ok((same.unwrap_or(next), same.is_some()))
     }
 
     async fn seal(
@@ -161,6 +168,7 @@ fn inputs(
         hotfix: request.hotfix.then(|| Hotfix {
             passes_freeze: environment.hotfix.passes.contains(&Barrier::Freeze),
         }),
+        promotion: None,
         actor: actor.to_owned(),
         reason: request.reason.clone(),
         back: Back::default(),

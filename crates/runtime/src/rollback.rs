@@ -124,6 +124,7 @@ impl Belay {
             inconclusive: Inconclusive::Ask,
             on_first_failure: FirstFailure::Leave,
             hotfix: None,
+            promotion: None,
             actor: self.actor().to_owned(),
             reason,
             back: Back {

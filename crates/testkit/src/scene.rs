@@ -21,6 +21,7 @@ use belay_model::id::{
 };
 use belay_model::plan::Approval;
 use belay_model::policy::Rule;
+use belay_model::promotion::Promotion;
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
 use belay_model::summary::{Phase, Summary};
@@ -71,6 +72,8 @@ pub struct Scene {
     pub queue: Queue,
     /// Whether hotfixes go out although releases are held up.
     pub hotfix_passes_freeze: bool,
+    /// Where releases had proved themselves.
+    pub promotion: Option<Promotion>,
 }
 
 /// A driver for each target, so that each has a world of its own.
@@ -166,6 +169,7 @@ impl Scene {
             on_failure: Vec::new(),
             queue: Queue::All,
             hotfix_passes_freeze: false,
+            promotion: None,
         }
     }
 
@@ -309,6 +313,7 @@ impl Scene {
             record: Box::new(record.clone()),
         });
         let environment = recorded.collect();
+        let promotion = self.promotion.clone().filter(|_| kind == Kind::Deploy);
         let inputs = Inputs {
             kind,
             scope: self.scope(),
@@ -327,6 +332,7 @@ impl Scene {
             inconclusive: self.inconclusive,
             on_first_failure: self.on_first_failure,
             hotfix,
+            promotion,
             actor: "test".to_owned(),
             reason: None,
             back: Back::default(),

@@ -47,6 +47,7 @@ pub(crate) fn inputs(service: &str, copies: usize, bake_ms: u64) -> Inputs {
         inconclusive: Inconclusive::RollBack,
         on_first_failure: FirstFailure::Remove,
         hotfix: None,
+        promotion: None,
         actor: "bench".to_owned(),
         reason: None,
         back: Back::default(),

@@ -6,6 +6,7 @@ mod misfortune;
 mod nginx;
 mod people;
 mod phases;
+mod promotion;
 #[path = "../support/mod.rs"]
 mod support;
 mod workers;

@@ -10,6 +10,7 @@ use crate::{conclude, freeze, goal, left, planning, taken_back};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
+use belay_model::id::Scope;
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
@@ -38,6 +39,9 @@ impl Course {
             return Ok(Some(why));
         }
         if let Some(why) = self.frozen().await? {
+            return Ok(Some(why));
+        }
+        if let Some(why) = self.unproved().await? {
             return Ok(Some(why));
         }
         let left = self.left().await?;
@@ -115,6 +119,20 @@ impl Course {
         let views = views.iter().map(|(scope, view)| (scope, view));
         let held = freeze::frozen(views, self.journal.now_us() / 1000);
         Ok(held.map(|held| held.why))
+    }
+
+    /// What was good where it came from when it was asked for may have been rolled back there while it waited.
+    async fn unproved(&self) -> Result<Option<String>, StoreError> {
+        let inputs = self.inputs();
+        let Some(promotion) = &inputs.promotion else {
+            return Ok(None);
+        };
+        let place = Scope {
+            service: inputs.scope.service.clone(),
+            environment: promotion.from.clone(),
+        };
+        let entries = self.ports.store.environment(&place, 0).await?;
+        Ok(promotion.withdrawn(&View::of(&entries)))
     }
 
     /// The targets of what shall serve, of what serves and of what is taken back, and what is there on them.

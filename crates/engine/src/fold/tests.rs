@@ -270,6 +270,7 @@ fn inputs() -> Inputs {
         inconclusive: Inconclusive::Ask,
         on_first_failure: FirstFailure::Remove,
         hotfix: None,
+        promotion: None,
         actor: "ada".to_owned(),
         reason: None,
         back: Back::default(),

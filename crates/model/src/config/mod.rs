@@ -22,7 +22,8 @@ pub use call::{Call, HttpCall};
 pub use check::{At, Check, CheckError, CheckKind, HttpCheck, Traffic};
 pub use duration::{Duration, ParseDurationError};
 pub use environment::{
-    Approve, Barrier, Environment, FirstFailure, Hotfix, Inconclusive, Keep, Place, Queue,
+    Approve, Barrier, Environment, FirstFailure, FromStanding, Hotfix, Inconclusive, Keep, Place,
+    Queue,
 };
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
 pub use percent::{ParsePercentError, Percent};

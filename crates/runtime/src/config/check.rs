@@ -25,6 +25,7 @@ impl Loaded {
         }
         for (name, environment) in &environments {
             let path = format!("environments.{name}");
+            self.from(name, environment, &mut found);
             self.policy(&path, environment, &mut found);
             self.targets(&path, environment, &mut found);
             for place in environment.places() {

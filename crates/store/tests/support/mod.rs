@@ -87,6 +87,7 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         inconclusive: Inconclusive::Ask,
         on_first_failure: FirstFailure::Remove,
         hotfix: None,
+        promotion: None,
         actor: actor.to_owned(),
         reason: None,
         back: Back::default(),

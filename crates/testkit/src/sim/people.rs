@@ -347,6 +347,7 @@ fn inputs(
             false => Inconclusive::RollBack,
         },
         hotfix: None,
+        promotion: None,
         on_first_failure: match order.leaves {
             true => FirstFailure::Leave,
             false => FirstFailure::Remove,
