@@ -4,10 +4,11 @@ use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::targets::Targets;
 use belay_model::environment::{Known, Standing, View};
-use belay_model::event::Kind;
+use belay_model::event::{Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, States};
+use belay_model::summary::Summary;
 use std::collections::BTreeMap;
 
 /// The goal in which `record` alone serves, and nothing is left on targets that are not its.
@@ -124,6 +125,26 @@ pub fn foreign(targets: &Targets, view: &View, now: &States) -> Vec<String> {
         (name.to_owned(), state)
     };
     targets.diff(&goal.want, &now.iter().map(without_warm).collect())
+}
+
+/// How many deployments are looked through for the last one that changed something.
+pub const LOOKED_THROUGH: usize = 64;
+
+/// Whether the last deployment, of those with the newest first, left what it should: one that ended half-way left what it left.
+pub fn is_left_whole<'a>(history: impl IntoIterator<Item = &'a Summary>) -> bool {
+    let outcomes = history.into_iter().filter_map(|it| it.outcome.as_ref());
+    // What was replaced in the queue had changed nothing.
+    let mut outcomes = outcomes.filter(|it| !matches!(it, Outcome::Replaced { .. }));
+    outcomes.next().is_none_or(|outcome| {
+        matches!(
+            outcome,
+            Outcome::Succeeded
+                | Outcome::Failed {
+                    rollback: RollbackResult::Complete | RollbackResult::None,
+                    ..
+                }
+        )
+    })
 }
 
 /// A candidate that was passed over, and why.

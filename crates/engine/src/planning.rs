@@ -1,6 +1,7 @@
 //! Plans. One planning function of the driver serves both ways; the engine cuts a strategy into stages, calls it
 //! once per stage, and puts its own steps between. Pure.
 
+use crate::capacity::Fitted;
 use crate::mutant::{self, Mutant};
 use crate::targets::{Place, Targets};
 use belay_driver::{Capabilities, Error, Old, Split, Stage};
@@ -167,22 +168,23 @@ fn stages(
 }
 
 /// The way back: one move to the goal on each target, in the reverse of their order, verified once between switch and
-/// shrink, no bake.
+/// shrink, no bake. What was brought up beyond the goal's own scale goes last.
 ///
 /// # Errors
 /// The goal is impossible on this platform, or the plan too long.
 pub fn back(
     targets: &Targets,
     from: &States,
-    goal: &Goal,
+    fitted: &Fitted,
     checks: &[Check],
     parallel: u16,
 ) -> Result<Plan, Error> {
+    let goal = &fitted.goal;
     let mut phases = Vec::new();
     for place in targets.iter() {
-        let Place { target, driver } = place;
+        let target = &place.target;
         let from = from.of(&target.name);
-        let [grow, switch, shrink] = by_wave(driver.plan(target, from, goal, Stage::BACK)?);
+        let [grow, switch, shrink] = by_wave(one_move(place, from, fitted)?);
         let (first, last) = match mutant::is(Mutant::ShrinksFirst) {
             true => (shrink, [grow, switch].concat()),
             false => ([grow, switch].concat(), shrink),
@@ -205,6 +207,19 @@ pub fn back(
     }
     phases.reverse();
     bounded(phases, parallel)
+}
+
+fn one_move(place: &Place, from: &State, fitted: &Fitted) -> Result<Vec<Effect>, Error> {
+    let Place { target, driver } = place;
+    let goal = &fitted.goal;
+    if fitted.up.of(&target.name) == goal.want.of(&target.name) {
+        return driver.plan(target, from, goal, Stage::BACK);
+    }
+    let mut effects = driver.plan(target, from, &fitted.brought_up(), Stage::BACK)?;
+    let after = |at: State, effect: &Effect| driver.after(target, &at, effect);
+    let at = effects.iter().fold(from.clone(), after);
+    effects.extend(driver.plan(target, &at, goal, Stage::BACK)?);
+    Ok(effects)
 }
 
 /// What the platform cannot do is refused before anything is changed, on a first deployment, too: what was asked for must

@@ -3,6 +3,7 @@
 use crate::prepare::Prepared;
 use crate::targets::unplanned;
 use crate::{Belay, DeployRequest, Error};
+use belay_engine::capacity::{self, Asked};
 use belay_engine::taken_back::Gone;
 use belay_engine::{goal, planning};
 use belay_model::config::FirstFailure;
@@ -104,24 +105,29 @@ impl Belay {
         let own = all.only(|name| record.target(name).is_some());
         let from = self.observe(&all).await?;
 
-        let goal = goal::of_record(&all, &record);
-        let plan = planning::forward(&own, &from, &goal, &inputs);
-        let plan = plan.map_err(|error| unplanned(&scope, error))?;
-        let there = own.after(&from, &plan);
         let superseded = match open.first().filter(|_| request.hotfix) {
             Some(first) => Some(self.fold(&first.id).await?),
             None => None,
         };
+        let goal = goal::of_record(&all, &record);
+        let before = superseded.as_ref().map_or(&from, |old| &old.baseline);
+        let serves_now = self.asked(&scope, &own, before).await?;
+        let (goal, scaled) = capacity::forward(&own, goal, before, &serves_now);
+        let plan = planning::forward(&own, &from, &goal, &inputs);
+        let plan = plan.map_err(|error| unplanned(&scope, error))?;
+        let there = own.after(&from, &plan);
         let inherited = superseded
             .as_ref()
             .and_then(|old| old.baseline_goal.clone());
         let baseline = inherited.unwrap_or_else(|| goal::of_states(&view, &from));
-        let back = planning::back(&own, &there, &baseline, &inputs.checks, inputs.parallel);
+        let asked = Asked::by_states(&own, &goal.want);
+        let fitted = capacity::back(&own, baseline, &there, &asked);
+        let back = planning::back(&own, &there, &fitted, &inputs.checks, inputs.parallel);
         let back = back.map_err(|error| unplanned(&scope, error))?;
         let gone = Gone::all(&plan, &inputs);
         let back = gone.taken_back(back);
 
-        let mut remarks = Vec::new();
+        let mut remarks = scaled;
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
             remarks.push(format!("this would be refused: failed to {error}"));
         }
@@ -169,7 +175,7 @@ impl Belay {
             artifact: record.artifact.clone(),
             steps: PlannedStep::of(&scope, &plan),
             plan,
-            back_to: baseline.title,
+            back_to: fitted.goal.title,
             back_steps: PlannedStep::of(&scope, &back),
             remarks,
             nothing_to_do: serves && behind.is_empty() && superseded.is_none(),

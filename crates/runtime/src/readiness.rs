@@ -144,18 +144,21 @@ impl Belay {
             }
         }
         let targets = self.targets_of(goal)?;
-        if let Err(error) = self
+        let goal = match self
             .plan_ready(scope, &way, goal, &targets, readiness)
             .await
         {
-            readiness.reasons.push(crate::artifacts::chain(&error));
-            return Ok(());
-        }
+            Ok(goal) => goal,
+            Err(error) => {
+                readiness.reasons.push(crate::artifacts::chain(&error));
+                return Ok(());
+            }
+        };
         if let Some(away) = self.elsewhere(&targets) {
             readiness.reasons.push(away.to_string());
             return Ok(());
         }
-        match targets.restorable(&looking(), goal).await {
+        match targets.restorable(&looking(), &goal).await {
             Err((_, failure)) => readiness.reasons.push(failure.message),
             Ok(Restorability::No(lines)) => {
                 readiness.reasons.extend(lines.iter().cloned());
@@ -191,7 +194,7 @@ impl Belay {
         Ok(())
     }
 
-    /// The steps that a rollback would have.
+    /// The steps that a rollback would have; answers the goal with all that is brought up for it.
     async fn plan_ready(
         &self,
         scope: &Scope,
@@ -199,18 +202,20 @@ impl Belay {
         goal: &Goal,
         targets: &Targets,
         readiness: &mut Readiness,
-    ) -> Result<(), Error> {
+    ) -> Result<Goal, Error> {
         let from = self.observe(targets).await?;
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         let (checks, parallel) = match record {
             Some(record) => self.verified_by(scope, record).await?,
             None => (Vec::new(), 1),
         };
-        let plan = planning::back(targets, &from, goal, &checks, parallel);
+        let fitted = self.fitted(scope, way, goal, targets, &from).await?;
+        readiness.reasons.extend(fitted.remarks.iter().cloned());
+        let plan = planning::back(targets, &from, &fitted, &checks, parallel);
         let plan = plan.map_err(|error| unplanned(scope, error))?;
         let (plan, _) = self.with_taken_back(scope, way, plan).await?;
         readiness.steps = PlannedStep::of(scope, &plan);
-        Ok(())
+        Ok(fitted.brought_up())
     }
 
     /// How long it took to get all users back to what was there before, or all instances where there are none, the last

@@ -50,6 +50,8 @@ pub struct Scene {
     owners: AtomicU32,
     /// What new deployments start with.
     pub strategy: Strategy,
+    /// Instances of releases that do not have as many as the others.
+    pub instances: BTreeMap<u32, u32>,
     /// Bake, milliseconds.
     pub bake_ms: u64,
     /// Checks.
@@ -158,6 +160,7 @@ impl Scene {
             next: AtomicU32::new(1),
             owners: AtomicU32::new(0),
             strategy,
+            instances: BTreeMap::new(),
             bake_ms: 1000,
             checks: Vec::new(),
             inconclusive: Inconclusive::RollBack,
@@ -188,7 +191,10 @@ impl Scene {
             scope: self.scope(),
             release: ReleaseNumber(release),
             artifact: ArtifactDigest::new(format!("sha256:{release:064}")),
-            config: BTreeMap::new(),
+            config: self
+                .instances
+                .get(&release)
+                .map_or_else(BTreeMap::new, worlds::instances),
             secrets: BTreeMap::new(),
             sealed: None,
             targets: self.worlds.keys().map(|name| self.target(name)).collect(),

@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Split, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
+    Split, Stage,
 };
 use belay_model::back::Back;
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
@@ -151,6 +152,14 @@ impl Driver for Platform {
 
     fn after(&self, _: &Target, _: &State, effect: &Effect) -> State {
         state(&effect.records[0], copies(&effect.params))
+    }
+
+    fn capacity(&self, _: &Target, _: &State) -> Option<Capacity> {
+        None
+    }
+
+    fn scaled(&self, _: &Target, state: &State, _: u32) -> State {
+        state.clone()
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

@@ -1,11 +1,12 @@
 //! Going back inside a deployment: the goal is chosen, the plan frozen, and the end compared with the goal.
 
 use super::run::Course;
+use crate::capacity::Asked;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::taken_back::Gone;
 use crate::targets::Targets;
-use crate::{conclude, decide, goal, planning};
+use crate::{capacity, conclude, decide, goal, planning};
 use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
@@ -172,8 +173,11 @@ impl Course {
             touched.truncate(1);
         }
         let touched = targets.only(|name| is_whole || touched.contains(&name));
+        let asked = Asked::by_deployment(&touched, self.state());
+        let fitted = capacity::back(&touched, goal, &from, &asked);
+        remarks.splice(0..0, fitted.remarks.iter().cloned());
         let inputs = self.inputs();
-        let planned = planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel);
+        let planned = planning::back(&touched, &from, &fitted, &inputs.checks, inputs.parallel);
         // Around the moves of the plan before, all was run that had to be.
         let gone = Gone::of(self.state()).filter(|_| !is_known);
         let gone = gone.map(|gone| match cause {
@@ -185,7 +189,7 @@ impl Course {
             None => plan,
         });
         match planned {
-            Ok(plan) => (Some(goal), plan, remarks),
+            Ok(plan) => (Some(fitted.goal), plan, remarks),
             Err(error) => {
                 remarks.push(format!("failed to plan the way back: {error}"));
                 (None, Plan::empty(), remarks)
