@@ -306,7 +306,7 @@ async fn long_journals_go_in_portions() {
     let place = Place::Sqlite(tempfile::tempdir().unwrap());
     let store = place.open().await;
     let mut ids = Vec::new();
-    for (name, events) in [("a", 400), ("b", 700), ("c", 1_500), ("d", 2)] {
+    for (name, events) in [("a", 400), ("b", 300), ("c", 1_500), ("d", 2)] {
         let id = deployment(name);
         let made = store.create(&id, DAY, created("shop"), vec![], 100);
         made.await.unwrap();
@@ -318,7 +318,8 @@ async fn long_journals_go_in_portions() {
     let before = journals(&store, &ids).await;
     let commits = store.stats().commits;
     assert_eq!(store.archive(100 * DAY, 30, 0).await.unwrap(), 4);
-    assert_eq!(store.stats().commits - commits, 4);
+    // The first two together.
+    assert_eq!(store.stats().commits - commits, 3);
     assert_eq!(lie_in(&store, "archived_events").await.len(), 4);
     assert_eq!(journals(&store, &ids).await, before);
     assert_eq!(store.check().await.unwrap(), [""; 0]);

@@ -4,66 +4,136 @@ use crate::support::postgres::Database;
 use belay_store::{PostgresOptions, PostgresStore, Tables};
 use belay_testbed::Version;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 
-/// A pooler in transaction mode, as PgBouncer is one: each transaction of a client is made on another connection, and
-/// prepared statements are prepared on all of them. Answers its port.
-async fn pooler(server: u16) -> u16 {
+/// A pooler in transaction mode, as PgBouncer is one: each transaction of a client is made on the next of its connections,
+/// which all clients share, and what a client prepared is prepared again where it is missing.
+struct Pooler {
+    server: u16,
+    backends: Vec<Mutex<Option<Backend>>>,
+    clients: AtomicU64,
+}
+
+/// A connection of the pooler's own.
+struct Backend {
+    stream: TcpStream,
+    /// What the server said at its beginning.
+    greeting: Vec<u8>,
+    /// Whose statements are prepared on it, and how many bytes of them.
+    prepared: (u64, usize),
+}
+
+/// Answers the port of one with so many connections.
+async fn pooler(server: u16, backends: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let pooler = Arc::new(Pooler {
+        server,
+        backends: (0..backends).map(|_| Mutex::new(None)).collect(),
+        clients: AtomicU64::new(1),
+    });
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
+            let pooler = pooler.clone();
             tokio::spawn(async move {
                 // Ends with its client, or with the server.
-                let _ = serve(client, server).await;
+                let _ = serve(client, &pooler).await;
             });
         }
     });
     port
 }
 
-async fn serve(mut client: TcpStream, server: u16) -> io::Result<()> {
+async fn serve(mut client: TcpStream, pooler: &Pooler) -> io::Result<()> {
     let mut startup = startup_of(&mut client).await?;
     if startup[4..8] == 80_877_103_u32.to_be_bytes() {
         client.write_all(b"N").await?;
         startup = startup_of(&mut client).await?;
     }
-    let mut servers = Vec::new();
     let mut greeting = Vec::new();
-    for _ in 0..2 {
-        let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
-        server.write_all(&startup).await?;
-        (greeting, _) = until_ready(&mut server).await?;
-        servers.push(server);
+    for backend in &pooler.backends {
+        let mut backend = backend.lock().await;
+        if backend.is_none() {
+            let mut stream = TcpStream::connect(("127.0.0.1", pooler.server)).await?;
+            stream.write_all(&startup).await?;
+            let (greeting, _) = until_ready(&mut stream).await?;
+            *backend = Some(Backend {
+                stream,
+                greeting,
+                prepared: (0, 0),
+            });
+        }
+        greeting = backend.as_ref().expect("there").greeting.clone();
     }
     client.write_all(&greeting).await?;
-    let mut turn = 0;
-    loop {
-        let (mut asked, mut prepared) = (Vec::new(), Vec::new());
+    let id = pooler.clients.fetch_add(1, Ordering::SeqCst);
+    let mut statements = Vec::new();
+    for backend in pooler.backends.iter().cycle() {
+        let Some(mut asked) = batch(&mut client).await? else {
+            return Ok(());
+        };
+        let mut backend = backend.lock().await;
+        let backend = backend.as_mut().expect("there");
         loop {
-            let message = message(&mut client).await?;
-            if message[0] == b'P' {
-                prepared.extend_from_slice(&message);
+            backend.prepare(id, &statements).await?;
+            backend.stream.write_all(&asked.bytes).await?;
+            statements.extend_from_slice(&asked.statements);
+            backend.prepared = (id, statements.len());
+            let (answer, state) = until_ready(&mut backend.stream).await?;
+            client.write_all(&answer).await?;
+            if state == b'I' {
+                break;
             }
-            asked.extend_from_slice(&message);
-            match message[0] {
-                b'X' => return Ok(()),
-                b'S' | b'Q' => break,
-                _ => {}
-            }
+            let Some(next) = batch(&mut client).await? else {
+                return Ok(());
+            };
+            asked = next;
         }
-        if !prepared.is_empty() {
-            let other = &mut servers[1 - turn];
-            prepared.extend_from_slice(b"S\0\0\0\x04");
-            other.write_all(&prepared).await?;
-            until_ready(other).await?;
+    }
+    Ok(())
+}
+
+impl Backend {
+    async fn prepare(&mut self, id: u64, statements: &[u8]) -> io::Result<()> {
+        if self.prepared == (id, statements.len()) {
+            return Ok(());
         }
-        servers[turn].write_all(&asked).await?;
-        let (answer, state) = until_ready(&mut servers[turn]).await?;
-        client.write_all(&answer).await?;
-        if state == b'I' {
-            turn = 1 - turn;
+        self.stream
+            .write_all(b"Q\0\0\0\x13DEALLOCATE ALL\0")
+            .await?;
+        until_ready(&mut self.stream).await?;
+        self.stream.write_all(statements).await?;
+        self.stream.write_all(b"S\0\0\0\x04").await?;
+        until_ready(&mut self.stream).await.map(drop)
+    }
+}
+
+/// What a client asks in one go, and the statements that it prepares with it.
+struct Asked {
+    bytes: Vec<u8>,
+    statements: Vec<u8>,
+}
+
+/// `None`: it takes its leave.
+async fn batch(client: &mut TcpStream) -> io::Result<Option<Asked>> {
+    let mut asked = Asked {
+        bytes: Vec::new(),
+        statements: Vec::new(),
+    };
+    loop {
+        let message = message(client).await?;
+        if message[0] == b'P' {
+            asked.statements.extend_from_slice(&message);
+        }
+        asked.bytes.extend_from_slice(&message);
+        match message[0] {
+            b'X' => return Ok(None),
+            b'S' | b'Q' => return Ok(Some(asked)),
+            _ => {}
         }
     }
 }
@@ -122,7 +192,10 @@ async fn a_pooler_that_changes_the_session_is_named() {
     assert!(ok, "{text}");
     let (rest, name) = database.url.rsplit_once('/').unwrap();
     let (_, port) = rest.rsplit_once(':').unwrap();
-    let pooler = pooler(port.parse().unwrap()).await;
-    let (ok, text) = connection(&format!("postgres://belay@127.0.0.1:{pooler}/{name}")).await;
-    assert!(!ok && text.contains("session mode"), "{text}");
+    // One that changes it between two statements, and one that nobody else uses: then it is always the same.
+    for backends in [2, 1] {
+        let pooler = pooler(port.parse().unwrap(), backends).await;
+        let (ok, text) = connection(&format!("postgres://belay@127.0.0.1:{pooler}/{name}")).await;
+        assert!(!ok && text.contains("session mode"), "{backends}: {text}");
+    }
 }
