@@ -4,7 +4,7 @@
 use crate::back::Trigger;
 use crate::error::Failure;
 use crate::event::{Ask, Cause, Entry, Event, Finish, Kind, Outcome};
-use crate::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, StepId};
+use crate::id::{DeploymentId, EnvironmentName, RecordHash, ReleaseNumber, Scope, StepId};
 use crate::plan::{Action, Plan, Wave};
 use crate::verdict::{Outcome as Verified, Verdict};
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,9 @@ pub struct Summary {
     /// It waits for nobody.
     #[serde(default)]
     pub hotfix: bool,
+    /// It goes out because it is good in this environment.
+    #[serde(default)]
+    pub promoted_from: Option<EnvironmentName>,
     /// The hotfix that took over from it, or shall.
     #[serde(default)]
     pub superseded_by: Option<DeploymentId>,
@@ -223,6 +226,7 @@ impl Summary {
             plan_number: 0,
             unpromoted: 0,
             hotfix: inputs.hotfix.is_some(),
+            promoted_from: inputs.promotion.as_ref().map(|it| it.from.clone()),
             superseded_by: None,
             supersedes: None,
             before_pause: None,

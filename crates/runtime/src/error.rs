@@ -84,6 +84,30 @@ pub enum Error {
         /// Why it is not.
         why: Unproved,
     },
+    /// `E0243`: there is nothing to promote.
+    #[error("promote what serves in {scope}: nothing does")]
+    NothingServes {
+        /// Where.
+        scope: Scope,
+    },
+    /// `E0244`: the artifact of a release is gone, or not what it was.
+    #[error("promote release {release}: {why}")]
+    ArtifactLost {
+        /// Which.
+        release: ReleaseNumber,
+        /// Why.
+        why: String,
+    },
+    /// `E0245`: releases of the environment come from another one.
+    #[error("promote from {asked} to {scope}: its releases come from {from}")]
+    ComesFrom {
+        /// Where to.
+        scope: Scope,
+        /// Where they come from.
+        from: EnvironmentName,
+        /// What was asked for.
+        asked: EnvironmentName,
+    },
     /// `E0206`: there is nothing good to go back to.
     #[error("roll {scope} back: {}", nothing_good(*to, skipped))]
     NothingGood {
@@ -317,6 +341,9 @@ impl Error {
             Self::NotYours { .. } => "E0223",
             Self::GoesBack { .. } => "E0241",
             Self::Unproved { .. } => "E0242",
+            Self::NothingServes { .. } => "E0243",
+            Self::ArtifactLost { .. } => "E0244",
+            Self::ComesFrom { .. } => "E0245",
         }
     }
 
@@ -348,6 +375,9 @@ impl Error {
             }
             | Self::GoesBack { .. }
             | Self::Unproved { .. }
+            | Self::NothingServes { .. }
+            | Self::ArtifactLost { .. }
+            | Self::ComesFrom { .. }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
@@ -455,6 +485,17 @@ impl Error {
                 from,
                 why,
             } => prove(scope, *release, from, why),
+            Self::NothingServes { scope } => format!(
+                "deploy there first: `belay deploy {} -e {}`; or name a release that was good there with `--release`",
+                scope.service, scope.environment
+            ),
+            Self::ArtifactLost { .. } => {
+                "deploy that release again from its source, or promote another one with `--release`"
+                    .to_owned()
+            }
+            Self::ComesFrom { scope, from, .. } => {
+                format!("`belay promote {from} {}`", scope.environment)
+            }
             Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
                 "bring the key file from where it was made, or set BELAY_KEY to that key".to_owned()

@@ -50,7 +50,7 @@ pub use belay_driver::Restorability;
 pub use belay_driver_process::supervisor::main as supervise;
 pub use belay_engine::goal::Skipped;
 pub use belay_store::{Copied, PostgresOptions, Tables};
-pub use deploy::DeployRequest;
+pub use deploy::{DeployRequest, Released};
 pub use doctor::Finding;
 pub use error::{Error, Exit};
 pub use follow::{Follow, Line, Update};

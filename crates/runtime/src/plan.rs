@@ -7,7 +7,7 @@ use belay_engine::capacity::{self, Asked};
 use belay_engine::taken_back::Gone;
 use belay_engine::{goal, planning};
 use belay_model::config::FirstFailure;
-use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
+use belay_model::id::{ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope};
 use belay_model::plan::{Phase, Plan, Step, Wave};
 
 /// One step of a plan in words.
@@ -63,6 +63,8 @@ pub struct DeployPlan {
     pub scope: Scope,
     /// The release's number; absent: a new one.
     pub release: Option<ReleaseNumber>,
+    /// It goes there because it is good in this environment.
+    pub promoted_from: Option<EnvironmentName>,
     /// What is run.
     pub artifact: ArtifactDigest,
     /// The frozen plan as it would be now.
@@ -172,6 +174,7 @@ impl Belay {
             scope: scope.clone(),
             residue: gone.left_behind().map(str::to_owned).collect(),
             release: is_known.then_some(record.release),
+            promoted_from: inputs.promotion.map(|promotion| promotion.from),
             artifact: record.artifact.clone(),
             steps: PlannedStep::of(&scope, &plan),
             plan,

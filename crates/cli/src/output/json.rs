@@ -34,6 +34,7 @@ pub(crate) fn deployment(summary: &Summary) -> Value {
         })).collect::<Value>(),
         "phase": summary.phase,
         "hotfix": summary.hotfix,
+        "promoted_from": summary.promoted_from,
         "supersedes": summary.supersedes,
         "superseded_by": summary.superseded_by,
         "outcome": summary.outcome.as_ref().map(outcome),

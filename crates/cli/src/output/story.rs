@@ -95,10 +95,14 @@ impl Story {
                     Some(record) => record.title(),
                     None => "what was there before".to_owned(),
                 };
+                let from = inputs.promotion.as_ref();
+                let from = from.map(|it| format!(", promoted from {}", it.from));
                 let why = reason(inputs.reason.as_deref());
                 says.push(note(format!(
-                    "{what} to {}, asked for by {}{why}",
-                    inputs.scope, inputs.actor
+                    "{what} to {}{}, asked for by {}{why}",
+                    inputs.scope,
+                    from.unwrap_or_default(),
+                    inputs.actor
                 )));
             }
             Event::Planned {

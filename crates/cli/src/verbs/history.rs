@@ -49,7 +49,10 @@ fn row(summary: &Summary) -> [String; 8] {
     [
         summary.id.to_string(),
         moment(summary.created_us),
-        summary.kind.clone(),
+        match &summary.promoted_from {
+            Some(from) => format!("promotion from {from}"),
+            None => summary.kind.clone(),
+        },
         summary
             .release
             .map_or_else(dash, |release| release.to_string()),

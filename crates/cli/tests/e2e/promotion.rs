@@ -1,7 +1,7 @@
 //! From one environment to the next as a user meets it: what is good there may come here, and nothing else.
 
 use crate::misfortune::{GOOD, project};
-use crate::support::project::Project;
+use crate::support::project::{Project, until};
 use serde_json::{Value, json};
 
 /// A service with two environments.
@@ -27,9 +27,7 @@ impl Shop {
             let target = format!(
                 "run: \"{GOOD}\", listen: \"127.0.0.1:{port}\", ready: {{ tcp: true, within: 60s }}"
             );
-            format!(
-                "  {name}:\n    target: {{ process: {{ {target} }} }}\n    strategy: blue_green\n    {more}\n"
-            )
+            format!("  {name}:\n    target: {{ process: {{ {target} }} }}\n    {more}\n")
         };
         let text = [
             format!(
@@ -62,10 +60,10 @@ impl Shop {
     }
 }
 
-const SHORT: &str = "keep: { bake: 300ms, warm: 5m }";
-const LONG: &str = "keep: { bake: 30m, warm: 60m }";
-const FROM: &str = "from: staging\n    keep: { bake: 300ms, warm: 5m }";
-const BAKED: &str = "from: staging\n    from_standing: baked\n    keep: { bake: 300ms, warm: 5m }";
+const SHORT: &str = "strategy: blue_green\n    keep: { bake: 300ms, warm: 5m }";
+const LONG: &str = "strategy: blue_green\n    keep: { bake: 30m, warm: 60m }";
+const FROM: &str = "from: staging\n    strategy: blue_green\n    keep: { bake: 300ms, warm: 5m }";
+const BAKED: &str = "from: staging\n    from_standing: baked\n    strategy: blue_green\n    keep: { bake: 300ms, warm: 5m }";
 
 #[test]
 fn what_is_not_good_where_releases_come_from_is_refused() {
@@ -152,4 +150,277 @@ fn what_is_the_same_there_under_another_number_is_good_there() {
     assert_eq!(done["deployment"]["release"], json!(2), "{done:#}");
     shop.configure("RELEASE: 1, COLOUR: blue, SIZE: 9", &grey, FROM);
     shop.refused("E0242", &["deploy", "-e", "production"]);
+}
+
+/// What an instance of an environment runs in.
+fn code_of(shop: &Shop, environment: &str) -> String {
+    let mark = format!("BELAY_ENVIRONMENT={environment}\0");
+    let runs_there = |pid: &i32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environ).contains(&mark)
+    };
+    let processes = shop.project.processes().into_iter();
+    let servers = processes.filter(|(_, line)| line.contains("server.py"));
+    let pid = servers.map(|(pid, _)| pid).find(runs_there);
+    let pid = pid.expect("an instance");
+    std::fs::read_to_string(format!("/proc/{pid}/cwd/server.py")).expect("its code")
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    found.unwrap_or_default().to_owned()
+}
+
+const PROMOTE: [&str; 3] = ["promote", "staging", "production"];
+
+#[test]
+fn the_same_release_goes_on_whatever_the_working_directory_has_become() {
+    let shop = Shop::new();
+    let overlay = "config: { RELEASE: 1 of production }\n    approve: {}";
+    let production = format!("{FROM}\n    {overlay}");
+    shop.configure("RELEASE: 1", SHORT, &production);
+    shop.deploy(0, "staging");
+    let staging = code_of(&shop, "staging");
+
+    // Another release by now, and one that could not even start.
+    shop.project.write("dist/server.py", "import nothing");
+    shop.configure("RELEASE: 2", SHORT, &production);
+    let plan = shop.project.json(0, &[&PROMOTE[..], &["--plan"]].concat());
+    let plan = &plan["plan"];
+    assert_eq!(
+        (&plan["release"], &plan["promoted_from"]),
+        (&json!(1), &json!("staging")),
+        "{plan:#}"
+    );
+    let shown = shop.project.belay(&[&PROMOTE[..], &["--plan"]].concat());
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        shown.starts_with("web/production: release 1 (sha256:"),
+        "{shown}"
+    );
+    assert!(
+        shown
+            .lines()
+            .next()
+            .is_some_and(|line| line.ends_with(", promoted from staging")),
+        "{shown}"
+    );
+    assert_eq!(shop.production(), None, "nothing was done");
+
+    let asked = shop.project.json(
+        0,
+        &[&PROMOTE[..], &["--detach", "--reason", "tried for a week"]].concat(),
+    );
+    let id = text(&asked, "/deployment/id");
+    until("it waits for a yes", || {
+        let said = shop.project.belay(&["approve", &id]);
+        said.status.success().then_some(())
+    });
+    let done = shop.project.json(0, &["watch", &id, "--until", "promoted"]);
+    assert_eq!(done["deployment"]["release"], json!(1), "{done:#}");
+    assert_eq!(text(&done, "/deployment/promoted_from"), "staging");
+    assert_eq!(text(&done, "/deployment/reason"), "tried for a week");
+    shop.project.json(0, &["watch", &id]);
+    assert_eq!(
+        shop.production().as_deref(),
+        Some("release 1 of production")
+    );
+    assert_eq!(code_of(&shop, "production"), staging, "the same bits");
+
+    let release = shop.project.json(0, &["release", "show", "1"]);
+    assert_eq!(
+        release["release"]["serves"],
+        json!(["production", "staging"]),
+        "{release:#}"
+    );
+    assert_eq!(release["release"]["artifact"], plan["artifact"]);
+    let list = shop.project.json(0, &["release", "list"]);
+    assert_eq!(
+        list["releases"].as_array().map(Vec::len),
+        Some(1),
+        "none was made: {list:#}"
+    );
+    let history = shop.project.belay(&["history", "-e", "production"]);
+    let history = String::from_utf8_lossy(&history.stdout).into_owned();
+    assert!(history.contains("promotion from staging"), "{history}");
+    let events = shop.project.belay(&["history", "--events", &id]);
+    let events = String::from_utf8_lossy(&events.stdout).into_owned();
+    assert!(
+        events.contains("release 1 to web/production, promoted from staging, asked for by"),
+        "{events}"
+    );
+    let again = shop.project.json(0, &PROMOTE);
+    assert_eq!(again["nothing_to_do"]["release"], json!(1), "{again:#}");
+}
+
+#[test]
+fn what_is_no_promotion_is_refused_with_the_reason() {
+    let shop = Shop::new();
+    let json =
+        |exit, arguments: &[&str]| shop.project.json(exit, &[&["promote"], arguments].concat());
+    let code = |document: Value| text(&document, "/error/code");
+    shop.configure("RELEASE: 1", SHORT, SHORT);
+    // A store has to be there; then something that serves.
+    assert_eq!(code(json(2, &["staging", "production"])), "E0302");
+    shop.deploy(0, "production");
+    let said = shop.refused("E0243", &PROMOTE);
+    assert!(
+        said.contains("nothing does") && said.contains("belay deploy web -e staging"),
+        "{said}"
+    );
+    shop.deploy(0, "staging");
+
+    assert_eq!(code(json(2, &["staging", "staging"])), "E0301");
+    assert_eq!(code(json(2, &["staging", "production", "shop"])), "E0301");
+    assert_eq!(code(json(2, &["staging", "prodution"])), "E0202");
+    let unknown = json(2, &["stagin", "production"]);
+    assert!(
+        unknown["error"]["next"].to_string().contains("`staging`"),
+        "{unknown:#}"
+    );
+    assert_eq!(
+        code(json(2, &["staging", "production", "--release", "7"])),
+        "E0209"
+    );
+
+    // A candidate: half-way in staging.
+    let canary = SHORT.replace("blue_green", "{ canary: [ { to: 20%, for: 30m } ] }");
+    shop.configure("RELEASE: 2", &canary, SHORT);
+    shop.project
+        .json(0, &["deploy", "-e", "staging", "--detach"]);
+    let second = [&PROMOTE[..], &["--release", "2"]].concat();
+    let said = shop.refused("E0242", &second);
+    assert!(said.contains("it is not verified in staging"), "{said}");
+    // What serves there is release 1 still, and that is in production.
+    let same = shop.project.json(0, &PROMOTE);
+    assert_eq!(same["nothing_to_do"]["release"], json!(1), "{same:#}");
+    shop.project
+        .json(0, &["rollback", "-e", "staging", "--yes"]);
+    let said = shop.refused("E0242", &second);
+    assert!(said.contains("it is quarantined in staging"), "{said}");
+
+    // Releases of production come from elsewhere.
+    shop.configure("RELEASE: 1", SHORT, FROM);
+    let text = std::fs::read_to_string(shop.project.path().join("belay.yaml")).expect("written");
+    shop.project.write(
+        "belay.yaml",
+        &text.replace("from: staging", "from: dev").replace(
+            "environments:\n",
+            "environments:\n  dev: { target: { process: { run: python3 server.py } } }\n",
+        ),
+    );
+    let said = shop.refused("E0245", &PROMOTE);
+    assert!(said.contains("belay promote dev production"), "{said}");
+    assert_eq!(shop.production().as_deref(), Some("release 1"));
+}
+
+#[test]
+fn a_freeze_of_where_it_goes_holds_it_up_and_one_of_where_it_is_does_not() {
+    let shop = Shop::new();
+    shop.configure("RELEASE: 1", SHORT, FROM);
+    shop.deploy(0, "staging");
+    let freeze = |environment| {
+        let freeze = [
+            "freeze",
+            "-e",
+            environment,
+            "--all-services",
+            "--reason",
+            "the big day",
+        ];
+        shop.project.json(0, &freeze);
+    };
+    freeze("staging");
+    shop.project.json(0, &PROMOTE);
+    assert_eq!(shop.production().as_deref(), Some("release 1"));
+    shop.project
+        .json(0, &["freeze", "-e", "staging", "--all-services", "--lift"]);
+    shop.configure("RELEASE: 2", SHORT, FROM);
+    shop.deploy(0, "staging");
+    freeze("production");
+    let said = shop.refused("E0221", &PROMOTE);
+    assert!(said.contains("the big day"), "{said}");
+    let plan = shop.project.json(0, &[&PROMOTE[..], &["--plan"]].concat());
+    assert!(
+        plan["plan"]["remarks"].to_string().contains("the big day"),
+        "{plan:#}"
+    );
+    assert_eq!(shop.production().as_deref(), Some("release 1"));
+}
+
+#[test]
+fn going_back_where_it_went_leaves_where_it_came_from_alone() {
+    let shop = Shop::new();
+    for number in 1..=2 {
+        shop.configure(&format!("RELEASE: {number}"), SHORT, FROM);
+        shop.deploy(0, "staging");
+        shop.project.json(0, &PROMOTE);
+    }
+    shop.project.json(
+        0,
+        &[
+            "rollback",
+            "-e",
+            "production",
+            "--yes",
+            "--reason",
+            "the basket is empty",
+        ],
+    );
+    assert_eq!(shop.production().as_deref(), Some("release 1"));
+    crate::misfortune::serves(&shop.project, 2);
+    let release = shop.project.json(0, &["release", "show", "2"]);
+    let standings = release["release"]["standings"].as_array().expect("a list");
+    let standing = |environment: &str| {
+        let mut there = standings
+            .iter()
+            .filter(|one| one["environment"] == environment);
+        there.next().map(|one| text(one, "/standing"))
+    };
+    assert_eq!(standing("staging").as_deref(), Some("baked"), "{release:#}");
+    assert_eq!(standing("production").as_deref(), Some("quarantined"));
+    let said = shop.refused("E0205", &PROMOTE);
+    assert!(said.contains("the basket is empty"), "{said}");
+    // Lifted, the same release goes there again.
+    shop.project.json(
+        0,
+        &[
+            "release",
+            "lift",
+            "2",
+            "-e",
+            "production",
+            "--reason",
+            "it was the payment service",
+        ],
+    );
+    shop.project.json(0, &PROMOTE);
+    assert_eq!(shop.production().as_deref(), Some("release 2"));
+}
+
+#[test]
+fn an_older_release_goes_while_its_artifact_is_there() {
+    let shop = Shop::new();
+    for number in 1..=2 {
+        shop.configure(&format!("RELEASE: {number}"), SHORT, FROM);
+        shop.project.write("dist/number", &number.to_string());
+        shop.deploy(0, "staging");
+    }
+    let first = [&PROMOTE[..], &["--release", "1"]].concat();
+    shop.project.json(0, &first);
+    assert_eq!(shop.production().as_deref(), Some("release 1"));
+    shop.project.json(0, &PROMOTE);
+    assert_eq!(shop.production().as_deref(), Some("release 2"));
+    shop.project
+        .json(0, &["rollback", "-e", "production", "--yes"]);
+    let remove = format!(
+        "chmod -R u+w '{0}' && rm -rf '{0}'/*",
+        shop.project.path().join(".belay/artifacts").display()
+    );
+    let removed = std::process::Command::new("sh")
+        .args(["-c", &remove])
+        .status();
+    assert!(removed.expect("sh runs").success());
+    let said = shop.refused("E0244", &first);
+    assert!(said.contains("promote release 1"), "{said}");
 }

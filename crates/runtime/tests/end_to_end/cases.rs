@@ -7,7 +7,7 @@ use belay_model::environment::Standing;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, ServiceName};
 use belay_model::summary::Phase;
-use belay_runtime::{Accepted, Restorability, Retention, RollbackRequest};
+use belay_runtime::{Accepted, Released, Restorability, Retention, RollbackRequest};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -614,7 +614,10 @@ async fn names_are_helped_along(world: &World) {
     request.environment = "staging".to_owned();
     assert_eq!(code(belay.deploy(&request).await), "E0202");
     request.environment = "production".to_owned();
-    request.artifact = Some(world.dir.join("not-there"));
+    request.released = Released::New {
+        artifact: Some(world.dir.join("not-there")),
+        commit: None,
+    };
     assert_eq!(code(belay.deploy(&request).await), "E0204");
     let service = ServiceName::new("hello");
     assert_eq!(belay.releases(&service).await.expect("read").len(), 1);
