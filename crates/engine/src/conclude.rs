@@ -124,10 +124,12 @@ pub(crate) fn on_superseded(
     })
 }
 
-/// A first deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
-/// replaces it, and its rollback knows what it was. Where there is no traffic it is what was brought up.
-pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec<Event> {
-    let mut events: Vec<_> = blamed(&state.id, inputs, cause).into_iter().collect();
+/// A deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
+/// replaces it, and its rollback knows what it was. Where there is no traffic it is what was brought up. `cause`: what says
+/// something against it, if anything does.
+pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: Option<&Cause>) -> Vec<Event> {
+    let blamed = cause.and_then(|cause| blamed(&state.id, inputs, cause));
+    let mut events: Vec<_> = blamed.into_iter().collect();
     let is_at_work = state.plans.first().is_some_and(|run| {
         let of_wave = |wave: Wave| {
             let steps = run.plan.steps().zip(&run.steps);
@@ -139,7 +141,7 @@ pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec
             Some(_) => Wave::Switch,
             None => Wave::Grow,
         };
-        of_wave(wave).any(|(_, course)| course.is_over())
+        of_wave(wave).any(|(_, course)| *course.status() == Status::Done)
     });
     if let Some(record) = inputs.record.as_ref().filter(|_| is_at_work) {
         events.push(Event::Serves {

@@ -102,7 +102,7 @@ fn transaction(
             }
             entered.replaces.push(old.id.clone());
             let outcome = Outcome::Replaced { by: new.id.clone() };
-            (Writer::Seen { after: old.seq }, Event::Ended { outcome })
+            (Writer::Seen { after: old.seq }, Event::ended(outcome))
         } else if !is_hotfix || old.ended.is_some() {
             continue;
         } else if old.goes_back() || old.abort.is_some() {

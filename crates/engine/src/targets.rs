@@ -92,6 +92,20 @@ impl Targets {
         self.0.iter().flat_map(of).collect()
     }
 
+    /// The same without what may stand by beside it.
+    pub fn lacks(&self, want: &States, have: &States) -> Vec<String> {
+        let of = |place: &Place| {
+            let name = &place.target.name;
+            let mut have = have.get(name)?.clone();
+            if place.driver.capabilities(&place.target).warm_standby {
+                let wanted = &want.of(name).resources;
+                have.resources.retain(|key, _| wanted.contains_key(key));
+            }
+            Some((name.clone(), have))
+        };
+        self.diff(want, &self.0.iter().filter_map(of).collect())
+    }
+
     /// One line per unmet entry; with the name of the target where there are several.
     fn lines(&self, place: &Place, difference: &Difference) -> Vec<String> {
         let lines = difference.lines();

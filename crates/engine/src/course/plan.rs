@@ -257,7 +257,7 @@ impl Course {
             rollback: RollbackResult::None,
             residue: vec![why],
         };
-        self.journal.push(Event::Ended { outcome });
+        self.push_end(outcome);
     }
 }
 

@@ -388,8 +388,18 @@ impl Course {
         for event in conclude::on_end(self.journal.state(), &outcome, &view, now_us) {
             self.journal.push_environment(event);
         }
-        self.journal.push(Event::Ended { outcome });
+        self.push_end(outcome);
         self.journal.flush().await
+    }
+
+    /// Says with it what did not stop it (GitLab's `allow_failure`: passed, with warnings).
+    pub(super) fn push_end(&mut self, outcome: Outcome) {
+        let state = self.state();
+        let skipped = state.residue.iter().cloned();
+        let is_named = matches!(outcome, Outcome::Succeeded);
+        let skipped = skipped.filter(|_| is_named);
+        let ignored = skipped.chain(state.ignored()).collect();
+        self.journal.push(Event::Ended { outcome, ignored });
     }
 
     pub(super) fn work(&self, id: StepId) -> Work {

@@ -35,26 +35,30 @@ impl Deployment {
     /// Leaves a step out, and what counts on it: nothing is switched to what did not grow, and nothing is removed whose traffic
     /// was not moved (I2).
     fn skip(&mut self, id: StepId, actor: &str) {
+        let rest = self.counting_on(id);
+        let titles = rest.iter().map(|id| self.step(*id).0.title());
+        let lines = titles.map(|title| format!("skipped by {actor} with it: {title}"));
+        let lines: Vec<String> = lines.collect();
+        self.residue.extend(lines);
+        for id in [id].into_iter().chain(rest) {
+            self.set(id, Status::Skipped);
+            self.note_promotion(id);
+        }
+    }
+
+    /// Moves that count on that one having been done.
+    pub(super) fn counting_on(&self, id: StepId) -> Vec<StepId> {
         let run = &self.plans[usize::from(id.plan)];
-        let wave = |index: usize| match &run.step(index).action {
-            Action::Effect(effect) => Some(effect.wave),
-            _ => None,
-        };
+        let wave = |index: usize| run.step(index).effect().map(|effect| effect.wave);
         let index = usize::from(id.index);
         let first = wave(index);
         let rest = index + 1..run.range(run.phase_of(index)).end;
         let hangs = |later: &usize| first.is_some() && wave(*later) > first;
-        let rest: Vec<usize> = rest.filter(hangs).collect();
-        let titles = rest.iter().map(|index| run.step(*index).title());
-        let lines = titles.map(|title| format!("skipped by {actor} with it: {title}"));
-        let lines: Vec<String> = lines.collect();
-        self.residue.extend(lines);
-        for index in [index].into_iter().chain(rest) {
-            let index = u16::try_from(index).expect("plans are bounded");
-            let id = StepId { index, ..id };
-            self.set(id, Status::Skipped);
-            self.note_promotion(id);
-        }
+        let ids = rest.filter(hangs).map(|index| StepId {
+            index: u16::try_from(index).expect("plans are bounded"),
+            ..id
+        });
+        ids.collect()
     }
 
     /// The approvals that wait for that person.
