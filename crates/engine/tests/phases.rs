@@ -377,14 +377,47 @@ async fn an_approval_is_waited_for_and_counted() {
         }
         assert_eq!(serving(&scene), [Some(1); 2], "one yes of two");
         scene.signal_of("bob@here", &id, Ask::Approve).await;
-        scene.until_asked(&id, "us").await;
-        for who in ["ada", "bob@here"] {
-            scene.signal_of(who, &id, Ask::Approve).await;
-        }
     };
-    tokio::join!(people, scene.work());
+    // Once is enough for all targets.
+    tokio::join!(people, scene.work_for(600_000));
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
     assert_eq!(serving(&scene), [Some(2); 2]);
+}
+
+/// Side by side: each says one yes of two while both ask, and a question of a phase's own is another one.
+#[tokio::test(start_paused = true)]
+async fn an_approval_is_asked_for_once_and_one_of_a_phase_by_itself() {
+    let scene = with_one(|scene| {
+        scene.parallel = 2;
+        scene.approve = Some(anyone(2));
+        let own = Approval {
+            title: "is us well?".to_owned(),
+            ..anyone(1)
+        };
+        let own = vec![Step::of(Action::Approve(own))];
+        let us = phase("us", Some("us"), vec![], own);
+        scene.phases = vec![phase("eu", Some("eu"), vec![], vec![]), us];
+    })
+    .await;
+    let id = scene.deploy(2).await;
+    let people = async {
+        scene.until(&id, Phase::Waiting).await;
+        for who in ["ada", "ada", "bob"] {
+            assert_eq!(serving(&scene), [Some(1); 2], "before {who}");
+            scene.signal_of(who, &id, Ask::Approve).await;
+        }
+        scene.until_asked(&id, "us").await;
+        let us = async {
+            while serving(&scene) != [Some(2); 2] {
+                scene.pass(100).await
+            }
+        };
+        us.await;
+        assert_eq!(scene.summary(&id).await.phase, Phase::Waiting, "us asks");
+        scene.signal_of("ada", &id, Ask::Approve).await;
+    };
+    tokio::join!(people, scene.work_for(600_000));
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
 }
 
 #[tokio::test(start_paused = true)]
