@@ -132,15 +132,21 @@ pub const LOOKED_THROUGH: usize = 64;
 
 /// Whether the last deployment, of those with the newest first, left what it should: one that ended half-way left what it left.
 pub fn is_left_whole<'a>(history: impl IntoIterator<Item = &'a Summary>) -> bool {
-    let outcomes = history.into_iter().filter_map(|it| it.outcome.as_ref());
-    // What was replaced in the queue had changed nothing.
-    let mut outcomes = outcomes.filter(|it| !matches!(it, Outcome::Replaced { .. }));
+    // What ended in the queue, or could not begin, had changed nothing.
+    let has_changed = |summary: &&'a Summary| match &summary.outcome {
+        Some(Outcome::Replaced { .. }) | None => false,
+        Some(Outcome::Stopped) => summary.locked_us.is_some(),
+        Some(Outcome::Failed { rollback, .. }) => *rollback != RollbackResult::None,
+        Some(Outcome::Succeeded) => true,
+    };
+    let changed = history.into_iter().filter(has_changed);
+    let mut outcomes = changed.filter_map(|summary| summary.outcome.as_ref());
     outcomes.next().is_none_or(|outcome| {
         matches!(
             outcome,
             Outcome::Succeeded
                 | Outcome::Failed {
-                    rollback: RollbackResult::Complete | RollbackResult::None,
+                    rollback: RollbackResult::Complete,
                     ..
                 }
         )
