@@ -143,10 +143,11 @@ fn failed_step(
     let (step, run) = deployment.step(id);
     let may_repeat = may_repeat(&step.action, failure);
     let act = by_policy(deployment, step, run, failure);
-    if let Some(Act::Retry { pause_ms, .. }) = act
+    if let Some(act @ Act::Retry { .. }) = act
         && may_repeat
     {
-        let pause_ms = failure.retry_after_ms.unwrap_or(0).max(*pause_ms);
+        let pause_ms = act.pause_ms(run.failures);
+        let pause_ms = failure.retry_after_ms.unwrap_or(0).max(pause_ms);
         return after(run.ended_us, pause_ms, now_us, begin);
     }
     if let Some(next) = act.and_then(|act| obey(deployment, id, act, failure, now_us)) {
@@ -170,8 +171,8 @@ fn refused_step(
     let (step, run) = deployment.step(id);
     let failure = run.failure().expect("a refusal is a failure");
     let act = by_policy(deployment, step, run, &failure);
-    if let Some(Act::Retry { pause_ms, .. }) = act {
-        return after(run.ended_us, *pause_ms, now_us, begin);
+    if let Some(act @ Act::Retry { .. }) = act {
+        return after(run.ended_us, act.pause_ms(run.failures), now_us, begin);
     }
     if let Some(next) = act.and_then(|act| obey(deployment, id, act, &failure, now_us)) {
         return next;

@@ -3,7 +3,7 @@
 use belay_model::config::Strategy;
 use belay_model::environment::Standing;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Event, Outcome, PhaseInput, RollbackResult};
+use belay_model::event::{Ask, Event, Finish, Outcome, PhaseInput, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::plan::{Action, Approval, Call, Look, OnUnknown, Run, Step};
 use belay_model::policy::{Act, Rule};
@@ -255,6 +255,8 @@ async fn rules_decide_and_the_inner_ones_first() {
     let retry = Act::Retry {
         times: 3,
         pause_ms: 10,
+        factor: 2,
+        longest_ms: 1000,
     };
     let ignore = Act::Ignore { as_passed: false };
     let ask = |then| Act::Ask {
@@ -292,6 +294,41 @@ async fn rules_decide_and_the_inner_ones_first() {
     check(9, [Some(Act::Stop), None, None], RollbackResult::Limited).await;
     check(9, [Some(ask(ignore)), None, None], good).await;
     check(9, [Some(ask(Act::RollBack)), None, None], back).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_try_comes_later_than_the_one_before_up_to_a_bound() {
+    let scene = with_one(|scene| {
+        three_phases(scene);
+        let retry = Act::Retry {
+            times: 4,
+            pause_ms: 1000,
+            factor: 2,
+            longest_ms: 3000,
+        };
+        scene.on_failure = rule(&[], retry);
+    })
+    .await;
+    scene.runner.fails("before-eu", 4, Class::Connectivity);
+    let id = deploy(&scene).await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
+    let journal = scene.store.journal(&id);
+    let mut failed_us = None;
+    let mut pauses = Vec::new();
+    for entry in &journal {
+        match &entry.event {
+            Event::Finished {
+                finish: Finish::Failed(_),
+                ..
+            } => failed_us = Some(entry.at_us),
+            Event::Started { .. } => {
+                let pause_us = failed_us.take().map(|at_us| entry.at_us - at_us);
+                pauses.extend(pause_us.map(|us| us / 1_000_000));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(pauses, [1, 2, 3, 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
 /// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces; `Back`, what someone asks
-/// to go back with. 5: where a release that goes out had proved itself; `RollbackPlanned::again`,
-/// `Ended::ignored`.
+/// to go back with. 5: where a release that goes out had proved itself; `RollbackPlanned::again`, `Ended::ignored`;
+/// pauses that grow.
 pub const FORMAT: u16 = 5;
 
 /// Whether a deployment puts a release out or goes back to one.

@@ -158,6 +158,8 @@ fn plan(scope: &str, record: &RecordHash, steps: usize) -> Plan {
         act: Act::Retry {
             times: u32::MAX,
             pause_ms: 100,
+            factor: 1,
+            longest_ms: 100,
         },
     };
     let step = |copy| Step {
