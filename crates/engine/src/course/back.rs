@@ -78,10 +78,8 @@ impl Course {
     }
 
     /// Policy says so: someone wants to look at what failed.
-    pub(super) fn leave(&mut self, cause: &Cause, policy: &str) {
-        for event in conclude::on_left(self.state(), self.inputs(), Some(cause)) {
-            self.journal.push_environment(event);
-        }
+    pub(super) async fn leave(&mut self, cause: &Cause, policy: &str) -> Result<(), StoreError> {
+        self.say_what_is_left(Some(cause)).await?;
         let there: Vec<_> = self.state().left.keys().cloned().collect();
         let mut residue = self.state().left_behind();
         let line = format!(
@@ -95,14 +93,30 @@ impl Course {
         residue.insert(0, line);
         let rollback = RollbackResult::Limited;
         self.push_end(Outcome::Failed { rollback, residue });
+        Ok(())
+    }
+
+    async fn say_what_is_left(&mut self, cause: Option<&Cause>) -> Result<(), StoreError> {
+        let view = self.view().await?;
+        let events = conclude::on_left(self.state(), self.inputs(), cause, &view);
+        let half_way = self.half_way(&view);
+        for event in events.into_iter().chain(half_way) {
+            self.journal.push_environment(event);
+        }
+        Ok(())
+    }
+
+    /// What serves by now, where a deployment ends that has not come to its end.
+    pub(super) fn half_way(&self, view: &View) -> Option<belay_model::environment::Event> {
+        let targets = self.targets().ok()?;
+        let there = goal::there(&targets, view, &self.state().left);
+        conclude::on_half_way(self.state(), there, view)
     }
 
     /// A move was left out, as a rule or a person said, and what was asked for is not there: that is no success, and nobody
     /// wanted it taken back.
-    fn leave_unmet(&mut self, unmet: &[String]) {
-        for event in conclude::on_left(self.state(), self.inputs(), None) {
-            self.journal.push_environment(event);
-        }
+    async fn leave_unmet(&mut self, unmet: &[String]) -> Result<(), StoreError> {
+        self.say_what_is_left(None).await?;
         let state = self.state();
         let unmet = unmet.iter();
         let unmet = unmet.map(|line| format!("the goal is not met: {line}"));
@@ -110,6 +124,7 @@ impl Course {
         let residue = unmet.chain(left).collect();
         let rollback = RollbackResult::Limited;
         self.push_end(Outcome::Failed { rollback, residue });
+        Ok(())
     }
 
     /// What is there now, as far as it can be told.
@@ -240,8 +255,7 @@ impl Course {
             if unmet.is_empty() {
                 return self.end(Outcome::Succeeded).await;
             }
-            self.leave_unmet(&unmet);
-            return Ok(());
+            return self.leave_unmet(&unmet).await;
         }
         let skipped = !self.state().residue.is_empty() || mutant::is(Mutant::CallsItDone);
         if unmet.is_empty() || skipped {
