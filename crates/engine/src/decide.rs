@@ -52,7 +52,7 @@ pub enum Command {
     },
     /// Nobody answered in time what to do about a failed step.
     Lapse(StepId),
-    /// Observe and compare with the goal of the way back (I5); then end or park.
+    /// Observe and compare with the goal: of a way back (I5), then end or park; forward where a move was left out.
     Confirm,
     /// Ask a person.
     Park {
@@ -233,7 +233,11 @@ fn halt(
 
 fn all_done(deployment: &Deployment, run: &PlanRun) -> Command {
     if !deployment.goes_back() {
-        return Command::End(Outcome::Succeeded);
+        return match deployment.left_out().next() {
+            // Goals are met by content: what is there says whether it is what was asked for.
+            Some(_) => Command::Confirm,
+            None => Command::End(Outcome::Succeeded),
+        };
     }
     let was_left_out = !deployment.residue.is_empty();
     match &run.goal {

@@ -110,7 +110,10 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
             Action::Effect(_) | Action::Run(_) => Next::InHand,
             // A verification begun before a crash goes on; its time counts from its beginning.
             Action::Verify { .. } => begin,
-            Action::Approve(approval) => waits(id, run, approval, now_us),
+            Action::Approve(approval) => {
+                let yes = deployment.yes(approval, run).len();
+                waits(id, run, approval, yes, now_us)
+            }
             Action::Wait { .. } => match run.due_us {
                 Some(due_us) if due_us > now_us => Next::Until(due_us),
                 _ => finish(id, None),
@@ -140,10 +143,11 @@ fn failed_step(
     let (step, run) = deployment.step(id);
     let may_repeat = may_repeat(&step.action, failure);
     let act = by_policy(deployment, step, run, failure);
-    if let Some(Act::Retry { pause_ms, .. }) = act
+    if let Some(act @ Act::Retry { .. }) = act
         && may_repeat
     {
-        let pause_ms = failure.retry_after_ms.unwrap_or(0).max(*pause_ms);
+        let pause_ms = act.pause_ms(run.failures);
+        let pause_ms = failure.retry_after_ms.unwrap_or(0).max(pause_ms);
         return after(run.ended_us, pause_ms, now_us, begin);
     }
     if let Some(next) = act.and_then(|act| obey(deployment, id, act, failure, now_us)) {
@@ -167,8 +171,8 @@ fn refused_step(
     let (step, run) = deployment.step(id);
     let failure = run.failure().expect("a refusal is a failure");
     let act = by_policy(deployment, step, run, &failure);
-    if let Some(Act::Retry { pause_ms, .. }) = act {
-        return after(run.ended_us, *pause_ms, now_us, begin);
+    if let Some(act @ Act::Retry { .. }) = act {
+        return after(run.ended_us, act.pause_ms(run.failures), now_us, begin);
     }
     if let Some(next) = act.and_then(|act| obey(deployment, id, act, &failure, now_us)) {
         return next;
@@ -192,16 +196,16 @@ fn after(ended_us: i64, pause_ms: u64, now_us: i64, begin: Next) -> Next {
     }
 }
 
-fn waits(id: StepId, run: &StepRun, approval: &Approval, now_us: i64) -> Next {
-    if run.approved_by.len() >= usize::from(approval.count.max(1)) {
+fn waits(id: StepId, run: &StepRun, approval: &Approval, yes: usize, now_us: i64) -> Next {
+    if yes >= usize::from(approval.count.max(1)) {
         return finish(id, None);
     }
     match run.due_us {
         None => Next::Waits,
         Some(due_us) if due_us > now_us => Next::Until(due_us),
         Some(_) => {
-            let (said, count) = (run.approved_by.len(), approval.count);
-            let message = format!("get it approved in time: {said} of {count} said yes");
+            let count = approval.count;
+            let message = format!("get it approved in time: {yes} of {count} said yes");
             finish(id, Some(failure(Class::Timeout, message)))
         }
     }

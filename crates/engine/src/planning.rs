@@ -129,13 +129,16 @@ fn stages(
     let strategy = input.strategy.as_ref().unwrap_or(&inputs.strategy);
     let share = input.share.filter(|share| *share < 1000);
     possible(strategy, share, inputs, capabilities)?;
-    let parts = match share.filter(|_| !from.is_absent()) {
+    let shares = matches!(capabilities.split, Split::Weights | Split::Instances);
+    // A share of nobody's traffic would be all of it, on a part of the copies.
+    let is_alone = from.is_absent() || is_met || shares && place.serves_nobody(from, goal)?;
+    let parts = match share.filter(|_| !is_alone || is_met) {
         Some(share) => vec![Part {
             stage: by_share(share, capabilities),
             hold_ms: 0,
             last: false,
         }],
-        None => cut(strategy, capabilities, is_met || from.is_absent()),
+        None => cut(strategy, capabilities, is_alone),
     };
     let staged = checks_at(&inputs.checks, At::Staged);
     let live = checks_at(&inputs.checks, At::Live);

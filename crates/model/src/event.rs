@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
 /// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces; `Back`, what someone asks
-/// to go back with. 5: `RollbackPlanned::again`; where a release that goes out had proved itself.
+/// to go back with. 5: where a release that goes out had proved itself; `RollbackPlanned::again`, `Ended::ignored`;
+/// pauses that grow.
 pub const FORMAT: u16 = 5;
 
 /// Whether a deployment puts a release out or goes back to one.
@@ -427,10 +428,21 @@ pub enum Event {
     Ended {
         /// How.
         outcome: Outcome,
+        /// What had failed or was left out by then, and did not stop it, one line each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ignored: Vec<String>,
     },
 }
 
 impl Event {
+    /// It is over, and nothing was passed over.
+    pub fn ended(outcome: Outcome) -> Self {
+        Self::Ended {
+            outcome,
+            ignored: Vec::new(),
+        }
+    }
+
     /// It waits for a person, as long as it takes.
     pub fn parked(step: Option<StepId>, why: impl Into<String>) -> Self {
         Self::Parked {

@@ -1,7 +1,7 @@
 //! What people ask of deployments, releases and instances, other than going forward and back.
 
 use crate::{Belay, Error};
-use belay_engine::ports::{Batch, Writer};
+use belay_engine::queue;
 use belay_model::back::Back;
 use belay_model::environment::{Known, Standing};
 use belay_model::event::{Ask, Event};
@@ -103,13 +103,8 @@ impl Belay {
             reason,
             back,
         };
-        let batch = Batch {
-            deployment: id.clone(),
-            writer: Writer::Anyone,
-            events: vec![(self.now_us(), signal)],
-            environment: Vec::new(),
-        };
-        self.store().append(batch).await?;
+        let store = self.store();
+        queue::tell(store.as_ref(), id, self.now_us(), &signal).await?;
         Ok(())
     }
 

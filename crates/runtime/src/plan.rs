@@ -121,7 +121,7 @@ impl Belay {
         let inherited = superseded
             .as_ref()
             .and_then(|old| old.baseline_goal.clone());
-        let baseline = inherited.unwrap_or_else(|| goal::of_states(&view, &from));
+        let baseline = inherited.unwrap_or_else(|| goal::of_states(&all, &view, &from));
         let asked = Asked::by_states(&own, &goal.want);
         let fitted = capacity::back(&own, baseline, &there, &asked);
         let back = planning::back(&own, &there, &fitted, &inputs.checks, inputs.parallel);

@@ -160,7 +160,7 @@ impl Belay {
             return Ok(preview);
         };
         preview.goal.clone_from(&goal.title);
-        let targets = self.targets_of(goal)?;
+        let targets = self.targets_of(goal, way.takes_back()).await?;
         let away = self.elsewhere(&targets);
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         let (mut checks, mut parallel) = (Vec::new(), 1);

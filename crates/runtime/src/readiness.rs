@@ -143,7 +143,7 @@ impl Belay {
                 readiness.reasons.push(line);
             }
         }
-        let targets = self.targets_of(goal)?;
+        let targets = self.targets_of(goal, way.takes_back()).await?;
         let goal = match self
             .plan_ready(scope, &way, goal, &targets, readiness)
             .await

@@ -58,10 +58,11 @@ impl Belay {
         if let Way::Signal {
             to: Some(_),
             goal: Some(goal),
+            id,
             ..
         } = &way
         {
-            self.require_restorable(goal).await?;
+            self.require_restorable(goal, Some(id)).await?;
         }
         let mut reason = request.reason.clone();
         let mut keeps_hands = false;
@@ -97,7 +98,11 @@ impl Belay {
                 (goal, Kind::Undo { of }, record)
             }
         };
-        self.require_restorable(&goal).await?;
+        let undone = match &kind {
+            Kind::Undo { of } => Some(of),
+            Kind::Deploy | Kind::Return { .. } => None,
+        };
+        self.require_restorable(&goal, undone).await?;
         let release = record.as_ref().map(|record| record.release);
         let (checks, parallel) = match &record {
             Some(record) => self.verified_by(scope, record).await?,
@@ -200,8 +205,12 @@ impl Belay {
     }
 
     /// The goal must be there to be built again; otherwise nothing is changed.
-    async fn require_restorable(&self, goal: &Goal) -> Result<(), Error> {
-        let targets = self.targets_of(goal)?;
+    async fn require_restorable(
+        &self,
+        goal: &Goal,
+        gone: Option<&DeploymentId>,
+    ) -> Result<(), Error> {
+        let targets = self.targets_of(goal, gone).await?;
         match self.restorable(&targets, goal).await? {
             Restorability::No(lines) => Err(not_restorable(goal, lines)),
             Restorability::Exact { .. } | Restorability::Partial(_) => Ok(()),

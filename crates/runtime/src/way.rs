@@ -54,6 +54,14 @@ impl Way {
             Self::Return { goal, .. } | Self::Undo { goal, .. } => Some(goal),
         }
     }
+
+    /// The deployment that is taken back: its release may be on targets that the goal knows nothing of.
+    pub(crate) fn takes_back(&self) -> Option<&DeploymentId> {
+        match self {
+            Self::Signal { id, .. } | Self::Undo { of: id, .. } => Some(id),
+            Self::Return { .. } => None,
+        }
+    }
 }
 
 impl Belay {

@@ -5,9 +5,7 @@ use async_trait::async_trait;
 use belay_driver::{Driver, Material};
 use belay_engine::fold::Deployment;
 use belay_engine::goal;
-use belay_engine::ports::{
-    Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
-};
+use belay_engine::ports::{Clock, Drivers, Ports, Retention, Secrets, Store, StoreError};
 use belay_engine::queue::{self, Entrant};
 use belay_engine::targets::Targets;
 use belay_engine::worker::Worker;
@@ -424,13 +422,8 @@ impl Scene {
             reason: Some("because".to_owned()),
             back,
         };
-        let batch = Batch {
-            deployment: id.clone(),
-            writer: Writer::Anyone,
-            events: vec![(self.clock.now_us(), event)],
-            environment: Vec::new(),
-        };
-        self.store.append(batch).await.expect("signalled");
+        let told = queue::tell(&*self.store, id, self.clock.now_us(), &event).await;
+        told.expect("signalled");
     }
 
     /// Works until everything ended or waits for a person, over kills; answers how many workers were killed.

@@ -51,6 +51,7 @@ pub(crate) fn deployment(summary: &Summary) -> Value {
         "verdict": summary.verdict,
         "failure": summary.failure,
         "remarks": summary.remarks,
+        "ignored": summary.ignored,
         "timeline": timeline(&summary.timeline),
     })
 }

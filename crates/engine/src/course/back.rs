@@ -78,10 +78,8 @@ impl Course {
     }
 
     /// Policy says so: someone wants to look at what failed.
-    pub(super) fn leave(&mut self, cause: &Cause, policy: &str) {
-        for event in conclude::on_left(self.state(), self.inputs(), cause) {
-            self.journal.push_environment(event);
-        }
+    pub(super) async fn leave(&mut self, cause: &Cause, policy: &str) -> Result<(), StoreError> {
+        self.say_what_is_left(Some(cause)).await?;
         let there: Vec<_> = self.state().left.keys().cloned().collect();
         let mut residue = self.state().left_behind();
         let line = format!(
@@ -93,12 +91,40 @@ impl Course {
             there.join(", ")
         );
         residue.insert(0, line);
-        self.journal.push(Event::Ended {
-            outcome: Outcome::Failed {
-                rollback: RollbackResult::Limited,
-                residue,
-            },
-        });
+        let rollback = RollbackResult::Limited;
+        self.push_end(Outcome::Failed { rollback, residue });
+        Ok(())
+    }
+
+    async fn say_what_is_left(&mut self, cause: Option<&Cause>) -> Result<(), StoreError> {
+        let view = self.view().await?;
+        let events = conclude::on_left(self.state(), self.inputs(), cause, &view);
+        let half_way = self.half_way(&view);
+        for event in events.into_iter().chain(half_way) {
+            self.journal.push_environment(event);
+        }
+        Ok(())
+    }
+
+    /// What serves by now, where a deployment ends that has not come to its end.
+    pub(super) fn half_way(&self, view: &View) -> Option<belay_model::environment::Event> {
+        let targets = self.targets().ok()?;
+        let there = goal::there(&targets, view, &self.state().left);
+        conclude::on_half_way(self.state(), there, view)
+    }
+
+    /// A move was left out, as a rule or a person said, and what was asked for is not there: that is no success, and nobody
+    /// wanted it taken back.
+    async fn leave_unmet(&mut self, unmet: &[String]) -> Result<(), StoreError> {
+        self.say_what_is_left(None).await?;
+        let state = self.state();
+        let unmet = unmet.iter();
+        let unmet = unmet.map(|line| format!("the goal is not met: {line}"));
+        let left = state.residue.iter().cloned().chain(state.left_behind());
+        let residue = unmet.chain(left).collect();
+        let rollback = RollbackResult::Limited;
+        self.push_end(Outcome::Failed { rollback, residue });
+        Ok(())
     }
 
     /// What is there now, as far as it can be told.
@@ -213,7 +239,7 @@ impl Course {
         states
     }
 
-    /// I5: restored only when what is there equals the goal.
+    /// I5: restored only when what is there equals the goal; and released, where a move was left out.
     pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
         let (unmet, unseen) = match self.targets() {
             Ok(targets) => self.unmet(&targets).await,
@@ -225,6 +251,12 @@ impl Course {
             return Ok(());
         }
         self.has_looked();
+        if !self.state().goes_back() {
+            if unmet.is_empty() {
+                return self.end(Outcome::Succeeded).await;
+            }
+            return self.leave_unmet(&unmet).await;
+        }
         let skipped = !self.state().residue.is_empty() || mutant::is(Mutant::CallsItDone);
         if unmet.is_empty() || skipped {
             let outcome = decide::ending(self.state());
@@ -242,11 +274,24 @@ impl Course {
     async fn unmet(&self, targets: &Targets) -> (Vec<String>, Option<Failure>) {
         let (_, run) = self.state().current().expect("confirming a plan");
         let goal = run.goal.as_ref().expect("a plan with a goal");
+        let is_back = self.state().goes_back();
         let touched = self.state().touched();
-        let is_meant = |name: &str| touched.contains(&name) && goal.want.get(name).is_some();
-        let touched = targets.only(is_meant);
+        // Forward, all that the release has a place on; what else is there is removed later.
+        let record = self.inputs().record.as_ref();
+        let has_place = |name: &str| record.is_some_and(|record| record.target(name).is_some());
+        let touched = targets.only(|name| {
+            let is_meant = if is_back {
+                touched.contains(&name)
+            } else {
+                has_place(name)
+            };
+            is_meant && goal.want.get(name).is_some()
+        });
         let (now, failures) = self.observe(&touched).await;
-        let mut unmet = touched.diff(&goal.want, &now);
+        let mut unmet = match is_back {
+            true => touched.diff(&goal.want, &now),
+            false => touched.lacks(&goal.want, &now),
+        };
         unmet.extend(failures.iter().map(|failure| failure.message.clone()));
         (unmet, failures.into_iter().next())
     }

@@ -101,7 +101,7 @@ impl Course {
         let remarks = remarks.chain(scaled);
         let stays = taken_back::left_behind(&left).into_iter();
         let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));
-        let found_goal = goal::of_states(&view, &found);
+        let found_goal = goal::of_states(&targets, &view, &found);
         let (baseline, baseline_goal, takes_over) = match legacy {
             Some(legacy) => {
                 let (baseline, goal, over) = take_over(legacy, &found, found_goal);
@@ -204,7 +204,7 @@ impl Course {
         let mut goal = match (&inputs.goal, &inputs.record) {
             (Some(goal), _) => goal.clone(),
             (None, Some(record)) => goal::of_record(targets, record),
-            (None, None) => goal::of_states(view, &States::default()),
+            (None, None) => goal::of_states(targets, view, &States::default()),
         };
         let (plan, goal, scaled) = if inputs.kind == Kind::Deploy {
             // What serves elsewhere is removed once it is not kept warm any more.
@@ -257,7 +257,7 @@ impl Course {
             rollback: RollbackResult::None,
             residue: vec![why],
         };
-        self.journal.push(Event::Ended { outcome });
+        self.push_end(outcome);
     }
 }
 

@@ -271,7 +271,7 @@ impl Deployment {
                     is_stale: false,
                 });
             }
-            Event::Ended { outcome } => self.ended = Some(outcome.clone()),
+            Event::Ended { outcome, .. } => self.ended = Some(outcome.clone()),
         }
     }
 
@@ -341,8 +341,16 @@ impl Deployment {
         while let Some(Act::Ask { then, .. }) = act.filter(|_| run.is_lapsed) {
             act = Some(then);
         }
-        if matches!(act, Some(Act::Ignore { .. })) {
+        if let Some(Act::Ignore { as_passed }) = act {
+            let as_passed = *as_passed;
+            self.run_mut(id).counts_as_passed = as_passed;
             self.set(id, Status::Ignored(failure));
+            // I2: nothing is switched to what did not grow, and nothing is removed whose traffic was not moved.
+            for id in self.counting_on(id) {
+                self.run_mut(id).is_left_out = true;
+                self.set(id, Status::Skipped);
+                self.note_promotion(id);
+            }
         }
     }
 
@@ -361,8 +369,9 @@ impl Deployment {
         if id.plan > 0 || !self.step(id).0.promotes {
             return;
         }
-        // Good is what was promoted on all of its targets.
+        // Good is what was promoted on all of its targets. Where a move was left out, its end tells what is there.
         let run = &self.plans[0];
-        self.promoted = !run.open().any(|index| run.step(index).promotes);
+        let is_open = run.open().any(|index| run.step(index).promotes);
+        self.promoted = !is_open && self.left_out().next().is_none();
     }
 }

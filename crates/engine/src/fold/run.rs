@@ -57,6 +57,10 @@ pub struct StepRun {
     pub approved_by: Vec<String>,
     /// Nobody answered in time what to do about its failure.
     pub is_lapsed: bool,
+    /// It failed and is ignored, and whoever said so wants it shown as passed.
+    pub counts_as_passed: bool,
+    /// It counted on one that failed and is ignored.
+    pub is_left_out: bool,
     /// Someone did not want to wait for its end: it proves nothing by itself.
     pub is_cut_short: bool,
     /// Someone said to go on with what is there, whoever changed it.
@@ -78,6 +82,8 @@ impl StepRun {
             timer_fired: false,
             approved_by: Vec::new(),
             is_lapsed: false,
+            is_left_out: false,
+            counts_as_passed: false,
             is_cut_short: false,
             is_as_it_is: false,
         }

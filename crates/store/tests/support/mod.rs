@@ -157,9 +157,7 @@ pub(crate) fn signal(reason: &str) -> Event {
 }
 
 pub(crate) fn ended() -> Event {
-    Event::Ended {
-        outcome: Outcome::Succeeded,
-    }
+    Event::ended(Outcome::Succeeded)
 }
 
 pub(crate) fn batch(id: &DeploymentId, writer: Writer, events: Vec<Event>) -> Batch {

@@ -211,7 +211,7 @@ impl Audit {
             Event::Parked { why, .. } if why.contains("a bug in Belay") => {
                 self.breach(format!("{id}: {why}"));
             }
-            Event::Ended { outcome } => {
+            Event::Ended { outcome, .. } => {
                 let journal = self.store().journal(id);
                 let deployment = Deployment::of(id.clone(), &journal);
                 self.end_counted(outcome, &deployment);

@@ -467,6 +467,8 @@ fn rule((class, remedy): &(belay_model::error::Class, Remedy)) -> Rule {
             Remedy::TryAgain(times) => Does::Retry {
                 times: *times,
                 pause_ms: 50,
+                factor: 2,
+                longest_ms: 1000,
             },
             Remedy::AskFor(ms, last) => Does::Ask {
                 within_ms: Some(*ms),
