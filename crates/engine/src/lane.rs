@@ -9,7 +9,7 @@ use belay_model::config::{FirstFailure, Inconclusive};
 use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::Cause;
 use belay_model::id::StepId;
-use belay_model::plan::{Action, Approval, OnUnknown, Step};
+use belay_model::plan::{Action, Approval, OnUnknown, Step, Wave};
 use belay_model::policy::{self, Act};
 use belay_model::verdict::{self, Verdict};
 use std::collections::BTreeSet;
@@ -121,7 +121,7 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
         },
         Status::Unknown => {
             if run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
-                return give_up(deployment, id, &lost(run.losses));
+                return give_up(deployment, id, &lost(run.losses), now_us);
             }
             begin
         }
@@ -155,7 +155,7 @@ fn failed_step(
     }
     let is_spent = run.failures >= retry::cap(failure.class, deployment.goes_back());
     if is_spent || !may_repeat {
-        return give_up(deployment, id, failure);
+        return give_up(deployment, id, failure, now_us);
     }
     let pause_ms = retry::pause_ms(run.failures, failure.retry_after_ms);
     after(run.ended_us, pause_ms, now_us, begin)
@@ -251,13 +251,7 @@ fn obey(
         // Counted, and over by the time that this is asked.
         Act::Retry { .. } | Act::Ignore { .. } => None,
         Act::Ask { within_ms, then } => {
-            let within_ms = within_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX / 2000));
-            Some(Next::Stuck(Command::Park {
-                step: Some(step),
-                why: told(failure),
-                until_ms: within_ms.map(|ms| now_us / 1000 + ms),
-                then: Some((**then).clone()),
-            }))
+            Some(ask_person(step, told(failure), *within_ms, then, now_us))
         }
         Act::RollBackPhase => {
             let run = &deployment.plans[usize::from(step.plan)];
@@ -309,6 +303,16 @@ fn told(failure: &Failure) -> String {
     why
 }
 
+fn ask_person(step: StepId, why: String, within_ms: Option<u64>, then: &Act, now_us: i64) -> Next {
+    let within_ms = within_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX / 2000));
+    Next::Stuck(Command::Park {
+        step: Some(step),
+        why,
+        until_ms: within_ms.map(|ms| now_us / 1000 + ms),
+        then: Some(then.clone()),
+    })
+}
+
 fn park(step: StepId, why: String) -> Next {
     Next::Stuck(Command::Park {
         step: Some(step),
@@ -318,9 +322,25 @@ fn park(step: StepId, why: String) -> Next {
     })
 }
 
+/// Whether a person shall say if what is ready will do, where a step of the way back could not bring up all of its capacity.
+fn capacity_ask(deployment: &Deployment, step: StepId) -> Option<(Option<u64>, &Act)> {
+    let (step, _) = deployment.step(step);
+    let grows = step
+        .effect()
+        .is_some_and(|effect| effect.wave == Wave::Grow);
+    let mut rules = step
+        .on_failure
+        .iter()
+        .filter(|_| grows && deployment.goes_back());
+    rules.find_map(|rule| match &rule.act {
+        Act::Ask { within_ms, then } => Some((*within_ms, &**then)),
+        _ => None,
+    })
+}
+
 /// A failed rollback never triggers another by itself (I9), what someone else changed is theirs to judge (I10), and so is
 /// what nobody knows the end of, where the plan says so.
-fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Next {
+fn give_up(deployment: &Deployment, step: StepId, failure: &Failure, now_us: i64) -> Next {
     let asks = match &deployment.step(step).0.action {
         Action::Run(run) => {
             run.on_unknown == OnUnknown::Ask && failure.effect == Effect::MaybeApplied
@@ -328,6 +348,13 @@ fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Next {
         _ => false,
     };
     let tries_another = mutant::is(Mutant::TriesAnother) && deployment.plans.len() < 4;
+    if let Some((within_ms, then)) = capacity_ask(deployment, step) {
+        let why = format!(
+            "not all of the capacity can be had: {}; `advance` goes on with what is ready, `retry` tries for all of it",
+            told(failure)
+        );
+        return ask_person(step, why, within_ms, then, now_us);
+    }
     if !tries_another && (deployment.goes_back() || failure.class == Class::Conflict || asks) {
         return park(step, told(failure));
     }

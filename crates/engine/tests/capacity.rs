@@ -1,11 +1,12 @@
 //! How many instances a way back brings up, on every kind of platform that has such a number: as many as there are now, or as
 //! the goal has, whichever is more, before users are moved; and what someone else scaled stays scaled.
 
-use belay_model::config::Strategy;
+use belay_model::config::{BackCapacity, Duration, Strategy};
+use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::summary::Phase;
-use belay_testkit::{Before, Kind, Scene, judge};
+use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
 /// Instances of a release, where nothing else is said.
 const USUAL: u32 = 4;
@@ -289,6 +290,220 @@ async fn an_autoscalers_bounds_hold() {
         assert_eq!(scene.world.asked_for(), Some(stays), "{told:?}");
         assert!(told.iter().any(|it| it.contains(line)), "{told:?}");
     }
+}
+
+/// Users are moved as the instances for them get ready, and killed anywhere it is the same.
+#[tokio::test(start_paused = true)]
+async fn in_proportion_users_follow_the_instances() {
+    for kind in [Kind::SideBySide, Kind::Resized] {
+        let mut point = usize::MAX;
+        loop {
+            let mut scene = Scene::of(kind, Strategy::Basic, USUAL);
+            scene.back_order.capacity = BackCapacity::Proportional;
+            for release in [1, 2] {
+                scene.deploy(release).await;
+                scene.work().await;
+            }
+            scene.world.scale(8);
+            let done = scene.world.log().len();
+            let before = Before::of(&scene);
+            scene.crashes.kill_at(point);
+            let id = scene.go_back(None).await;
+            let killed = scene.work().await;
+            let wrong = judge(&scene, &id, &before).await;
+            assert!(wrong.is_empty(), "{kind:?} at {point}: {wrong:#?}");
+            assert_eq!(scene.world.asked_for(), Some(8), "{kind:?} at {point}");
+            if point == usize::MAX {
+                let log = scene.world.log().split_off(done);
+                let (first, second) = (scene.record(1).group(), scene.record(2).group());
+                let short = |line: &String| line.replace(&first, "r1").replace(&second, "r2");
+                let log: Vec<String> = log.iter().map(short).collect();
+                let expect: &[&str] = match kind {
+                    Kind::SideBySide => &[
+                        "grow r1 to 2",
+                        "weights {\"r1\": 250, \"r2\": 750}",
+                        "grow r1 to 4",
+                        "weights {\"r1\": 500, \"r2\": 500}",
+                        "grow r1 to 6",
+                        "weights {\"r1\": 750, \"r2\": 250}",
+                        "grow r1 to 8",
+                        "weights {\"r1\": 1000}",
+                        "remove r2",
+                    ],
+                    _ => &[
+                        "resize r1 to 2",
+                        "resize r2 to 6",
+                        "resize r1 to 4",
+                        "resize r2 to 4",
+                        "resize r1 to 6",
+                        "resize r2 to 2",
+                        "resize r1 to 8",
+                        "resize r2 to 0",
+                        "delete r2",
+                    ],
+                };
+                assert_eq!(log, expect);
+                point = 0;
+            } else if killed == 0 {
+                break;
+            } else {
+                point += 1;
+            }
+        }
+        assert!(point > 20, "only {point} points in {kind:?}");
+    }
+}
+
+/// What is ready already takes its users at once, and keeps those that it has.
+#[tokio::test(start_paused = true)]
+async fn in_proportion_nobody_is_moved_the_wrong_way() {
+    let mut scene = Scene::of(Kind::SideBySide, Strategy::BlueGreen, USUAL);
+    scene.back_order.capacity = BackCapacity::Proportional;
+    scene.deploy(1).await;
+    scene.work().await;
+    scene.bake_ms = 60 * 60 * 1000;
+    let first = scene.record(1).group();
+    let id = scene.deploy(2).await;
+    scene.work_for(60_000).await;
+    // Someone gives most of the users to the old one, and asks for more of the new one.
+    let second = scene.record(2).group();
+    scene
+        .world
+        .set_weights([(first.clone(), 600), (second, 400)].into());
+    scene.world.scale(8);
+    let done = scene.world.log().len();
+    scene.signal(&id, Ask::Abort).await;
+    scene.work().await;
+    let log = scene.world.log().split_off(done);
+    let shares: Vec<&String> = log.iter().filter(|it| it.starts_with("weights")).collect();
+    assert!(!shares.is_empty(), "{log:?}");
+    let is_less = |line: &&String| {
+        [250, 500]
+            .iter()
+            .any(|share| line.contains(&format!("{first}\": {share}")))
+    };
+    assert!(!shares.iter().any(is_less), "{shares:?}");
+}
+
+/// Where users cannot be moved by shares, or there is no number of instances, it cannot be in proportion.
+#[tokio::test(start_paused = true)]
+async fn in_proportion_is_refused_where_it_cannot_be() {
+    for kind in [Kind::Workers, Kind::InPlace, Kind::Swap, Kind::Revisions] {
+        let mut scene = Scene::of(kind, Strategy::Basic, USUAL);
+        scene.back_order.capacity = BackCapacity::Proportional;
+        let id = scene.deploy(1).await;
+        scene.work().await;
+        let Some(Outcome::Failed { rollback, residue }) = scene.summary(&id).await.outcome else {
+            panic!("{kind:?} did it");
+        };
+        assert_eq!(rollback, RollbackResult::None);
+        assert!(
+            residue[0].contains("in proportion"),
+            "{kind:?}: {residue:?}"
+        );
+        assert!(scene.world.log().is_empty(), "{kind:?}");
+    }
+}
+
+/// Goes back where the platform has no room for all of it: half of it is ready, and a person is asked.
+async fn short_of_room(within: Option<u64>) -> (Scene, DeploymentId) {
+    let mut scene = Scene::of(Kind::SideBySide, Strategy::Basic, USUAL);
+    scene.back_order.capacity = BackCapacity::Ask;
+    scene.back_order.ask_within = within.map(Duration::from_secs);
+    for release in [1, 2] {
+        scene.deploy(release).await;
+        scene.work().await;
+    }
+    let tries = [Fault::Half(Class::Quota)].into_iter();
+    let again = std::iter::repeat_n(Fault::Refused(Class::Quota), 7);
+    scene.world.faults(tries.chain(again).map(Some));
+    let id = scene.go_back(None).await;
+    (scene, id)
+}
+
+fn short(outcome: Option<&Outcome>) -> &str {
+    let Some(Outcome::Failed {
+        rollback: RollbackResult::Incomplete,
+        residue,
+    }) = outcome
+    else {
+        panic!("it says what is missing: {outcome:?}");
+    };
+    assert_eq!(residue.len(), 1, "{residue:?}");
+    &residue[0]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_decides_whether_what_is_ready_will_do() {
+    let (scene, id) = short_of_room(None).await;
+    scene.work().await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.phase, Phase::NeedsOperator);
+    let why = summary.stuck.expect("it says why");
+    assert!(
+        why.contains("`advance` goes on with what is ready"),
+        "{why}"
+    );
+    assert_eq!(
+        serving(&scene),
+        Some(scene.record(2).group()),
+        "nobody is moved"
+    );
+
+    scene.signal(&id, Ask::Advance).await;
+    scene.work().await;
+    let outcome = scene.summary(&id).await.outcome;
+    let residue = short(outcome.as_ref());
+    assert!(residue.contains("test said so: grow"), "{residue}");
+    assert_eq!(serving(&scene), Some(scene.record(1).group()));
+    assert_eq!(scene.world.asked_for(), Some(USUAL / 2), "what was ready");
+    assert_eq!(scene.world.groups(), [scene.record(1).group()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_may_try_for_all_of_it() {
+    let (scene, id) = short_of_room(None).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    scene.signal(&id, Ask::Retry).await;
+    scene.work().await;
+    let outcome = scene.summary(&id).await.outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded));
+    assert_eq!(scene.world.asked_for(), Some(USUAL));
+}
+
+/// At three in the morning nobody answers.
+#[tokio::test(start_paused = true)]
+async fn where_nobody_answers_in_time_what_is_ready_will_do() {
+    let (scene, id) = short_of_room(Some(60)).await;
+    scene.work_for(10 * 60 * 1000).await;
+    let summary = scene.summary(&id).await;
+    let residue = short(summary.outcome.as_ref());
+    assert!(
+        residue.contains("nobody said otherwise in time"),
+        "{residue}"
+    );
+    assert_eq!(serving(&scene), Some(scene.record(1).group()));
+    assert_eq!(scene.world.asked_for(), Some(USUAL / 2));
+}
+
+/// Others wait for a person, and there is no such answer.
+#[tokio::test(start_paused = true)]
+async fn nobody_goes_on_with_less_who_was_not_asked() {
+    let scene = Scene::of(Kind::SideBySide, Strategy::Basic, USUAL);
+    for release in [1, 2] {
+        scene.deploy(release).await;
+        scene.work().await;
+    }
+    let refused = std::iter::repeat_n(Fault::Refused(Class::Quota), 8);
+    scene.world.faults(refused.map(Some));
+    let id = scene.go_back(None).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    scene.signal(&id, Ask::Advance).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    assert_eq!(serving(&scene), Some(scene.record(2).group()));
 }
 
 /// Who has all of the users, or does all of the work.

@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
 /// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces; `Back`, what someone asks
 /// to go back with. 5: where a release that goes out had proved itself; `RollbackPlanned::again`, `Ended::ignored`;
-/// pauses that grow.
-pub const FORMAT: u16 = 5;
+/// pauses that grow. 6: `BackOrder::capacity`.
+pub const FORMAT: u16 = 6;
 
 /// Whether a deployment puts a release out or goes back to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct Inputs {
     /// Phases that someone wrote, in order; empty: one for each target.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<PhaseInput>,
-    /// In which order they go back.
+    /// In which order they go back, and with how much capacity.
     #[serde(default, skip_serializing_if = "BackOrder::is_default")]
     pub back_order: BackOrder,
     /// Who has to say yes before all of the traffic goes to the release.
@@ -523,6 +523,16 @@ mod tests {
             panic!("it is read: {:?}", serde_json::from_str::<Event>(created));
         };
         assert_eq!(inputs.promotion, None);
+    }
+
+    /// Going back needed all of its capacity before format 6.
+    #[test]
+    fn format_5_is_read() {
+        let order = r#"{"phases":"at_once","provisioning":"last","provisioning_order":"reverse"}"#;
+        let read: BackOrder = serde_json::from_str(order).expect("it is read");
+        assert_eq!(read.capacity, crate::config::BackCapacity::Full);
+        let written = serde_json::to_string(&read).expect("plain data");
+        assert_eq!(written, order, "and who says nothing writes nothing new");
     }
 
     /// Nothing was said of where to, or of what made someone, before format 4.

@@ -59,7 +59,10 @@ impl Belay {
     ) -> Result<Summary, Error> {
         let summary = self.store().summary(id).await?;
         let summary = summary.ok_or_else(|| crate::scope::no_deployment(id.as_str()))?;
-        let waits_for_time = ask == Ask::Advance && self.fold(id).await?.waits_for_time();
+        let waits_for_time = ask == Ask::Advance && {
+            let deployment = self.fold(id).await?;
+            deployment.waits_for_time() || deployment.asks_for_capacity()
+        };
         let objection = match objection(&summary, &ask) {
             None if ask == Ask::Advance && !waits_for_time => {
                 Some("time is not what it waits for now")

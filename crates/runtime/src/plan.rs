@@ -124,7 +124,14 @@ impl Belay {
         let baseline = inherited.unwrap_or_else(|| goal::of_states(&all, &view, &from));
         let asked = Asked::by_states(&own, &goal.want);
         let fitted = capacity::back(&own, baseline, &there, &asked);
-        let back = planning::back(&own, &there, &fitted, &inputs.checks, inputs.parallel);
+        let back = planning::back(
+            &own,
+            &there,
+            &fitted,
+            &inputs.checks,
+            inputs.parallel,
+            &inputs.back_order,
+        );
         let back = back.map_err(|error| unplanned(&scope, error))?;
         let gone = Gone::all(&plan, &inputs);
         let back = gone.taken_back(back);

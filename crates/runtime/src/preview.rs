@@ -12,6 +12,7 @@ use belay_engine::taken_back::{self, Gone};
 use belay_engine::targets::Targets;
 use belay_engine::{left, planning};
 use belay_model::back::Risk;
+use belay_model::config::BackOrder;
 use belay_model::environment::Standing;
 use belay_model::event::Kind;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
@@ -163,9 +164,9 @@ impl Belay {
         let targets = self.targets_of(goal, way.takes_back()).await?;
         let away = self.elsewhere(&targets);
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-        let (mut checks, mut parallel) = (Vec::new(), 1);
+        let (mut checks, mut parallel, mut order) = (Vec::new(), 1, BackOrder::default());
         if let Some(record) = record {
-            (checks, parallel) = self.verified_by(scope, record).await?;
+            (checks, parallel, order) = self.verified_by(scope, record).await?;
             let known = view.records.get(&record.hash());
             preview.release = Some(record.release);
             preview.record = Some(record.hash());
@@ -182,9 +183,13 @@ impl Belay {
             }
             None => {
                 let from = self.observe(&targets).await?;
+                if let Way::Signal { id, .. } = &way {
+                    let open = self.inputs_of(id).await?;
+                    order = open.map_or(order, |open| open.back_order);
+                }
                 fitted = self.fitted(scope, &way, goal, &targets, &from).await?;
                 preview.remarks.extend(fitted.remarks.iter().cloned());
-                let plan = planning::back(&targets, &from, &fitted, &checks, parallel);
+                let plan = planning::back(&targets, &from, &fitted, &checks, parallel, &order);
                 let plan = plan.map_err(|error| unplanned(scope, error))?;
                 let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
                 preview.steps = PlannedStep::of(scope, &plan);

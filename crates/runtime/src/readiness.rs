@@ -7,6 +7,7 @@ use belay_driver::Restorability;
 use belay_engine::goal::Skipped;
 use belay_engine::planning;
 use belay_engine::targets::Targets;
+use belay_model::config::BackOrder;
 use belay_model::id::{ReleaseNumber, Scope};
 use belay_model::state::Goal;
 
@@ -205,13 +206,17 @@ impl Belay {
     ) -> Result<Goal, Error> {
         let from = self.observe(targets).await?;
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-        let (checks, parallel) = match record {
+        let (checks, parallel, mut order) = match record {
             Some(record) => self.verified_by(scope, record).await?,
-            None => (Vec::new(), 1),
+            None => (Vec::new(), 1, BackOrder::default()),
         };
+        if let Way::Signal { id, .. } = way {
+            let open = self.inputs_of(id).await?;
+            order = open.map_or(order, |open| open.back_order);
+        }
         let fitted = self.fitted(scope, way, goal, targets, &from).await?;
         readiness.reasons.extend(fitted.remarks.iter().cloned());
-        let plan = planning::back(targets, &from, &fitted, &checks, parallel);
+        let plan = planning::back(targets, &from, &fitted, &checks, parallel, &order);
         let plan = plan.map_err(|error| unplanned(scope, error))?;
         let (plan, _) = self.with_taken_back(scope, way, plan).await?;
         readiness.steps = PlannedStep::of(scope, &plan);

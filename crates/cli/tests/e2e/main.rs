@@ -1,5 +1,6 @@
 //! The real binary on real processes under real load: what a user sees, end to end.
 
+mod capacity;
 mod freeze;
 mod hotfix;
 mod misfortune;

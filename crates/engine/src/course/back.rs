@@ -203,7 +203,14 @@ impl Course {
         let fitted = capacity::back(&touched, goal, &from, &asked);
         remarks.splice(0..0, fitted.remarks.iter().cloned());
         let inputs = self.inputs();
-        let planned = planning::back(&touched, &from, &fitted, &inputs.checks, inputs.parallel);
+        let planned = planning::back(
+            &touched,
+            &from,
+            &fitted,
+            &inputs.checks,
+            inputs.parallel,
+            &inputs.back_order,
+        );
         // Around the moves of the plan before, all was run that had to be.
         let gone = Gone::of(self.state()).filter(|_| !is_known);
         let gone = gone.map(|gone| match cause {

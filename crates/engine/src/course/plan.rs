@@ -224,7 +224,14 @@ impl Course {
             goal.records
                 .extend(own.map(|record| (record.hash(), record.clone())));
             let fitted = capacity::back(targets, goal, &scale.now, &scale.asked);
-            let moves = planning::back(targets, baseline, &fitted, &inputs.checks, inputs.parallel);
+            let moves = planning::back(
+                targets,
+                baseline,
+                &fitted,
+                &inputs.checks,
+                inputs.parallel,
+                &inputs.back_order,
+            );
             let plan = moves.map(|plan| taken_back::over(plan, left));
             (plan, fitted.goal, fitted.remarks)
         };

@@ -357,6 +357,7 @@ impl Deployment {
     fn timer_fired(&mut self, id: StepId) {
         let is_about = |parked: &Parked| parked.step == Some(id) && parked.until_us.is_some();
         if self.parked.as_ref().is_some_and(is_about) {
+            self.go_on_with_less("nobody said otherwise in time");
             self.parked = None;
             self.run_mut(id).is_lapsed = true;
             self.ignore_by_policy(id);

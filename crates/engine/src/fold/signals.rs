@@ -83,6 +83,32 @@ impl Deployment {
         ids.collect()
     }
 
+    /// Whether a person is asked if what is ready of the capacity of a way back will do.
+    pub fn asks_for_capacity(&self) -> bool {
+        let parked = self.parked.as_ref().filter(|_| self.goes_back());
+        parked.is_some_and(|parked| parked.then.is_some())
+    }
+
+    /// The way back goes on with the instances that are ready, and says so in the end.
+    pub(super) fn go_on_with_less(&mut self, who: &str) {
+        if !self.asks_for_capacity() {
+            return;
+        }
+        let Some(Parked {
+            step: Some(step),
+            why,
+            ..
+        }) = self.parked.take()
+        else {
+            return;
+        };
+        let title = self.step(step).0.title();
+        self.residue.push(format!(
+            "not all of its capacity is there, {who}: {title} ({why})"
+        ));
+        self.set(step, Status::Skipped);
+    }
+
     /// The approvals that wait for that person.
     fn asked_for_approval(&mut self, actor: &str) -> Vec<&mut StepRun> {
         let Some(run) = self.plans.last() else {
@@ -138,6 +164,9 @@ impl Deployment {
                         back: request.back,
                     });
                 }
+            }
+            Ask::Advance if self.asks_for_capacity() => {
+                self.go_on_with_less(&format!("{actor} said so"));
             }
             Ask::Advance => {
                 let Some(run) = self.plans.last_mut() else {

@@ -45,7 +45,7 @@ pub struct Environment {
     /// What is done in which order. Default: one phase for each target, without further steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<Phase>,
-    /// In which order phases go back.
+    /// How a deployment goes back.
     #[serde(default, skip_serializing_if = "BackOrder::is_default")]
     pub rollback: BackOrder,
     /// What is done when a step fails and no rule of its own, its group's or its phase's fits. Default: some kinds of failure

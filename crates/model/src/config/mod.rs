@@ -27,7 +27,9 @@ pub use environment::{
 };
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
 pub use percent::{ParsePercentError, Percent};
-pub use phase::{BackOrder, BackPhases, Phase, PhaseRollback, Provisioning, ProvisioningOrder};
+pub use phase::{
+    BackCapacity, BackOrder, BackPhases, Phase, PhaseRollback, Provisioning, ProvisioningOrder,
+};
 pub use schema::schema;
 pub use secret::{ParseSecretError, SecretRef};
 pub use service::{Config, LITERAL, ReleaseSource};

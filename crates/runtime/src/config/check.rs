@@ -40,6 +40,7 @@ impl Loaded {
             }
             self.phases(&path, environment, &mut found);
             self.approve(&path, environment, &mut found);
+            self.capacity(&path, environment, &mut found);
             self.strategy(&path, environment, &mut found);
             self.hotfix(&path, environment, &mut found);
             self.checks_without_traffic(name, environment, &mut found);

@@ -199,6 +199,8 @@ pub(super) fn shared(
     now: &BTreeMap<String, u32>,
     share: u32,
 ) -> BTreeMap<String, u32> {
+    let has: u32 = want.keys().filter_map(|name| now.get(name)).sum();
+    let share = share.max(has);
     let mut weights = want.clone();
     let old = now.keys().find(|name| !want.contains_key(*name));
     if let Some(old) = old.filter(|_| share < 1000) {

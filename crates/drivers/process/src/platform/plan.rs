@@ -81,6 +81,9 @@ fn split(
         .filter(|(name, _)| !goal.contains_key(*name))
         .collect();
     let total: u32 = others.values().copied().sum();
+    // What it has already is not taken away.
+    let has = now.iter().filter(|(name, _)| goal.contains_key(*name));
+    let share = share.max(has.map(|(_, weight)| *weight).sum());
     if total == 0 || share >= 1000 {
         return goal.clone();
     }
