@@ -4,6 +4,7 @@ mod copies;
 mod errors;
 mod keys;
 mod machine;
+mod promotion;
 #[path = "../support/mod.rs"]
 mod support;
 mod truth;
