@@ -13,3 +13,4 @@ mod restart;
 mod schema;
 mod secret;
 mod tls;
+mod workers;
