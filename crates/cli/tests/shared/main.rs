@@ -5,6 +5,7 @@ mod doctor;
 mod errors;
 mod keys;
 mod machine;
+mod promotion;
 #[path = "../support/mod.rs"]
 mod support;
 mod truth;

@@ -14,4 +14,5 @@ mod restart;
 mod schema;
 mod secret;
 mod tls;
+mod workers;
 mod writers;
