@@ -117,7 +117,8 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
             },
         },
         Status::Unknown => {
-            if run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
+            let is_first = mutant::is(Mutant::AsksAtOnce);
+            if is_first || run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
                 return give_up(deployment, id, &lost(run.losses));
             }
             begin
@@ -255,7 +256,7 @@ fn obey(
                 then: Some((**then).clone()),
             }))
         }
-        Act::RollBackPhase => {
+        Act::RollBackPhase if !mutant::is(Mutant::TakesAllBack) => {
             let run = &deployment.plans[usize::from(step.plan)];
             let phase = run.phase_of(usize::from(step.index));
             Some(Next::Fails(Command::Rollback(Cause::Phase {
@@ -263,7 +264,7 @@ fn obey(
                 cause: Box::new(cause()),
             })))
         }
-        Act::RollBack => Some(Next::Fails(Command::Rollback(cause()))),
+        Act::RollBack | Act::RollBackPhase => Some(Next::Fails(Command::Rollback(cause()))),
         Act::Stop => Some(Next::Fails(Command::Leave {
             cause: cause(),
             policy: "on_failure: stop",

@@ -40,6 +40,7 @@ impl Course {
             &view,
             now_us,
         );
+        self.journal.conclude();
         for event in events {
             self.journal.push_environment(event);
         }
@@ -58,11 +59,12 @@ impl Course {
             let why = why.unwrap_or_else(|| "there is nothing to go back to".to_owned());
             self.journal.push(Event::parked(None, why));
         }
-        Ok(())
+        self.journal.flush().await
     }
 
     /// Policy says so: someone wants to look at what failed.
-    pub(super) fn leave(&mut self, cause: &Cause, policy: &str) {
+    pub(super) async fn leave(&mut self, cause: &Cause, policy: &str) -> Result<(), StoreError> {
+        self.journal.conclude();
         for event in conclude::on_left(self.state(), self.inputs(), cause) {
             self.journal.push_environment(event);
         }
@@ -83,6 +85,7 @@ impl Course {
                 residue,
             },
         });
+        self.journal.flush().await
     }
 
     /// What is there now, as far as it can be told.
@@ -109,12 +112,22 @@ impl Course {
         let mut touched = self.state().touched();
         let (goal, mut remarks) = match cause {
             Cause::Request {
-                back: Back { to: Some(to), .. },
+                back:
+                    Back {
+                        to: Some(to),
+                        accept,
+                        ..
+                    },
                 ..
-            } => {
+            } if !mutant::is(Mutant::GoesElsewhere) => {
                 // What it did not come to may run something else than the record, too.
                 touched = targets.iter().map(|place| &*place.target.name).collect();
-                goal::elsewhere(targets, view, self.state(), to)
+                let (goal, mut remarks) = goal::elsewhere(targets, view, self.state(), to);
+                let refused = goal::not_accepted(view, to, accept);
+                let refused = refused.filter(|_| goal.is_some());
+                let goal = goal.filter(|_| refused.is_none());
+                remarks.extend(refused);
+                (goal, remarks)
             }
             Cause::Phase { phase, .. } => {
                 let phase = usize::from(*phase);

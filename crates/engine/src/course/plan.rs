@@ -44,7 +44,7 @@ impl Course {
         let undone = self.undone().await?;
         let planned = match self.survey(&view, undone.as_ref(), legacy.as_ref()).await {
             Ok((targets, found)) => self
-                .forward_plan(&targets, &view, &found, &left)
+                .forward_plan(&targets, &view, &found, legacy.as_ref(), &left)
                 .map(|(plan, goal)| (targets, plan, goal, found)),
             Err(failure) => Err(failure),
         };
@@ -69,7 +69,10 @@ impl Course {
         let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));
         let found_goal = goal::of_states(&view, &found);
         let (baseline, baseline_goal, takes_over) = match legacy {
-            Some(legacy) => {
+            Some(mut legacy) => {
+                if mutant::is(Mutant::CapturesAnew) {
+                    (legacy.baseline, legacy.baseline_goal) = (found.clone(), found_goal.clone());
+                }
                 let (baseline, goal, over) = take_over(legacy, &found, found_goal);
                 (baseline, goal, Some(Box::new(over)))
             }
@@ -150,11 +153,21 @@ impl Course {
             .store
             .history(&self.inputs().scope, LOOKED_THROUGH)
             .await?;
-        // What was replaced in the queue had changed nothing.
+        // What was replaced in the queue, or refused, says nothing of what is there.
         let outcomes = history
             .iter()
             .filter_map(|summary| summary.outcome.as_ref());
-        let mut outcomes = outcomes.filter(|it| !matches!(it, Outcome::Replaced { .. }));
+        let changed_nothing = |outcome: &Outcome| {
+            matches!(
+                outcome,
+                Outcome::Replaced { .. }
+                    | Outcome::Failed {
+                        rollback: RollbackResult::None,
+                        ..
+                    }
+            )
+        };
+        let mut outcomes = outcomes.filter(|it| !changed_nothing(it));
         let last = outcomes.next();
         let is_known = last.is_none_or(|outcome| {
             matches!(
@@ -176,7 +189,8 @@ impl Course {
         &self,
         targets: &Targets,
         view: &View,
-        baseline: &States,
+        found: &States,
+        legacy: Option<&Legacy>,
         left: &[Deployment],
     ) -> Result<(Plan, Goal), Failure> {
         let inputs = self.inputs();
@@ -191,7 +205,10 @@ impl Course {
                 let record = inputs.record.as_ref();
                 record.is_some_and(|record| record.target(name).is_some())
             });
-            planning::forward(&own, baseline, &goal, inputs)
+            // What was begun and never promoted is nothing to share the traffic with.
+            let legacy = legacy.filter(|_| view.serving().is_none());
+            let beside = legacy.map_or(found, |legacy| &legacy.baseline);
+            planning::forward_beside(&own, found, beside, &goal, inputs)
         } else {
             goal::take_newest_seals(view, &mut goal);
             let own = left
@@ -200,7 +217,7 @@ impl Course {
             // What they run is in the files of their releases.
             goal.records
                 .extend(own.map(|record| (record.hash(), record.clone())));
-            let moves = planning::back(targets, baseline, &goal, &inputs.checks, inputs.parallel);
+            let moves = planning::back(targets, found, &goal, &inputs.checks, inputs.parallel);
             moves.map(|plan| taken_back::over(plan, left))
         };
         Ok((plan.map_err(Failure::from)?, goal))

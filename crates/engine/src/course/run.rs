@@ -106,7 +106,7 @@ impl Course {
                 Command::Drop(step) => self.hands.drop(step),
                 Command::Rollback(cause) => self.roll_back(cause).await?,
                 Command::HandOver(by) => self.hand_over(&by).await?,
-                Command::Leave { cause, policy } => self.leave(&cause, policy),
+                Command::Leave { cause, policy } => self.leave(&cause, policy).await?,
                 Command::Await { step, within_ms } => self.begin_to_wait(step, within_ms),
                 Command::Finish { step, failure } => {
                     let finish = failure.map_or(Finish::Done, Finish::Failed);
@@ -384,6 +384,7 @@ impl Course {
     pub(super) async fn end(&mut self, outcome: Outcome) -> Result<(), StoreError> {
         let view = self.view().await?;
         let now_us = self.journal.now_us();
+        self.journal.conclude();
         for event in conclude::on_end(self.journal.state(), &outcome, &view, now_us) {
             self.journal.push_environment(event);
         }
