@@ -1,8 +1,10 @@
 //! The command line as types. What each verb does is in `verbs`; here is only what can be written and how help reads.
 
 mod back;
+mod promote;
 
 pub(crate) use back::{Abort, How, Ready, Require, Rollback};
+pub(crate) use promote::Promote;
 
 use crate::exit;
 use crate::output::Format;
@@ -108,6 +110,7 @@ pub(crate) enum Verb {
     Check(Check),
     Plan(Plan),
     Deploy(Deploy),
+    Promote(Promote),
     Status(Status),
     Watch(Watch),
     History(History),
@@ -260,6 +263,13 @@ pub(crate) struct Deploy {
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) following: Following,
+}
+
+/// Whether and how far a deployment is followed.
+#[derive(Clone, Copy, Debug, Group)]
+pub(crate) struct Following {
     /// How long to follow
     #[arg(long, value_enum, default_value_t)]
     pub(crate) until: Until,

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERBS: [&[&str]; 39] = [
+const VERBS: [&[&str]; 40] = [
     &[],
     &["check"],
     &["plan"],
     &["deploy"],
+    &["promote"],
     &["status"],
     &["watch"],
     &["history"],
@@ -107,5 +108,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 26, "verbs listed by --help");
+    assert_eq!(count, 27, "verbs listed by --help");
 }

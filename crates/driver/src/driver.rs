@@ -38,6 +38,15 @@ pub struct Capabilities {
     pub units: u32,
 }
 
+/// How much is asked for in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Instances that are asked for, ready or not: of what is at work, and of the largest of several groups that are.
+    pub desired: u32,
+    /// The fewest and the most instances that an autoscaler may ask for here; absent: there is none, or nobody can tell.
+    pub bounds: Option<(u32, u32)>,
+}
+
 /// What becomes of the old capacity in one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Old {
@@ -52,9 +61,10 @@ pub enum Old {
 /// One stage of a strategy: how far one call of [`Driver::plan`] goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Share of the traffic that the goal has when the stage is done, per mille.
+    /// Share of the traffic that the goal has when the stage is done, per mille. What it has already is not taken away.
     pub share: u32,
-    /// Share of the goal's capacity that is there and ready before traffic moves, per mille, rounded up.
+    /// Share of the goal's capacity that is there and ready before traffic moves, per mille, rounded up. How many instances
+    /// all of it are the goal says: one that needs more than its own is given as [`Driver::scaled`] makes it.
     pub capacity: u32,
     /// What becomes of the rest.
     pub old: Old,
@@ -143,7 +153,17 @@ pub trait Driver: Send + Sync {
     /// What `target` will look like after `effect`, for planning the next stage. Pure.
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State;
 
-    /// What keeps `have` from being `want`. Pure.
+    /// How many instances `state` asks for. None: nothing is at work there, or the platform has no such number of the
+    /// target's own (the plan that several sites share, an autoscaler that starts from nothing). Pure.
+    fn capacity(&self, target: &Target, state: &State) -> Option<Capacity>;
+
+    /// `state` with that many instances of what is at work there, and all else as it is; the same state where there is no
+    /// such number. From a state at work with more of them to one with fewer, [`Driver::plan`] has steps of the shrink wave
+    /// only. Pure.
+    fn scaled(&self, target: &Target, state: &State, instances: u32) -> State;
+
+    /// What keeps `have` from being `want`. More instances than are wanted keep nobody from a goal: someone scaled them, and
+    /// that is informational; fewer are `must`. Pure.
     fn diff(&self, want: &State, have: &State) -> Difference;
 
     /// What is there, read only.

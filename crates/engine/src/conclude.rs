@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use crate::mutant::{self, Mutant};
 use crate::ports::{Ports, StoreError};
 use crate::{freeze, goal};
-use belay_model::environment::{Event, Standing, View};
+use belay_model::environment::{Event, Known, Standing, View};
 use belay_model::event::{Cause, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, StepId};
 use belay_model::plan::{Action, Step, Wave};
@@ -67,16 +67,19 @@ pub(crate) fn on_planned(
     events
 }
 
-/// A rollback inside a deployment begins.
+/// A rollback inside a deployment begins. `again`: it goes on with the one before, of which all is said.
 pub(crate) fn on_rollback(
     id: &DeploymentId,
     inputs: &Inputs,
     cause: &Cause,
     goal: Option<&Goal>,
     view: &View,
-    now_us: i64,
+    (again, now_us): (bool, i64),
 ) -> Vec<Event> {
     let needed = goal.and_then(|goal| goal.record.clone());
+    if again {
+        return keep(needed, view, "the rollback needs it");
+    }
     let is_kept = needed.is_some() && needed == inputs.record.as_ref().map(Record::hash);
     // What went wrong when a release went out once more says nothing against it where it serves, unless that was looked at.
     let is_blamed = !is_kept || matches!(cause, Cause::Verification(_));
@@ -123,10 +126,21 @@ pub(crate) fn on_superseded(
     })
 }
 
-/// A first deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
-/// replaces it, and its rollback knows what it was. Where there is no traffic it is what was brought up.
-pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec<Event> {
-    let mut events: Vec<_> = blamed(&state.id, inputs, cause).into_iter().collect();
+/// A deployment failed and stays as it is. What has the traffic serves, whatever it is worth: the next deployment
+/// replaces it, and its rollback knows what it was. Where there is no traffic it is what was brought up. `cause`: what says
+/// something against it, if anything does.
+pub(crate) fn on_left(
+    state: &Deployment,
+    inputs: &Inputs,
+    cause: Option<&Cause>,
+    view: &View,
+) -> Vec<Event> {
+    let blamed = cause.and_then(|cause| blamed(&state.id, inputs, cause));
+    let mut events: Vec<_> = blamed.into_iter().collect();
+    if view.serving().is_some() {
+        // What is there says whether that has changed.
+        return events;
+    }
     let is_at_work = state.plans.first().is_some_and(|run| {
         let of_wave = |wave: Wave| {
             let steps = run.plan.steps().zip(&run.steps);
@@ -138,7 +152,7 @@ pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec
             Some(_) => Wave::Switch,
             None => Wave::Grow,
         };
-        of_wave(wave).any(|(_, course)| course.is_over())
+        of_wave(wave).any(|(_, course)| *course.status() == Status::Done)
     });
     if let Some(record) = inputs.record.as_ref().filter(|_| is_at_work) {
         events.push(Event::Serves {
@@ -147,6 +161,16 @@ pub(crate) fn on_left(state: &Deployment, inputs: &Inputs, cause: &Cause) -> Vec
         });
     }
     events
+}
+
+/// It ended half-way, and something else serves by now than is known to: `there`.
+pub(crate) fn on_half_way(state: &Deployment, there: Option<&Known>, view: &View) -> Option<Event> {
+    let there = there?.record.hash();
+    let known = view.serving().map(|known| known.record.hash());
+    (known.as_ref() != Some(&there)).then(|| Event::Serves {
+        record: Some(there),
+        deployment: state.id.clone(),
+    })
 }
 
 /// The quarantine of what a deployment brought, if its end says something against it.

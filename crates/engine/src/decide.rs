@@ -25,6 +25,8 @@ pub enum Command {
     Drop(StepId),
     /// Observe, choose the goal and freeze the way back.
     Rollback(Cause),
+    /// Observe, and plan the rest of the way back anew: it was done, and its goal is not met (I13).
+    Replan,
     /// End it, and let a hotfix have its lock and its baseline.
     HandOver(DeploymentId),
     /// Policy says to leave what failed: end it as it is.
@@ -50,7 +52,7 @@ pub enum Command {
     },
     /// Nobody answered in time what to do about a failed step.
     Lapse(StepId),
-    /// Observe and compare with the goal of the way back (I5); then end or park.
+    /// Observe and compare with the goal: of a way back (I5), then end or park; forward where a move was left out.
     Confirm,
     /// Ask a person.
     Park {
@@ -231,15 +233,18 @@ fn halt(
 
 fn all_done(deployment: &Deployment, run: &PlanRun) -> Command {
     if !deployment.goes_back() {
-        return Command::End(Outcome::Succeeded);
+        return match deployment.left_out().next() {
+            // Goals are met by content: what is there says whether it is what was asked for.
+            Some(_) => Command::Confirm,
+            None => Command::End(Outcome::Succeeded),
+        };
     }
-    if run.goal.is_some() {
-        return Command::Confirm;
-    }
-    // There was nowhere to go, and a person answered: what was left out is named, or it is looked at once more.
-    match &run.cause {
-        Some(cause) if deployment.residue.is_empty() => Command::Rollback(cause.clone()),
-        _ => Command::End(ending(deployment)),
+    let was_left_out = !deployment.residue.is_empty();
+    match &run.goal {
+        Some(_) if !deployment.replans => Command::Confirm,
+        // There was nowhere to go, and a person answered: what was left out is named, or it is looked at once more.
+        None if was_left_out => Command::End(ending(deployment)),
+        _ => Command::Replan,
     }
 }
 
@@ -249,7 +254,7 @@ pub fn ending(deployment: &Deployment) -> Outcome {
         .inputs
         .as_ref()
         .is_some_and(|inputs| inputs.kind != Kind::Deploy);
-    if asked_for && deployment.plans.len() == 1 && deployment.residue.is_empty() {
+    if asked_for && !deployment.is_turned_round() && deployment.residue.is_empty() {
         return Outcome::Succeeded;
     }
     let mut residue = deployment.residue.clone();

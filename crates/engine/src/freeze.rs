@@ -2,7 +2,7 @@
 //! are never held up.
 
 use crate::mutant::{self, Mutant};
-use belay_model::environment::{Event, View};
+use belay_model::environment::{Event, Freeze, View};
 use belay_model::id::{EVERY, Scope};
 
 /// Releases of one scope that may go back by themselves within a day; the last of them stops the next (I9).
@@ -24,29 +24,27 @@ pub fn frozen<'a>(
     now_ms: i64,
 ) -> Option<Held> {
     views.into_iter().find_map(|(scope, view)| {
-        let freeze = view.frozen(now_ms)?;
+        let by: Vec<String> = view.frozen(now_ms).map(Freeze::sentence).collect();
         let what = match (scope.service.as_str(), scope.environment.as_str()) {
             (EVERY, environment) => format!("environment {environment}"),
             (service, EVERY) => format!("service {service}"),
             _ => scope.to_string(),
         };
-        let who = freeze.actor.as_deref().unwrap_or("Belay");
-        Some(Held {
+        (!by.is_empty()).then(|| Held {
             scope: scope.clone(),
-            why: format!("{what} is frozen by {who}: {}", freeze.reason),
+            why: format!("{what} is frozen {}", by.join("; and ")),
         })
     })
 }
 
 /// I9: too many releases that went back by themselves within a day, this one included: no more go out until a person has
-/// looked.
+/// looked. A person's freeze does not stand in for it: that may end by itself.
 pub(crate) fn breaker(view: &View, now_us: i64) -> Option<Event> {
     let recent = view
         .went_back
         .iter()
         .filter(|at_us| now_us - **at_us < DAY_US);
-    let is_frozen = view.frozen(now_us / 1000).is_some();
-    if recent.count() + 1 < TOO_MANY || is_frozen || mutant::is(Mutant::NeverFreezes) {
+    if recent.count() + 1 < TOO_MANY || view.breaker.is_some() || mutant::is(Mutant::NeverFreezes) {
         return None;
     }
     Some(Event::Frozen {

@@ -5,10 +5,11 @@ use crate::mutant::{self, Mutant};
 use crate::targets::Targets;
 use belay_model::back::Risk;
 use belay_model::environment::{Known, Standing, View};
-use belay_model::event::Kind;
+use belay_model::event::{Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, States};
+use belay_model::summary::Summary;
 use std::collections::BTreeMap;
 
 /// The goal in which `record` alone serves, and nothing is left on targets that are not its.
@@ -21,15 +22,44 @@ pub fn of_record(targets: &Targets, record: &Record) -> Goal {
     }
 }
 
+/// What serves there, by what is there: a deployment that ended half-way is not known to serve, whatever it moved. Where
+/// that does not tell, it is what is known to serve.
+pub(crate) fn there<'a>(targets: &Targets, view: &'a View, states: &States) -> Option<&'a Known> {
+    if states.is_absent() {
+        return None;
+    }
+    let is_there = |known: &&Known| {
+        let record = &known.record;
+        let own = targets.only(|name| record.target(name).is_some());
+        own.iter().next().is_some() && own.lacks(&own.desired(record), states).is_empty()
+    };
+    let mut others: Vec<&Known> = view.records.values().collect();
+    others.sort_by_key(|known| std::cmp::Reverse(known.since_us));
+    let mut known = view.serving().into_iter().chain(others);
+    known.find(is_there)
+}
+
+/// The same where nothing matches: a part of what is there may be of a release that was rolled back and is not all gone.
+fn there_in_part<'a>(view: &'a View, states: &States) -> Option<&'a Known> {
+    let text = serde_json::to_string(states).unwrap_or_default();
+    let is_bad = |(hash, known): &(&RecordHash, &Known)| {
+        let is_left = text.contains(hash.as_str()) && !view.cleanups.contains_key(*hash);
+        known.standing == Standing::Quarantined && is_left
+    };
+    let bad = view.records.iter().find(is_bad).map(|(_, known)| known);
+    bad.or(view.serving()).filter(|_| !states.is_absent())
+}
+
 /// The goal in which the targets are as they were observed.
-pub fn of_states(view: &View, state: &States) -> Goal {
-    let serving = view.serving().map(|known| known.record.hash());
+pub fn of_states(targets: &Targets, view: &View, state: &States) -> Goal {
+    let serves = there(targets, view, state).or_else(|| there_in_part(view, state));
+    let serving = serves.map(|known| known.record.hash());
     let records: BTreeMap<_, _> = view
         .records
         .iter()
         .map(|(hash, known)| (hash.clone(), known.record.clone()))
         .collect();
-    let title = match view.serving() {
+    let title = match serves {
         Some(known) if !state.is_absent() => format!("{} (as it was before)", known.record.title()),
         _ if state.is_absent() => "nothing (as before)".to_owned(),
         _ => "what was there before".to_owned(),
@@ -125,6 +155,32 @@ pub fn foreign(targets: &Targets, view: &View, now: &States) -> Vec<String> {
         (name.to_owned(), state)
     };
     targets.diff(&goal.want, &now.iter().map(without_warm).collect())
+}
+
+/// How many deployments are looked through for the last one that changed something.
+pub const LOOKED_THROUGH: usize = 64;
+
+/// Whether the last deployment, of those with the newest first, left what it should: one that ended half-way left what it left.
+pub fn is_left_whole<'a>(history: impl IntoIterator<Item = &'a Summary>) -> bool {
+    // What ended in the queue, or could not begin, had changed nothing.
+    let has_changed = |summary: &&'a Summary| match &summary.outcome {
+        Some(Outcome::Replaced { .. }) | None => false,
+        Some(Outcome::Stopped) => summary.locked_us.is_some(),
+        Some(Outcome::Failed { rollback, .. }) => *rollback != RollbackResult::None,
+        Some(Outcome::Succeeded) => true,
+    };
+    let changed = history.into_iter().filter(has_changed);
+    let mut outcomes = changed.filter_map(|summary| summary.outcome.as_ref());
+    outcomes.next().is_none_or(|outcome| {
+        matches!(
+            outcome,
+            Outcome::Succeeded
+                | Outcome::Failed {
+                    rollback: RollbackResult::Complete,
+                    ..
+                }
+        )
+    })
 }
 
 /// A candidate that was passed over, and why.

@@ -9,7 +9,7 @@ use belay_model::config::{FirstFailure, Inconclusive};
 use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::Cause;
 use belay_model::id::StepId;
-use belay_model::plan::{Action, Approval, OnUnknown, Step};
+use belay_model::plan::{Action, Approval, OnUnknown, Step, Wave};
 use belay_model::policy::{self, Act};
 use belay_model::verdict::{self, Verdict};
 use std::collections::BTreeSet;
@@ -110,7 +110,10 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
             Action::Effect(_) | Action::Run(_) => Next::InHand,
             // A verification begun before a crash goes on; its time counts from its beginning.
             Action::Verify { .. } => begin,
-            Action::Approve(approval) => waits(id, run, approval, now_us),
+            Action::Approve(approval) => {
+                let yes = deployment.yes(approval, run).len();
+                waits(id, run, approval, yes, now_us)
+            }
             Action::Wait { .. } => match run.due_us {
                 Some(due_us) if due_us > now_us => Next::Until(due_us),
                 _ => finish(id, None),
@@ -119,7 +122,7 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
         Status::Unknown => {
             let is_first = mutant::is(Mutant::AsksAtOnce);
             if is_first || run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
-                return give_up(deployment, id, &lost(run.losses));
+                return give_up(deployment, id, &lost(run.losses), now_us);
             }
             begin
         }
@@ -141,10 +144,11 @@ fn failed_step(
     let (step, run) = deployment.step(id);
     let may_repeat = may_repeat(&step.action, failure);
     let act = by_policy(deployment, step, run, failure);
-    if let Some(Act::Retry { pause_ms, .. }) = act
+    if let Some(act @ Act::Retry { .. }) = act
         && may_repeat
     {
-        let pause_ms = failure.retry_after_ms.unwrap_or(0).max(*pause_ms);
+        let pause_ms = act.pause_ms(run.failures);
+        let pause_ms = failure.retry_after_ms.unwrap_or(0).max(pause_ms);
         return after(run.ended_us, pause_ms, now_us, begin);
     }
     if let Some(next) = act.and_then(|act| obey(deployment, id, act, failure, now_us)) {
@@ -152,7 +156,7 @@ fn failed_step(
     }
     let is_spent = run.failures >= retry::cap(failure.class, deployment.goes_back());
     if is_spent || !may_repeat {
-        return give_up(deployment, id, failure);
+        return give_up(deployment, id, failure, now_us);
     }
     let pause_ms = retry::pause_ms(run.failures, failure.retry_after_ms);
     after(run.ended_us, pause_ms, now_us, begin)
@@ -168,8 +172,8 @@ fn refused_step(
     let (step, run) = deployment.step(id);
     let failure = run.failure().expect("a refusal is a failure");
     let act = by_policy(deployment, step, run, &failure);
-    if let Some(Act::Retry { pause_ms, .. }) = act {
-        return after(run.ended_us, *pause_ms, now_us, begin);
+    if let Some(act @ Act::Retry { .. }) = act {
+        return after(run.ended_us, act.pause_ms(run.failures), now_us, begin);
     }
     if let Some(next) = act.and_then(|act| obey(deployment, id, act, &failure, now_us)) {
         return next;
@@ -193,16 +197,16 @@ fn after(ended_us: i64, pause_ms: u64, now_us: i64, begin: Next) -> Next {
     }
 }
 
-fn waits(id: StepId, run: &StepRun, approval: &Approval, now_us: i64) -> Next {
-    if run.approved_by.len() >= usize::from(approval.count.max(1)) {
+fn waits(id: StepId, run: &StepRun, approval: &Approval, yes: usize, now_us: i64) -> Next {
+    if yes >= usize::from(approval.count.max(1)) {
         return finish(id, None);
     }
     match run.due_us {
         None => Next::Waits,
         Some(due_us) if due_us > now_us => Next::Until(due_us),
         Some(_) => {
-            let (said, count) = (run.approved_by.len(), approval.count);
-            let message = format!("get it approved in time: {said} of {count} said yes");
+            let count = approval.count;
+            let message = format!("get it approved in time: {yes} of {count} said yes");
             finish(id, Some(failure(Class::Timeout, message)))
         }
     }
@@ -248,13 +252,7 @@ fn obey(
         // Counted, and over by the time that this is asked.
         Act::Retry { .. } | Act::Ignore { .. } => None,
         Act::Ask { within_ms, then } => {
-            let within_ms = within_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX / 2000));
-            Some(Next::Stuck(Command::Park {
-                step: Some(step),
-                why: told(failure),
-                until_ms: within_ms.map(|ms| now_us / 1000 + ms),
-                then: Some((**then).clone()),
-            }))
+            Some(ask_person(step, told(failure), *within_ms, then, now_us))
         }
         Act::RollBackPhase if !mutant::is(Mutant::TakesAllBack) => {
             let run = &deployment.plans[usize::from(step.plan)];
@@ -283,7 +281,7 @@ fn may_repeat(action: &Action, failure: &Failure) -> bool {
 }
 
 fn lost(losses: u32) -> Failure {
-    let message = format!("lost sight of the step {losses} times");
+    let message = format!("keep sight of the step: it was lost {losses} times");
     failure(Class::Connectivity, message)
 }
 
@@ -306,6 +304,16 @@ fn told(failure: &Failure) -> String {
     why
 }
 
+fn ask_person(step: StepId, why: String, within_ms: Option<u64>, then: &Act, now_us: i64) -> Next {
+    let within_ms = within_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX / 2000));
+    Next::Stuck(Command::Park {
+        step: Some(step),
+        why,
+        until_ms: within_ms.map(|ms| now_us / 1000 + ms),
+        then: Some(then.clone()),
+    })
+}
+
 fn park(step: StepId, why: String) -> Next {
     Next::Stuck(Command::Park {
         step: Some(step),
@@ -315,9 +323,25 @@ fn park(step: StepId, why: String) -> Next {
     })
 }
 
+/// Whether a person shall say if what is ready will do, where a step of the way back could not bring up all of its capacity.
+fn capacity_ask(deployment: &Deployment, step: StepId) -> Option<(Option<u64>, &Act)> {
+    let (step, _) = deployment.step(step);
+    let grows = step
+        .effect()
+        .is_some_and(|effect| effect.wave == Wave::Grow);
+    let mut rules = step
+        .on_failure
+        .iter()
+        .filter(|_| grows && deployment.goes_back());
+    rules.find_map(|rule| match &rule.act {
+        Act::Ask { within_ms, then } => Some((*within_ms, &**then)),
+        _ => None,
+    })
+}
+
 /// A failed rollback never triggers another by itself (I9), what someone else changed is theirs to judge (I10), and so is
 /// what nobody knows the end of, where the plan says so.
-fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Next {
+fn give_up(deployment: &Deployment, step: StepId, failure: &Failure, now_us: i64) -> Next {
     let asks = match &deployment.step(step).0.action {
         Action::Run(run) => {
             run.on_unknown == OnUnknown::Ask && failure.effect == Effect::MaybeApplied
@@ -325,6 +349,13 @@ fn give_up(deployment: &Deployment, step: StepId, failure: &Failure) -> Next {
         _ => false,
     };
     let tries_another = mutant::is(Mutant::TriesAnother) && deployment.plans.len() < 4;
+    if let Some((within_ms, then)) = capacity_ask(deployment, step) {
+        let why = format!(
+            "not all of the capacity can be had: {}; `advance` goes on with what is ready, `retry` tries for all of it",
+            told(failure)
+        );
+        return ask_person(step, why, within_ms, then, now_us);
+    }
     if !tries_another && (deployment.goes_back() || failure.class == Class::Conflict || asks) {
         return park(step, told(failure));
     }

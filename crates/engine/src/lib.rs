@@ -4,6 +4,7 @@
 //! performs it, appends the result and loops. Data is journalled, not code: recovery is the same loop.
 #![warn(missing_docs)]
 
+pub mod capacity;
 pub mod course;
 pub mod decide;
 pub mod fold;

@@ -1,13 +1,15 @@
 //! Plans. One planning function of the driver serves both ways; the engine cuts a strategy into stages, calls it
 //! once per stage, and puts its own steps between. Pure.
 
+use crate::capacity::Fitted;
 use crate::mutant::{self, Mutant};
 use crate::targets::{Place, Targets};
 use belay_driver::{Capabilities, Error, Old, Split, Stage};
-use belay_model::config::{At, Check, CheckKind, Strategy};
+use belay_model::config::{At, BackCapacity, BackOrder, Check, CheckKind, Duration, Strategy};
 use belay_model::error::Class;
 use belay_model::event::{Inputs, PhaseInput};
 use belay_model::plan::{Action, Effect, Look, Phase, Plan, Step, Wave};
+use belay_model::policy::{Act, Rule};
 use belay_model::state::{Goal, State, States};
 
 /// Most steps a plan may have (I11).
@@ -145,13 +147,24 @@ fn stages(
     let strategy = input.strategy.as_ref().unwrap_or(&inputs.strategy);
     let share = input.share.filter(|share| *share < 1000);
     possible(strategy, share, inputs, capabilities)?;
-    let parts = match share.filter(|_| !is_alone) {
+    let shares = matches!(capabilities.split, Split::Weights | Split::Instances);
+    let has_number = driver
+        .capacity(target, goal.want.of(&target.name))
+        .is_some();
+    if inputs.back_order.capacity == BackCapacity::Proportional && !(shares && has_number) {
+        let why = "going back with capacity in proportion to the users that are moved needs shares of the traffic and a number of \
+                   instances, and this target does not have both";
+        return Err(Error::not_applied(Class::Application, why));
+    }
+    // A share of nobody's traffic would be all of it, on a part of the copies.
+    let is_alone = is_alone || is_met || shares && place.serves_nobody(from, goal)?;
+    let parts = match share.filter(|_| !is_alone || is_met) {
         Some(share) => vec![Part {
             stage: by_share(share, capabilities),
             hold_ms: 0,
             last: false,
         }],
-        None => cut(strategy, capabilities, is_met || is_alone),
+        None => cut(strategy, capabilities, is_alone),
     };
     let staged = checks_at(&inputs.checks, At::Staged);
     let live = checks_at(&inputs.checks, At::Live);
@@ -184,27 +197,34 @@ fn stages(
 }
 
 /// The way back: one move to the goal on each target, in the reverse of their order, verified once between switch and
-/// shrink, no bake.
+/// shrink, no bake. What was brought up beyond the goal's own scale goes last. With capacity in proportion a target where
+/// something has to be brought up is moved to in parts, with nothing between them but that their instances are ready.
 ///
 /// # Errors
 /// The goal is impossible on this platform, or the plan too long.
 pub fn back(
     targets: &Targets,
     from: &States,
-    goal: &Goal,
+    fitted: &Fitted,
     checks: &[Check],
     parallel: u16,
+    order: &BackOrder,
 ) -> Result<Plan, Error> {
+    let goal = &fitted.goal;
     let mut phases = Vec::new();
     for place in targets.iter() {
-        let Place { target, driver } = place;
+        let target = &place.target;
         let from = from.of(&target.name);
-        let [grow, switch, shrink] = by_wave(driver.plan(target, from, goal, Stage::BACK)?);
+        let (parts, from) = parts(place, from, fitted, order)?;
+        let [grow, switch, shrink] = by_wave(one_move(place, &from, fitted)?);
         let (first, last) = match mutant::is(Mutant::ShrinksFirst) {
             true => (shrink, [grow, switch].concat()),
-            false => ([grow, switch].concat(), shrink),
+            false => ([parts, grow, switch].concat(), shrink),
         };
         let mut steps: Vec<Step> = first.into_iter().map(effect_step).collect();
+        if order.capacity == BackCapacity::Ask {
+            ask_for_capacity(&mut steps, order.ask_within);
+        }
         let serves = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         if serves.is_some_and(|record| record.target(&target.name).is_some()) {
             // Traffic checks compare two releases; on the way back there is one, and it was good.
@@ -222,6 +242,75 @@ pub fn back(
     }
     phases.reverse();
     bounded(phases, parallel)
+}
+
+/// The most parts that a way back is cut into.
+const PARTS: u32 = 4;
+
+/// What goes before the move itself where users may be moved as their instances get ready, and what is there then. Each part
+/// is a share of both. Nothing, where nothing has to be brought up, or nobody serves that could have the rest.
+fn parts(
+    place: &Place,
+    from: &State,
+    fitted: &Fitted,
+    order: &BackOrder,
+) -> Result<(Vec<Effect>, State), Error> {
+    let Place { target, driver } = place;
+    let goal = fitted.brought_up();
+    let (mut effects, mut at) = (Vec::new(), from.clone());
+    let capabilities = driver.capabilities(target);
+    let capacity = driver.capacity(target, goal.want.of(&target.name));
+    let serves = driver.capacity(target, from);
+    let (Some(capacity), Some(_)) = (capacity, serves) else {
+        return Ok((effects, at));
+    };
+    let is_possible = matches!(capabilities.split, Split::Weights | Split::Instances);
+    if order.capacity != BackCapacity::Proportional || !is_possible {
+        return Ok((effects, at));
+    }
+    let whole = driver.plan(target, from, &goal, Stage::BACK)?;
+    if !whole.iter().any(|effect| effect.wave == Wave::Grow) {
+        return Ok((effects, at));
+    }
+    let count = capacity.desired.clamp(1, PARTS);
+    for part in 1..count {
+        let stage = by_share(1000 * part / count, capabilities);
+        for effect in by_wave(driver.plan(target, &at, &goal, stage)?).concat() {
+            at = driver.after(target, &at, &effect);
+            effects.push(effect);
+        }
+    }
+    Ok((effects, at))
+}
+
+/// Where not all of the capacity can be had, a person decides whether what is ready will do.
+fn ask_for_capacity(steps: &mut [Step], within: Option<Duration>) {
+    let grows = |step: &&mut Step| {
+        let wave = step.effect().map(|effect| effect.wave);
+        wave == Some(Wave::Grow)
+    };
+    for step in steps.iter_mut().filter(grows) {
+        step.on_failure = vec![Rule {
+            on: Vec::new(),
+            act: Act::Ask {
+                within_ms: within.map(Duration::as_ms),
+                then: Box::new(Act::Ignore { as_passed: false }),
+            },
+        }];
+    }
+}
+
+fn one_move(place: &Place, from: &State, fitted: &Fitted) -> Result<Vec<Effect>, Error> {
+    let Place { target, driver } = place;
+    let goal = &fitted.goal;
+    if fitted.up.of(&target.name) == goal.want.of(&target.name) {
+        return driver.plan(target, from, goal, Stage::BACK);
+    }
+    let mut effects = driver.plan(target, from, &fitted.brought_up(), Stage::BACK)?;
+    let after = |at: State, effect: &Effect| driver.after(target, &at, effect);
+    let at = effects.iter().fold(from.clone(), after);
+    effects.extend(driver.plan(target, &at, goal, Stage::BACK)?);
+    Ok(effects)
 }
 
 /// What the platform cannot do is refused before anything is changed, on a first deployment, too: what was asked for must

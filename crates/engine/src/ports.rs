@@ -300,12 +300,19 @@ pub struct Running {
     pub step: StepId,
     /// From 1.
     pub attempt: u32,
-    /// The record that goes out; absent: a rollback to nothing.
-    pub record: Option<Record>,
+    /// The record that goes out, with its secrets; absent: a rollback to nothing.
+    pub material: Option<Material>,
     /// How long it may take, milliseconds.
     pub timeout_ms: u64,
     /// What is run.
     pub call: Call,
+}
+
+impl Running {
+    /// The record that goes out.
+    pub fn record(&self) -> Option<&Record> {
+        self.material.as_ref().map(|material| &material.record)
+    }
 }
 
 /// Runs what users bring: commands and calls over HTTP.

@@ -4,6 +4,7 @@
 //! one down. Whether it has begun is what its journal said when it was looked at; if that has moved on meanwhile, nothing
 //! is written and everything is looked at again.
 
+use crate::decide::{Command, decide};
 use crate::fold::Deployment;
 use crate::ports::{Batch, Store, StoreError, Writer};
 use belay_model::back::Back;
@@ -11,6 +12,7 @@ use belay_model::config::Queue;
 use belay_model::environment;
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
 use belay_model::id::DeploymentId;
+use std::collections::BTreeSet;
 
 /// How often it is looked again because something moved on meanwhile.
 const TRIES: u32 = 100;
@@ -67,6 +69,43 @@ pub async fn enter(store: &dyn Store, new: &Entrant, queue: Queue) -> Result<Ent
     }
 }
 
+/// Tells a deployment something. One that waits for its turn and shall not have it holds nothing and has changed nothing: it
+/// ends at once, in the same transaction. Where it begins meanwhile, nothing is written, and it is told as one that runs.
+///
+/// # Errors
+/// It has ended, or the store cannot be written.
+pub async fn tell(
+    store: &dyn Store,
+    id: &DeploymentId,
+    at_us: i64,
+    signal: &Event,
+) -> Result<(), StoreError> {
+    let mut tries = 0;
+    loop {
+        let entries = store.events(id, 0).await?;
+        let mut deployment = Deployment::of(id.clone(), &entries);
+        let mut batch = Batch {
+            deployment: id.clone(),
+            writer: Writer::Anyone,
+            events: vec![(at_us, signal.clone())],
+            environment: Vec::new(),
+        };
+        if deployment.ended.is_none() && deployment.plans.is_empty() {
+            let after = deployment.seq;
+            deployment.take(at_us, signal);
+            let decision = decide(&deployment, &BTreeSet::new(), at_us);
+            if let [Command::End(outcome)] = decision.commands.as_slice() {
+                batch.writer = Writer::Seen { after };
+                batch.events.push((at_us, Event::ended(outcome.clone())));
+            }
+        }
+        match store.append(batch).await {
+            Err(StoreError::Moved(_)) if tries < TRIES => tries += 1,
+            done => return done.map(drop),
+        }
+    }
+}
+
 /// What is open in the scope, where that matters to the new one.
 async fn open(
     store: &dyn Store,
@@ -102,7 +141,7 @@ fn transaction(
             }
             entered.replaces.push(old.id.clone());
             let outcome = Outcome::Replaced { by: new.id.clone() };
-            (Writer::Seen { after: old.seq }, Event::Ended { outcome })
+            (Writer::Seen { after: old.seq }, Event::ended(outcome))
         } else if !is_hotfix || old.ended.is_some() {
             continue;
         } else if old.goes_back() || old.abort.is_some() {

@@ -1,7 +1,7 @@
 //! The targets of a deployment with their drivers: what is asked of each, and put together again.
 
 use crate::ports::Drivers;
-use belay_driver::{Context, Driver, Error, Restorability};
+use belay_driver::{Context, Driver, Error, Old, Restorability, Stage};
 use belay_model::error::{Class, Failure};
 use belay_model::plan::{Action, Plan};
 use belay_model::release::{Record, Target};
@@ -20,6 +20,38 @@ pub struct Place {
     pub target: Target,
     /// How.
     pub driver: Arc<dyn Driver>,
+}
+
+impl Place {
+    /// A state without what may stand by beside the wanted one.
+    fn without_standby(&self, want: &State, have: &State) -> State {
+        let mut have = have.clone();
+        if self.driver.capabilities(&self.target).warm_standby {
+            have.resources
+                .retain(|key, _| want.resources.contains_key(key));
+        }
+        have
+    }
+
+    /// Whether nobody serves there who could have the rest of a share: the least share is all of the traffic then.
+    ///
+    /// # Errors
+    /// The goal is impossible on this platform.
+    pub(crate) fn serves_nobody(&self, from: &State, goal: &Goal) -> Result<bool, Error> {
+        let Self { target, driver } = self;
+        let least = Stage {
+            share: 1,
+            capacity: 1000,
+            old: Old::Keep,
+        };
+        let effects = driver.plan(target, from, goal, least)?;
+        let effects = effects.iter();
+        let then = effects.fold(from.clone(), |at, effect| driver.after(target, &at, effect));
+        let want = goal.want.of(&target.name);
+        Ok(driver
+            .diff(want, &self.without_standby(want, &then))
+            .is_met())
+    }
 }
 
 impl Targets {
@@ -90,6 +122,16 @@ impl Targets {
             }
         };
         self.0.iter().flat_map(of).collect()
+    }
+
+    /// The same without what may stand by beside it.
+    pub fn lacks(&self, want: &States, have: &States) -> Vec<String> {
+        let of = |place: &Place| {
+            let name = &place.target.name;
+            let have = place.without_standby(want.of(name), have.get(name)?);
+            Some((name.clone(), have))
+        };
+        self.diff(want, &self.0.iter().filter_map(of).collect())
     }
 
     /// One line per unmet entry; with the name of the target where there are several.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Split, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
+    Split, Stage,
 };
 use belay_engine::ports::{Drivers, Ports};
 use belay_engine::worker::Worker;
@@ -116,6 +117,14 @@ impl Driver for Noted {
         let mut after = from.clone();
         set(&mut after, &["place", "note"], &effect.params);
         after
+    }
+
+    fn capacity(&self, _: &Target, _: &State) -> Option<Capacity> {
+        None
+    }
+
+    fn scaled(&self, _: &Target, state: &State, _: u32) -> State {
+        state.clone()
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

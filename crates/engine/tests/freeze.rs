@@ -5,6 +5,7 @@ use belay_model::environment::Event as Said;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{EVERY, EnvironmentName, Scope, ServiceName};
 use belay_model::plan::Look;
+use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Verdict;
 use belay_testkit::Scene;
 
@@ -66,7 +67,7 @@ async fn i9_three_that_went_back_by_themselves_freeze_the_next() {
     let scene = with_one().await;
     for release in 2..=4 {
         assert!(
-            scene.view().freeze.is_none(),
+            scene.view().breaker.is_none(),
             "not before release {release}"
         );
         fails(&scene, release).await;
@@ -118,9 +119,9 @@ async fn a_lifted_quarantine_begins_a_new_error_budget() {
     fails(&scene, 2).await;
     assert_eq!(known(2).failures, 1);
     fails(&scene, 4).await;
-    assert!(scene.view().freeze.is_none());
+    assert!(scene.view().breaker.is_none());
     fails(&scene, 5).await;
-    assert!(scene.view().freeze.is_some());
+    assert!(scene.view().breaker.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,4 +151,35 @@ async fn a_freeze_ends_at_its_time() {
     assert!(try_release(&scene, 2).await.is_err());
     scene.pass(HOUR_MS).await;
     assert_eq!(try_release(&scene, 2).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i9_the_breaker_holds_when_a_persons_freeze_is_over() {
+    let scene = with_one().await;
+    fails(&scene, 2).await;
+    fails(&scene, 3).await;
+    // What had begun before the freeze may still go back by itself.
+    scene.script.say(4, Look::Bake, Verdict::Fail);
+    let id = scene.deploy(4).await;
+    let end_ms = scene.now_ms() + i64::try_from(HOUR_MS).expect("small");
+    let ada = async {
+        scene.until(&id, Phase::Running).await;
+        scene.say(&scene.scope(), frozen(Some(end_ms))).await;
+    };
+    tokio::join!(scene.work(), ada);
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    let belay = "by Belay: 3 releases went back by themselves within 24 hours";
+    let why = try_release(&scene, 5).await.expect_err("frozen by both");
+    let both = format!("shop/test is frozen {belay}; and by ada: the big day");
+    assert_eq!(why, both);
+    scene.pass(HOUR_MS).await;
+    let why = try_release(&scene, 5).await.expect_err("by Belay");
+    assert_eq!(why, format!("shop/test is frozen {belay}"));
+    // One that is said later does not stand in for it, either.
+    let end_ms = scene.now_ms() + i64::try_from(HOUR_MS).expect("small");
+    scene.say(&scene.scope(), frozen(Some(end_ms))).await;
+    scene.pass(HOUR_MS).await;
+    assert!(try_release(&scene, 5).await.is_err());
+    scene.say(&scene.scope(), thawed()).await;
+    assert_eq!(try_release(&scene, 5).await, Ok(()));
 }

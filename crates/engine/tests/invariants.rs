@@ -178,6 +178,42 @@ async fn i5_a_way_back_that_keeps_failing_waits_for_a_person_and_goes_on_with_re
     journal_of(&scene, &id).await;
 }
 
+/// Someone takes the goal's last copies away while the rest is being removed: the way back is done, and its goal not met.
+async fn copies_gone(scene: &Scene, id: &DeploymentId) {
+    let stranger = async {
+        while scene.summary(id).await.timeline.t6.is_none() {
+            scene.store.changed(scene.store.generation()).await;
+        }
+        scene.world.remove_group(&scene.record(1).group());
+    };
+    tokio::join!(scene.work(), stranger);
+    let stuck = scene.summary(id).await;
+    let why = stuck.stuck.expect("it waits for a person");
+    assert!(why.starts_with("the goal is not met"), "{why}");
+    scene.signal(id, Ask::Retry).await;
+    scene.work().await;
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    assert_eq!(scene.world.groups(), [scene.record(1).group()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i13_retry_goes_to_a_goal_that_is_not_met_from_what_is_there() {
+    let scene = with_one(canary()).await;
+    scene.script.say(2, Look::Live, Said::Fail);
+    let id = scene.deploy(2).await;
+    copies_gone(&scene, &id).await;
+    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.view().went_back.len(), 1, "it went back once");
+    // So does a rollback that someone asked for: it is not turned round by that.
+    let id = scene.deploy(3).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
+    let back = scene.go_back(Some(1)).await;
+    copies_gone(&scene, &back).await;
+    assert_eq!(scene.summary(&back).await.outcome, Some(Outcome::Succeeded));
+    journal_of(&scene, &back).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn i5_skip_names_what_it_leaves_and_abandon_frees_the_lock() {
     for ask in [Ask::Skip, Ask::Abandon] {

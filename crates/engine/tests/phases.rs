@@ -3,7 +3,7 @@
 use belay_model::config::Strategy;
 use belay_model::environment::Standing;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Event, Outcome, PhaseInput, RollbackResult};
+use belay_model::event::{Ask, Event, Finish, Outcome, PhaseInput, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::plan::{Action, Approval, Call, Look, OnUnknown, Run, Step};
 use belay_model::policy::{Act, Rule};
@@ -255,6 +255,8 @@ async fn rules_decide_and_the_inner_ones_first() {
     let retry = Act::Retry {
         times: 3,
         pause_ms: 10,
+        factor: 2,
+        longest_ms: 1000,
     };
     let ignore = Act::Ignore { as_passed: false };
     let ask = |then| Act::Ask {
@@ -292,6 +294,41 @@ async fn rules_decide_and_the_inner_ones_first() {
     check(9, [Some(Act::Stop), None, None], RollbackResult::Limited).await;
     check(9, [Some(ask(ignore)), None, None], good).await;
     check(9, [Some(ask(Act::RollBack)), None, None], back).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_try_comes_later_than_the_one_before_up_to_a_bound() {
+    let scene = with_one(|scene| {
+        three_phases(scene);
+        let retry = Act::Retry {
+            times: 4,
+            pause_ms: 1000,
+            factor: 2,
+            longest_ms: 3000,
+        };
+        scene.on_failure = rule(&[], retry);
+    })
+    .await;
+    scene.runner.fails("before-eu", 4, Class::Connectivity);
+    let id = deploy(&scene).await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
+    let journal = scene.store.journal(&id);
+    let mut failed_us = None;
+    let mut pauses = Vec::new();
+    for entry in &journal {
+        match &entry.event {
+            Event::Finished {
+                finish: Finish::Failed(_),
+                ..
+            } => failed_us = Some(entry.at_us),
+            Event::Started { .. } => {
+                let pause_us = failed_us.take().map(|at_us| entry.at_us - at_us);
+                pauses.extend(pause_us.map(|us| us / 1_000_000));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(pauses, [1, 2, 3, 3]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -377,14 +414,47 @@ async fn an_approval_is_waited_for_and_counted() {
         }
         assert_eq!(serving(&scene), [Some(1); 2], "one yes of two");
         scene.signal_of("bob@here", &id, Ask::Approve).await;
-        scene.until_asked(&id, "us").await;
-        for who in ["ada", "bob@here"] {
-            scene.signal_of(who, &id, Ask::Approve).await;
-        }
     };
-    tokio::join!(people, scene.work());
+    // Once is enough for all targets.
+    tokio::join!(people, scene.work_for(600_000));
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
     assert_eq!(serving(&scene), [Some(2); 2]);
+}
+
+/// Side by side: each says one yes of two while both ask, and a question of a phase's own is another one.
+#[tokio::test(start_paused = true)]
+async fn an_approval_is_asked_for_once_and_one_of_a_phase_by_itself() {
+    let scene = with_one(|scene| {
+        scene.parallel = 2;
+        scene.approve = Some(anyone(2));
+        let own = Approval {
+            title: "is us well?".to_owned(),
+            ..anyone(1)
+        };
+        let own = vec![Step::of(Action::Approve(own))];
+        let us = phase("us", Some("us"), vec![], own);
+        scene.phases = vec![phase("eu", Some("eu"), vec![], vec![]), us];
+    })
+    .await;
+    let id = scene.deploy(2).await;
+    let people = async {
+        scene.until(&id, Phase::Waiting).await;
+        for who in ["ada", "ada", "bob"] {
+            assert_eq!(serving(&scene), [Some(1); 2], "before {who}");
+            scene.signal_of(who, &id, Ask::Approve).await;
+        }
+        scene.until_asked(&id, "us").await;
+        let us = async {
+            while serving(&scene) != [Some(2); 2] {
+                scene.pass(100).await
+            }
+        };
+        us.await;
+        assert_eq!(scene.summary(&id).await.phase, Phase::Waiting, "us asks");
+        scene.signal_of("ada", &id, Ask::Approve).await;
+    };
+    tokio::join!(people, scene.work_for(600_000));
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
 }
 
 #[tokio::test(start_paused = true)]

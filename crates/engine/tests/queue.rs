@@ -1,7 +1,7 @@
 //! The queue of a scope: who waits, who takes whose place, and who never does.
 
 use belay_model::config::{Queue, Strategy};
-use belay_model::event::{Ask, Outcome};
+use belay_model::event::{Ask, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::summary::Phase;
 use belay_testkit::{Scene, check_journal};
@@ -132,4 +132,73 @@ async fn one_that_was_told_to_wait_before_it_began_is_replaced() {
     scene.work().await;
     assert_eq!(outcome(&scene, &running).await, Some(Outcome::Succeeded));
     assert_eq!(outcome(&scene, &newest).await, Some(Outcome::Succeeded));
+}
+
+fn unchanged() -> Option<Outcome> {
+    Some(Outcome::Failed {
+        rollback: RollbackResult::None,
+        residue: Vec::new(),
+    })
+}
+
+/// Whoever waits for its turn holds nothing: it ends without a worker, and whoever is before it goes on.
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_and_is_not_wanted_any_more_ends_at_once() {
+    let asks = [
+        (Ask::Abort, unchanged()),
+        (Ask::Abandon, unchanged()),
+        (Ask::Stop, Some(Outcome::Stopped)),
+    ];
+    for (ask, ends) in asks {
+        let (scene, running) = with_one_under_way(Queue::All).await;
+        let waiting = scene.deploy(3).await;
+        scene.signal(&waiting, Ask::Pause).await;
+        assert_eq!(outcome(&scene, &waiting).await, None, "a pause is no end");
+        scene.signal(&waiting, ask).await;
+        assert_eq!(outcome(&scene, &waiting).await, ends);
+        assert_eq!(scene.summary(&running).await.phase, Phase::Baking);
+        scene.work().await;
+        assert_eq!(outcome(&scene, &running).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.serving(), Some(scene.record(2).group()));
+    }
+}
+
+/// A worker is about to begin it: it has not begun, and the worker lets go; or it has, and goes back.
+#[tokio::test(start_paused = true)]
+async fn one_that_a_worker_has_just_taken_ends_once_however_close_the_word_comes() {
+    for point in 0..3 {
+        let scene = Scene::new(Strategy::BlueGreen, 2);
+        scene.deploy(1).await;
+        scene.work().await;
+        let id = scene.deploy(2).await;
+        scene.crashes.hold_at(point);
+        {
+            let working = scene.work();
+            tokio::pin!(working);
+            tokio::select! {
+                biased;
+                () = scene.crashes.held() => {}
+                _ = &mut working => panic!("it is held on its way"),
+            }
+            scene.signal(&id, Ask::Abort).await;
+            let has_begun = scene.store.journal(&id).len() > 3;
+            let ended = outcome(&scene, &id).await;
+            assert_eq!(ended.is_some(), !has_begun, "point {point}");
+            assert_eq!(has_begun, point == 2, "point {point}");
+            scene.crashes.let_go();
+            working.await;
+        }
+        let ended = match point {
+            2 => RollbackResult::Complete,
+            _ => RollbackResult::None,
+        };
+        let Some(Outcome::Failed { rollback, .. }) = outcome(&scene, &id).await else {
+            panic!("it failed");
+        };
+        assert_eq!(rollback, ended, "point {point}");
+        assert_eq!(scene.serving(), Some(scene.record(1).group()));
+        let next = scene.deploy(3).await;
+        scene.work().await;
+        assert_eq!(outcome(&scene, &next).await, Some(Outcome::Succeeded));
+    }
 }

@@ -101,7 +101,7 @@ pub enum Event {
         /// Until when, Unix milliseconds; absent: until someone lifts it.
         until_ms: Option<i64>,
     },
-    /// Releases go out again.
+    /// Releases go out again: every freeze that was said here is lifted.
     Thawed {
         /// Who.
         actor: String,
@@ -209,6 +209,14 @@ pub struct Freeze {
     pub since_us: i64,
 }
 
+impl Freeze {
+    /// By whom, and why.
+    pub fn sentence(&self) -> String {
+        let who = self.actor.as_deref().unwrap_or("Belay");
+        format!("by {who}: {}", self.reason)
+    }
+}
+
 /// A removal that is owed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cleanup {
@@ -233,8 +241,10 @@ pub struct View {
     pub cleanups: BTreeMap<RecordHash, Cleanup>,
     /// When deployments went back by themselves since deploys were last allowed again, Unix microseconds, oldest first.
     pub went_back: Vec<i64>,
-    /// The freeze that was said last and not lifted; its time may be over.
+    /// The freeze that a person said last and nobody lifted; its time may be over.
     pub freeze: Option<Freeze>,
+    /// Belay's own (I9), which holds beside that of a person until someone lifts it.
+    pub breaker: Option<Freeze>,
 }
 
 impl View {
@@ -319,15 +329,20 @@ impl View {
                 reason,
                 until_ms,
             } => {
-                self.freeze = Some(Freeze {
+                let freeze = Freeze {
                     actor: actor.clone(),
                     reason: reason.clone(),
                     until_ms: *until_ms,
                     since_us: entry.at_us,
-                });
+                };
+                match actor {
+                    Some(_) => self.freeze = Some(freeze),
+                    None => self.breaker = Some(freeze),
+                }
             }
             Event::Thawed { .. } => {
                 self.freeze = None;
+                self.breaker = None;
                 self.went_back.clear();
             }
             Event::CleanupDone { record } | Event::CleanupCancelled { record, .. } => {
@@ -336,11 +351,10 @@ impl View {
         }
     }
 
-    /// The freeze that holds at that time, Unix milliseconds.
-    pub fn frozen(&self, now_ms: i64) -> Option<&Freeze> {
-        let freeze = self.freeze.as_ref()?;
-        let is_over = freeze.until_ms.is_some_and(|until_ms| until_ms <= now_ms);
-        (!is_over).then_some(freeze)
+    /// The freezes that hold at that time, Unix milliseconds: Belay's own, and that of a person.
+    pub fn frozen(&self, now_ms: i64) -> impl Iterator<Item = &Freeze> {
+        let holds = move |freeze: &&Freeze| freeze.until_ms.is_none_or(|until| until > now_ms);
+        self.breaker.iter().chain(&self.freeze).filter(holds)
     }
 
     /// The record that serves now.

@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::id::{DeploymentId, RecordHash, Scope, StepId};
 use crate::plan::{Approval, Plan, Step};
 use crate::policy::{Act, Rule};
+use crate::promotion::Promotion;
 use crate::release::Record;
 use crate::state::{Goal, State, States};
 use crate::takeover::{Hotfix, TakesOver};
@@ -19,8 +20,9 @@ use std::collections::BTreeMap;
 
 /// The format that is written now. 2: `Inputs::keep_good`. 3: several targets (states by target,
 /// `Record::targets`), several phases, rules for failures. 4: what a later deployment replaces; `Back`, what someone asks
-/// to go back with.
-pub const FORMAT: u16 = 4;
+/// to go back with. 5: where a release that goes out had proved itself; `RollbackPlanned::again`, `Ended::ignored`;
+/// pauses that grow. 6: `BackOrder::capacity`.
+pub const FORMAT: u16 = 6;
 
 /// Whether a deployment puts a release out or goes back to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub struct Inputs {
     /// Phases that someone wrote, in order; empty: one for each target.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<PhaseInput>,
-    /// In which order they go back.
+    /// In which order they go back, and with how much capacity.
     #[serde(default, skip_serializing_if = "BackOrder::is_default")]
     pub back_order: BackOrder,
     /// Who has to say yes before all of the traffic goes to the release.
@@ -85,6 +87,9 @@ pub struct Inputs {
     /// It waits for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
+    /// It goes out because it is good in another environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
     /// Who asked.
     pub actor: String,
     /// Why.
@@ -236,7 +241,7 @@ impl Cause {
     pub fn sentence(&self) -> String {
         match self {
             Cause::Verification(verdict) => verdict.sentence.clone(),
-            Cause::Step { failure, .. } => failure.message.clone(),
+            Cause::Step { failure, .. } => format!("failed to {}", failure.message),
             Cause::Phase { cause, .. } => cause.sentence(),
             Cause::Request { actor, reason, .. } => match reason {
                 Some(reason) => format!("{actor} asked for it: {reason}"),
@@ -401,6 +406,10 @@ pub enum Event {
         before: Option<States>,
         /// What someone else had changed by then (I10), and what else people should know.
         remarks: Vec<String>,
+        /// No other rollback: the way to the goal of the plan before is planned anew from what is there, as that plan was done
+        /// and its goal not met (I13).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// It cannot go on without a person; it keeps its lock. `retry`, `skip`, `abandon` and `abort` answer it.
     Parked {
@@ -419,10 +428,21 @@ pub enum Event {
     Ended {
         /// How.
         outcome: Outcome,
+        /// What had failed or was left out by then, and did not stop it, one line each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ignored: Vec<String>,
     },
 }
 
 impl Event {
+    /// It is over, and nothing was passed over.
+    pub fn ended(outcome: Outcome) -> Self {
+        Self::Ended {
+            outcome,
+            ignored: Vec::new(),
+        }
+    }
+
     /// It waits for a person, as long as it takes.
     pub fn parked(step: Option<StepId>, why: impl Into<String>) -> Self {
         Self::Parked {
@@ -489,6 +509,30 @@ mod tests {
             panic!("it is read: {:?}", serde_json::from_str::<Event>(created));
         };
         assert_eq!(inputs.keep_good, 5);
+    }
+
+    /// Where a release came from was not said before format 5.
+    #[test]
+    fn format_4_is_read() {
+        let created = r#"{"created":{
+            "kind":"deploy","scope":{"service":"shop","environment":"production"},"record":null,"goal":null,
+            "strategy":"basic","checks":[],"bake_ms":1,"warm_ms":2,"keep_good":5,"inconclusive":"ask",
+            "on_first_failure":"remove","hotfix":{"passes_freeze":true},"actor":"alice","reason":null,
+            "back":{"trigger":"slow"}}}"#;
+        let Ok(Event::Created(inputs)) = serde_json::from_str(created) else {
+            panic!("it is read: {:?}", serde_json::from_str::<Event>(created));
+        };
+        assert_eq!(inputs.promotion, None);
+    }
+
+    /// Going back needed all of its capacity before format 6.
+    #[test]
+    fn format_5_is_read() {
+        let order = r#"{"phases":"at_once","provisioning":"last","provisioning_order":"reverse"}"#;
+        let read: BackOrder = serde_json::from_str(order).expect("it is read");
+        assert_eq!(read.capacity, crate::config::BackCapacity::Full);
+        let written = serde_json::to_string(&read).expect("plain data");
+        assert_eq!(written, order, "and who says nothing writes nothing new");
     }
 
     /// Nothing was said of where to, or of what made someone, before format 4.

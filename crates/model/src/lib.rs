@@ -12,6 +12,7 @@ pub mod event;
 pub mod id;
 pub mod plan;
 pub mod policy;
+pub mod promotion;
 pub mod release;
 pub mod state;
 pub mod summary;

@@ -21,8 +21,14 @@ pub enum Act {
     Retry {
         /// Tries after the first.
         times: u32,
-        /// Pause before each, milliseconds.
+        /// Pause before the first of them, milliseconds.
         pause_ms: u64,
+        /// How many times as long each pause is as the one before; before format 5 they were all the same.
+        #[serde(default = "same")]
+        factor: u32,
+        /// No pause is longer, milliseconds.
+        #[serde(default = "unbounded")]
+        longest_ms: u64,
     },
     /// The deployment goes on as if the step were done.
     Ignore {
@@ -44,6 +50,33 @@ pub enum Act {
     Stop,
 }
 
+fn same() -> u32 {
+    1
+}
+
+fn unbounded() -> u64 {
+    u64::MAX
+}
+
+impl Act {
+    /// How long to wait before the next try of a step whose attempts have failed that often, milliseconds; nothing unless it
+    /// is tried again.
+    pub fn pause_ms(&self, failures: u32) -> u64 {
+        match self {
+            Act::Retry {
+                pause_ms,
+                factor,
+                longest_ms,
+                ..
+            } => {
+                let times = u64::from(*factor).saturating_pow(failures.saturating_sub(1));
+                pause_ms.saturating_mul(times).min(*longest_ms)
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// The first rule that fits, for a step whose attempts have failed that often.
 pub fn first(rules: &[Rule], class: Class, failures: u32) -> Option<&Act> {
     let fits = |rule: &&Rule| {
@@ -59,8 +92,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let check = |stored: &str, expect: [u64; 5]| {
+            let act: Act = serde_json::from_str(stored).expect("an act");
+            let pauses = [1, 2, 3, 4, 60].map(|failures| act.pause_ms(failures));
+            assert_eq!(pauses, expect, "{stored}");
+        };
+        let grows = r#"{"retry":{"times":9,"pause_ms":1000,"factor":2,"longest_ms":5000}}"#;
+        check(grows, [1000, 2000, 4000, 5000, 5000]);
+        let far = r#"{"retry":{"times":9,"pause_ms":1,"factor":10,"longest_ms":9000000000}}"#;
+        check(far, [1, 10, 100, 1000, 9_000_000_000]);
+        // As it was stored before they grew.
+        check(r#"{"retry":{"times":9,"pause_ms":1000}}"#, [1000; 5]);
+        check(r#""roll_back""#, [0; 5]);
+    }
+
+    #[test]
     fn the_first_that_fits_and_is_not_spent_decides() {
-        let retry = |times| Act::Retry { times, pause_ms: 1 };
+        let retry = |times| Act::Retry {
+            times,
+            pause_ms: 1,
+            factor: 2,
+            longest_ms: 10,
+        };
         let rule = |on: &[Class], act: &Act| Rule {
             on: on.to_vec(),
             act: act.clone(),

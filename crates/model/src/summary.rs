@@ -4,7 +4,7 @@
 use crate::back::Trigger;
 use crate::error::Failure;
 use crate::event::{Ask, Cause, Entry, Event, Finish, Kind, Outcome};
-use crate::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, StepId};
+use crate::id::{DeploymentId, EnvironmentName, RecordHash, ReleaseNumber, Scope, StepId};
 use crate::plan::{Action, Plan, Wave};
 use crate::verdict::{Outcome as Verified, Verdict};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,9 @@ pub struct Summary {
     pub failure: Option<Failure>,
     /// What people should know.
     pub remarks: Vec<String>,
+    /// What had failed or was left out when it ended, and had not stopped it, one line each.
+    #[serde(default)]
+    pub ignored: Vec<String>,
     /// The way back, measured.
     pub timeline: Timeline,
     /// The plan that runs now: the forward plan, or that of the rollback. It is not stored here again: the journal has it.
@@ -155,9 +158,15 @@ pub struct Summary {
     /// Targets of the forward plan that the release is not promoted on yet.
     #[serde(default)]
     unpromoted: u16,
+    /// Effects of the forward plan whose last attempt failed: where it goes on all the same, nothing is promoted.
+    #[serde(default)]
+    undone: Vec<StepId>,
     /// It waits for nobody.
     #[serde(default)]
     pub hotfix: bool,
+    /// It goes out because it is good in this environment.
+    #[serde(default)]
+    pub promoted_from: Option<EnvironmentName>,
     /// The hotfix that took over from it, or shall.
     #[serde(default)]
     pub superseded_by: Option<DeploymentId>,
@@ -216,13 +225,16 @@ impl Summary {
             verdict: None,
             failure: None,
             remarks: Vec::new(),
+            ignored: Vec::new(),
             timeline,
             plan: None,
             planned_seq: None,
             stored_plan: None,
             plan_number: 0,
             unpromoted: 0,
+            undone: Vec::new(),
             hotfix: inputs.hotfix.is_some(),
+            promoted_from: inputs.promotion.as_ref().map(|it| it.from.clone()),
             superseded_by: None,
             supersedes: None,
             before_pause: None,
@@ -356,6 +368,7 @@ impl Summary {
                 goal,
                 plan,
                 remarks,
+                again,
                 ..
             } => {
                 self.phase = Phase::RollingBack;
@@ -364,7 +377,9 @@ impl Summary {
                 self.back_to = goal.as_ref().map(|goal| goal.title.clone());
                 self.remarks.extend(remarks.iter().cloned());
                 self.timeline.t1.get_or_insert(entry.at_us);
-                self.timeline.t2 = Some(entry.at_us);
+                if !again {
+                    self.timeline.t2 = Some(entry.at_us);
+                }
                 self.take_plan(entry.seq, *number, plan);
                 self.stuck = None;
             }
@@ -376,7 +391,8 @@ impl Summary {
                 };
                 self.stuck = Some(why.clone());
             }
-            Event::Ended { outcome } => {
+            Event::Ended { outcome, ignored } => {
+                self.ignored.clone_from(ignored);
                 self.phase = Phase::Ended;
                 if matches!(outcome, Outcome::Failed { .. }) && self.cause.is_none() {
                     // It failed and did not go back: what was said against it is why.
@@ -415,7 +431,7 @@ impl Summary {
             return;
         }
         self.unpromoted = self.unpromoted.saturating_sub(1);
-        if self.unpromoted == 0 {
+        if self.unpromoted == 0 && self.undone.is_empty() {
             self.promoted_us = Some(at_us);
         }
     }
@@ -451,6 +467,11 @@ impl Summary {
         finish: &Finish,
         times: &std::collections::BTreeMap<String, i64>,
     ) {
+        let is_effect = self.step_of(step).is_some_and(|it| it.effect().is_some());
+        self.undone.retain(|undone| *undone != step);
+        if is_effect && step.plan == 0 && *finish != Finish::Done {
+            self.undone.push(step);
+        }
         match finish {
             Finish::Done => {
                 self.note_promotion(at_us, step);

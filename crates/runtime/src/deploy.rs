@@ -7,7 +7,7 @@ use belay_engine::ports::StoreError;
 use belay_engine::queue::{self, Entered, Entrant};
 use belay_model::environment::{Event as InEnvironment, Standing, View};
 use belay_model::event::Inputs;
-use belay_model::id::{DeploymentId, Scope};
+use belay_model::id::{DeploymentId, EnvironmentName, ReleaseNumber, Scope};
 use belay_model::summary::Summary;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,10 +22,8 @@ pub struct DeployRequest {
     pub loaded: Loaded,
     /// Where.
     pub environment: String,
-    /// What is released, instead of the configuration's `release.artifact`; relative to the working directory.
-    pub artifact: Option<PathBuf>,
-    /// The commit it was built from.
-    pub commit: Option<String>,
+    /// What is released.
+    pub released: Released,
     /// Why.
     pub reason: Option<String>,
     /// It supersedes what runs, and takes the way that the environment allows a hotfix.
@@ -36,12 +34,32 @@ pub struct DeployRequest {
     pub env: BTreeMap<String, String>,
 }
 
+/// What is released.
+#[derive(Clone, Debug)]
+pub enum Released {
+    /// What is there now.
+    New {
+        /// This instead of the configuration's `release.artifact`; relative to the working directory.
+        artifact: Option<PathBuf>,
+        /// The commit it was built from.
+        commit: Option<String>,
+    },
+    /// A release that is good in another environment. Of the configuration only what it lays over releases counts, and how
+    /// they go out.
+    Promoted {
+        /// In which.
+        from: EnvironmentName,
+        /// Its number; absent: what serves there.
+        release: Option<ReleaseNumber>,
+    },
+}
+
 impl Belay {
     /// Writes a deployment down. A worker does it: see [`Belay::ensure_worker`].
     ///
     /// # Errors
-    /// The configuration, a secret or the artifact is wrong; the content is quarantined; too many are open. Nothing
-    /// was changed then, but for the artifact and the release's number.
+    /// The configuration, a secret or the artifact is wrong; it is not good where it comes from; the content is
+    /// quarantined; too many are open. Nothing was changed then, but for the artifact and the release's number.
     pub async fn deploy(&self, request: &DeployRequest) -> Result<Accepted, Error> {
         // Before the artifact is stored: a disk without room shall not be filled further.
         self.require_writable().await?;

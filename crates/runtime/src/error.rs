@@ -2,9 +2,11 @@
 //! decides the exit code.
 
 use crate::config::Diagnostic;
+use crate::promote::{numbered, prove, unproved};
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
-use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, ReleaseNumber, Scope};
+use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, EnvironmentName, ReleaseNumber, Scope};
+use belay_model::promotion::Unproved;
 use belay_store::{BlobError, CopyError, OpenError};
 use std::path::PathBuf;
 
@@ -69,6 +71,42 @@ pub enum Error {
         by: Option<DeploymentId>,
         /// Why.
         why: String,
+    },
+    /// `E0242`: it is not good where releases come from.
+    #[error("deploy {} to {scope}: {}", numbered(*release), unproved(from, why))]
+    Unproved {
+        /// Where to.
+        scope: Scope,
+        /// Which; absent: a new one.
+        release: Option<ReleaseNumber>,
+        /// Where it should be good.
+        from: EnvironmentName,
+        /// Why it is not.
+        why: Unproved,
+    },
+    /// `E0243`: there is nothing to promote.
+    #[error("promote what serves in {scope}: nothing does")]
+    NothingServes {
+        /// Where.
+        scope: Scope,
+    },
+    /// `E0244`: the artifact of a release is gone, or not what it was.
+    #[error("promote release {release}: {why}")]
+    ArtifactLost {
+        /// Which.
+        release: ReleaseNumber,
+        /// Why.
+        why: String,
+    },
+    /// `E0245`: releases of the environment come from another one.
+    #[error("promote from {asked} to {scope}: its releases come from {from}")]
+    ComesFrom {
+        /// Where to.
+        scope: Scope,
+        /// Where they come from.
+        from: EnvironmentName,
+        /// What was asked for.
+        asked: EnvironmentName,
     },
     /// `E0206`: there is nothing good to go back to.
     #[error("roll {scope} back: {}", nothing_good(*to, skipped))]
@@ -208,7 +246,7 @@ pub enum Error {
         /// What goes back.
         id: DeploymentId,
     },
-    /// `E0230` to `E0233`: the store that machines share was not opened.
+    /// `E0230` to `E0233`, `E0270` to `E0272`: the store that machines share was not opened.
     #[error("use the shared store")]
     Shared(#[source] OpenError),
     /// `E0235` to `E0237`: the store was not copied.
@@ -284,6 +322,9 @@ impl Error {
             Self::Shared(OpenError::Unreachable(_) | OpenError::Store(_)) => "E0231",
             Self::Shared(OpenError::NoTables | OpenError::OldTables { .. }) => "E0232",
             Self::Shared(OpenError::TooOld(_)) => "E0233",
+            Self::Shared(OpenError::NoTls) => "E0270",
+            Self::Shared(OpenError::Untrusted(_)) => "E0271",
+            Self::Shared(OpenError::Certificates(_)) => "E0272",
             Self::Elsewhere { .. } => "E0234",
             Self::Copy { source, .. } => match source {
                 CopyError::NotEmpty(_) => "E0236",
@@ -299,6 +340,10 @@ impl Error {
             Self::NotFrozen { .. } => "E0222",
             Self::NotYours { .. } => "E0223",
             Self::GoesBack { .. } => "E0241",
+            Self::Unproved { .. } => "E0242",
+            Self::NothingServes { .. } => "E0243",
+            Self::ArtifactLost { .. } => "E0244",
+            Self::ComesFrom { .. } => "E0245",
         }
     }
 
@@ -311,7 +356,7 @@ impl Error {
             | Self::Artifact { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
-            | Self::Shared(OpenError::Url(_) | OpenError::NoTables)
+            | Self::Shared(OpenError::Url(_) | OpenError::NoTables | OpenError::Certificates(_))
             | Self::NoDriver(_) => Exit::Usage,
             Self::Quarantined { .. }
             | Self::NothingGood { .. }
@@ -329,6 +374,10 @@ impl Error {
                 ..
             }
             | Self::GoesBack { .. }
+            | Self::Unproved { .. }
+            | Self::NothingServes { .. }
+            | Self::ArtifactLost { .. }
+            | Self::ComesFrom { .. }
             | Self::Open { .. } => Exit::Blocked,
             Self::Target { .. }
             | Self::Store(_)
@@ -430,6 +479,23 @@ impl Error {
                     "wait for it, then deploy: `belay watch {id}`; what goes back is soon there"
                 )
             }
+            Self::Unproved {
+                scope,
+                release,
+                from,
+                why,
+            } => prove(scope, *release, from, why),
+            Self::NothingServes { scope } => format!(
+                "deploy there first: `belay deploy {} -e {}`; or name a release that was good there with `--release`",
+                scope.service, scope.environment
+            ),
+            Self::ArtifactLost { .. } => {
+                "deploy that release again from its source, or promote another one with `--release`"
+                    .to_owned()
+            }
+            Self::ComesFrom { scope, from, .. } => {
+                format!("`belay promote {from} {}`", scope.environment)
+            }
             Self::NotFrozen { .. } => "see what is frozen: `belay status`".to_owned(),
             Self::Key(_) => {
                 "bring the key file from where it was made, or set BELAY_KEY to that key".to_owned()
@@ -462,6 +528,15 @@ fn shared_next(error: &OpenError) -> &'static str {
         OpenError::Url(_) => "correct `--store` or BELAY_STORE; docs/shared-store.md says how",
         OpenError::Unreachable(_) => {
             "nothing was changed, and what serves goes on: see that the server runs, and that host, user, password and database are right"
+        }
+        OpenError::NoTls => {
+            "nothing was sent: switch TLS on at the server (`ssl = on`), or leave sslmode out where you trust the network"
+        }
+        OpenError::Untrusted(_) => {
+            "nothing was sent: see that the host is the right one, and name the file of its authority (`sslrootcert=/PATH`)"
+        }
+        OpenError::Certificates(_) => {
+            "correct sslrootcert, sslcert and sslkey; docs/shared-store.md says how"
         }
         OpenError::TooOld(_) => "use a newer server",
         OpenError::NoTables => "`belay deploy` makes it, or name another database",

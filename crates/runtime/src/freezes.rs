@@ -3,12 +3,13 @@
 
 use crate::{Belay, Error};
 use belay_engine::freeze::{self, Held};
-use belay_model::environment::{Event as InEnvironment, Freeze};
+use belay_model::environment::{Event as InEnvironment, Freeze, View};
 use belay_model::id::{EVERY, Scope};
 
 impl Belay {
     /// Holds up releases: in one scope, or, with [`EVERY`] for a name, in an environment or of a service. `for_ms`: how
-    /// long, milliseconds; absent: until someone lifts it. A freeze that holds already is replaced.
+    /// long, milliseconds; absent: until someone lifts it. A person's freeze that holds already is replaced; Belay's own holds
+    /// beside it, and is answered, too.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -17,7 +18,7 @@ impl Belay {
         scope: &Scope,
         reason: String,
         for_ms: Option<u64>,
-    ) -> Result<Freeze, Error> {
+    ) -> Result<(Freeze, Option<Freeze>), Error> {
         let now_us = self.now_us();
         let for_ms = for_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX / 2000));
         let freeze = Freeze {
@@ -32,26 +33,30 @@ impl Belay {
             until_ms: freeze.until_ms,
         };
         self.tell(scope, event).await?;
-        Ok(freeze)
+        Ok((freeze, self.view(scope).await?.breaker))
     }
 
-    /// Lets releases go out again; answers the freeze that held.
+    /// Lets releases go out again; answers the freezes that held, Belay's own first.
     ///
     /// # Errors
     /// None holds in exactly that scope.
-    pub async fn thaw(&self, scope: &Scope, reason: Option<String>) -> Result<Freeze, Error> {
-        let view = self.view(scope).await?;
-        let Some(freeze) = view.frozen(self.now_us() / 1000) else {
+    pub async fn thaw(&self, scope: &Scope, reason: Option<String>) -> Result<Vec<Freeze>, Error> {
+        let now_ms = self.now_us() / 1000;
+        if self.view(scope).await?.frozen(now_ms).next().is_none() {
             return Err(Error::NotFrozen {
                 scope: scope.clone(),
             });
-        };
-        let event = InEnvironment::Thawed {
+        }
+        let thawed = InEnvironment::Thawed {
             actor: self.actor().to_owned(),
             reason,
         };
-        self.tell(scope, event).await?;
-        Ok(freeze.clone())
+        self.tell(scope, thawed.clone()).await?;
+        // One that began in between is lifted, too, and told of.
+        let mut entries = self.store().environment(scope, 0).await?;
+        let own = entries.iter().rposition(|entry| entry.event == thawed);
+        entries.truncate(own.unwrap_or(entries.len()));
+        Ok(View::of(&entries).frozen(now_ms).cloned().collect())
     }
 
     /// What holds up releases there, if anything does.

@@ -127,7 +127,7 @@ impl Launcher {
             // The executable it was made with is gone, after an upgrade to another place: made anew.
             if !Path::new(&spec.command[0]).exists() {
                 self.proxy().stop(None).await.map_err(failed)?;
-                self.proxy().remove().map_err(failed)?;
+                self.proxy().remove().await.map_err(failed)?;
             }
         }
         match self.proxy().spec() {

@@ -1,7 +1,7 @@
 //! What people ask of deployments, releases and instances, other than going forward and back.
 
 use crate::{Belay, Error};
-use belay_engine::ports::{Batch, Writer};
+use belay_engine::queue;
 use belay_model::back::Back;
 use belay_model::environment::{Known, Standing};
 use belay_model::event::{Ask, Event};
@@ -59,7 +59,10 @@ impl Belay {
     ) -> Result<Summary, Error> {
         let summary = self.store().summary(id).await?;
         let summary = summary.ok_or_else(|| crate::scope::no_deployment(id.as_str()))?;
-        let waits_for_time = ask == Ask::Advance && self.fold(id).await?.waits_for_time();
+        let waits_for_time = ask == Ask::Advance && {
+            let deployment = self.fold(id).await?;
+            deployment.waits_for_time() || deployment.asks_for_capacity()
+        };
         let objection = match objection(&summary, &ask) {
             None if ask == Ask::Advance && !waits_for_time => {
                 Some("time is not what it waits for now")
@@ -103,13 +106,8 @@ impl Belay {
             reason,
             back,
         };
-        let batch = Batch {
-            deployment: id.clone(),
-            writer: Writer::Anyone,
-            events: vec![(self.now_us(), signal)],
-            environment: Vec::new(),
-        };
-        self.store().append(batch).await?;
+        let store = self.store();
+        queue::tell(store.as_ref(), id, self.now_us(), &signal).await?;
         Ok(())
     }
 

@@ -180,6 +180,8 @@ fn act(action: FailureAction) -> Act {
         FailureAction::Retry(retry) => Act::Retry {
             times: retry.times,
             pause_ms: retry.pause.as_ms(),
+            factor: retry.factor,
+            longest_ms: retry.longest().as_ms(),
         },
         FailureAction::Ignore => Act::Ignore { as_passed: false },
         FailureAction::Pass => Act::Ignore { as_passed: true },

@@ -3,10 +3,11 @@
 use crate::prepare::Prepared;
 use crate::targets::unplanned;
 use crate::{Belay, DeployRequest, Error};
+use belay_engine::capacity::{self, Asked};
 use belay_engine::taken_back::Gone;
 use belay_engine::{goal, planning};
 use belay_model::config::FirstFailure;
-use belay_model::id::{ArtifactDigest, DeploymentId, ReleaseNumber, Scope};
+use belay_model::id::{ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope};
 use belay_model::plan::{Phase, Plan, Step, Wave};
 
 /// One step of a plan in words.
@@ -62,6 +63,8 @@ pub struct DeployPlan {
     pub scope: Scope,
     /// The release's number; absent: a new one.
     pub release: Option<ReleaseNumber>,
+    /// It goes there because it is good in this environment.
+    pub promoted_from: Option<EnvironmentName>,
     /// What is run.
     pub artifact: ArtifactDigest,
     /// The frozen plan as it would be now.
@@ -93,6 +96,7 @@ impl Belay {
             record,
             inputs,
             is_known,
+            unproved,
             ..
         } = prepared;
         let scope = record.scope.clone();
@@ -103,25 +107,40 @@ impl Belay {
         let own = all.only(|name| record.target(name).is_some());
         let from = self.observe(&all).await?;
 
-        let goal = goal::of_record(&all, &record);
-        let plan = planning::forward(&own, &from, &goal, &inputs);
-        let plan = plan.map_err(|error| unplanned(&scope, error))?;
-        let there = own.after(&from, &plan);
         let superseded = match open.first().filter(|_| request.hotfix) {
             Some(first) => Some(self.fold(&first.id).await?),
             None => None,
         };
+        let goal = goal::of_record(&all, &record);
+        let before = superseded.as_ref().map_or(&from, |old| &old.baseline);
+        let serves_now = self.asked(&scope, &own, before).await?;
+        let (goal, scaled) = capacity::forward(&own, goal, before, &serves_now);
+        let plan = planning::forward(&own, &from, &goal, &inputs);
+        let plan = plan.map_err(|error| unplanned(&scope, error))?;
+        let there = own.after(&from, &plan);
         let inherited = superseded
             .as_ref()
             .and_then(|old| old.baseline_goal.clone());
-        let baseline = inherited.unwrap_or_else(|| goal::of_states(&view, &from));
-        let back = planning::back(&own, &there, &baseline, &inputs.checks, inputs.parallel);
+        let baseline = inherited.unwrap_or_else(|| goal::of_states(&all, &view, &from));
+        let asked = Asked::by_states(&own, &goal.want);
+        let fitted = capacity::back(&own, baseline, &there, &asked);
+        let back = planning::back(
+            &own,
+            &there,
+            &fitted,
+            &inputs.checks,
+            inputs.parallel,
+            &inputs.back_order,
+        );
         let back = back.map_err(|error| unplanned(&scope, error))?;
         let gone = Gone::all(&plan, &inputs);
         let back = gone.taken_back(back);
 
-        let mut remarks = Vec::new();
+        let mut remarks = scaled;
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
+            remarks.push(format!("this would be refused: failed to {error}"));
+        }
+        if let Some(error) = unproved {
             remarks.push(format!("this would be refused: failed to {error}"));
         }
         let passes = inputs.hotfix.is_some_and(|hotfix| hotfix.passes_freeze);
@@ -162,10 +181,11 @@ impl Belay {
             scope: scope.clone(),
             residue: gone.left_behind().map(str::to_owned).collect(),
             release: is_known.then_some(record.release),
+            promoted_from: inputs.promotion.map(|promotion| promotion.from),
             artifact: record.artifact.clone(),
             steps: PlannedStep::of(&scope, &plan),
             plan,
-            back_to: baseline.title,
+            back_to: fitted.goal.title,
             back_steps: PlannedStep::of(&scope, &back),
             remarks,
             nothing_to_do: serves && behind.is_empty() && superseded.is_none(),

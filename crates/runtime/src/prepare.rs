@@ -1,10 +1,13 @@
 //! From a request to what a deployment starts from: release, record, inputs (I7). After this nothing of the
 //! configuration is read again.
 
+use crate::promote::Promoted;
 use crate::secrets::{self, Found};
-use crate::{Belay, DeployRequest, Error, phases};
+use crate::{Belay, DeployRequest, Error, Released, phases};
 use belay_model::back::Back;
-use belay_model::config::{self, Barrier, Environment, Inconclusive, Place, Queue, ReleaseSource};
+use belay_model::config::{
+    self, Barrier, Config, Environment, Inconclusive, Place, Queue, ReleaseSource,
+};
 use belay_model::event::{Inputs, Kind};
 use belay_model::id::{BlobId, EnvironmentName, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::{Record, Release, SecretUse, Target};
@@ -20,81 +23,117 @@ pub(crate) struct Prepared {
     pub(crate) queue: Queue,
     /// Its release has a number already.
     pub(crate) is_known: bool,
+    /// Why it may not go there from where releases come from.
+    pub(crate) unproved: Option<Error>,
 }
 
 impl Belay {
     /// Checks the request and puts everything together. With `keep` the release gets its number and the secrets are
-    /// sealed; without, only the artifact is taken in: its digest is that of the copy.
+    /// sealed; without, only the artifact is taken in: its digest is that of the copy, and what is not good where it
+    /// comes from is only said to be so.
     pub(crate) async fn prepare(
         &self,
         request: &DeployRequest,
         keep: bool,
     ) -> Result<Prepared, Error> {
         let environment = environment(request)?;
-        check(request)?;
-        let config = &request.loaded.config;
+        let scope = Scope {
+            service: ServiceName::new(&request.loaded.config.service),
+            environment: EnvironmentName::new(&request.environment),
+        };
+        let promoted = match &request.released {
+            Released::Promoted { from, release } => Some(
+                self.promoted(request, &scope.service, from, *release)
+                    .await?,
+            ),
+            Released::New { .. } => None,
+        };
+        check(request, promoted.as_ref())?;
         let base = base(request)?;
         let found = secrets::resolve(request, environment, &base)?;
         if !found.is_empty() {
             // Without the key nothing shall be changed.
             self.blobs().await?;
         }
-        let source = artifact_path(request, &base)?;
-        let artifact = self.artifacts().add(&source).await;
-        let artifact = artifact.map_err(|error| Error::Artifact {
-            path: source.clone(),
-            why: crate::artifacts::chain(&error),
-        })?;
-
-        let scope = Scope {
-            service: ServiceName::new(&config.service),
-            environment: EnvironmentName::new(&request.environment),
+        let known = self.store().releases(&scope.service).await?;
+        let (candidate, number) = match promoted {
+            Some(Promoted { release, .. }) => (release.clone(), Some(release.number)),
+            None => {
+                let made = self.make(request, &base, &scope.service).await?;
+                let is_same = |known: &&Release| {
+                    known.artifact == made.artifact && known.config == made.config
+                };
+                let number = known.iter().find(is_same).map(|release| release.number);
+                (made, number)
+            }
         };
-        let candidate = Release {
-            format: 1,
-            service: scope.service.clone(),
-            number: ReleaseNumber(0),
-            artifact: artifact.clone(),
-            source: source.display().to_string(),
-            config: config.config.clone(),
-            created_at_ms: self.now_us() / 1000,
-            commit: request.commit.clone(),
+        let promotion = self.promotion(request, environment, &candidate, number);
+        let (promotion, unproved) = match promotion.await? {
+            Ok(promotion) => (promotion, None),
+            Err(unproved) if keep => return Err(unproved),
+            Err(unproved) => (None, Some(unproved)),
         };
-        let (release, is_known) = self.number(candidate, keep).await?;
+        let (artifact, config) = (
+            candidate.artifact.clone(),
+            environment.config_over(&candidate.config),
+        );
+        let release = if keep {
+            self.store().release(candidate).await?.number
+        } else {
+            let last = known.iter().map(|release| release.number.0).max();
+            number.unwrap_or(ReleaseNumber(last.unwrap_or(0) + 1))
+        };
         let (secrets, sealed) = self.seal(found, keep).await?;
         let record = Record {
             format: 1,
             scope: scope.clone(),
             release,
             artifact,
-            config: config.config_in(environment),
+            config,
             secrets,
             sealed,
             targets: targets(&scope, environment, &self.host_for(&scope).await?),
         };
-        let inputs = inputs(request, environment, &record, self.actor());
+        let inputs = Inputs {
+            promotion,
+            ..inputs(request, environment, &record, self.actor())
+        };
         Ok(Prepared {
             record,
             inputs,
             queue: environment.queue,
-            is_known,
+            is_known: number.is_some(),
+            unproved,
         })
     }
 
-    async fn number(&self, candidate: Release, keep: bool) -> Result<(ReleaseNumber, bool), Error> {
-        let store = self.store();
-        let known = store.releases(&candidate.service).await?;
-        let is_same = |release: &&Release| {
-            release.artifact == candidate.artifact && release.config == candidate.config
+    /// The release that the configuration makes now; it has no number yet. The artifact is taken in.
+    async fn make(
+        &self,
+        request: &DeployRequest,
+        base: &Path,
+        service: &ServiceName,
+    ) -> Result<Release, Error> {
+        let Released::New { artifact, commit } = &request.released else {
+            unreachable!("what is promoted is there already");
         };
-        let same = known.iter().find(is_same).map(|release| release.number);
-        if keep {
-            let number = store.release(candidate).await?.number;
-            return Ok((number, same.is_some()));
-        }
-        let last = known.iter().map(|release| release.number.0).max();
-        let next = ReleaseNumber(last.unwrap_or(0) + 1);
-        Ok((same.unwrap_or(next), same.is_some()))
+        let config = &request.loaded.config;
+        let source = artifact_path(config, artifact.as_deref(), base)?;
+        let artifact = self.artifacts().add(&source).await;
+        let artifact = artifact.map_err(|error| Error::Artifact {
+            path: source.clone(),
+            why: crate::artifacts::chain(&error),
+        })?;
+        Ok(Release {
+            format: 1,
+            service: service.clone(),
+            number: ReleaseNumber(0),
+            artifact,
+            source: source.display().to_string(),
+            config: config.config.clone(),
+            created_at_ms: self.now_us() / 1000,
+            commit: commit.clone(),
+        })
     }
 
     async fn seal(
@@ -161,6 +200,7 @@ fn inputs(
         hotfix: request.hotfix.then(|| Hotfix {
             passes_freeze: environment.hotfix.passes.contains(&Barrier::Freeze),
         }),
+        promotion: None,
         actor: actor.to_owned(),
         reason: request.reason.clone(),
         back: Back::default(),
@@ -180,9 +220,16 @@ pub(crate) fn environment(request: &DeployRequest) -> Result<&Environment, Error
 }
 
 /// The rules of the configuration. Where another artifact is given, the configuration's need not be there.
-fn check(request: &DeployRequest) -> Result<(), Error> {
-    let mut found = request.loaded.check(Some(&request.environment));
-    if request.artifact.is_some() {
+fn check(request: &DeployRequest, promoted: Option<&Promoted>) -> Result<(), Error> {
+    let files = promoted.map(|promoted| promoted.files.as_path());
+    let mut found = request.loaded.check_with(Some(&request.environment), files);
+    if matches!(
+        &request.released,
+        Released::New {
+            artifact: Some(_),
+            ..
+        }
+    ) {
         found.retain(|complaint| complaint.path != "release.artifact");
     }
     if found.is_empty() {
@@ -197,11 +244,11 @@ fn base(request: &DeployRequest) -> Result<PathBuf, Error> {
     absolute(request.loaded.path.parent().unwrap_or(Path::new("")))
 }
 
-fn artifact_path(request: &DeployRequest, base: &Path) -> Result<PathBuf, Error> {
-    match &request.artifact {
+fn artifact_path(config: &Config, named: Option<&Path>, base: &Path) -> Result<PathBuf, Error> {
+    match named {
         Some(path) => absolute(path),
         None => {
-            let ReleaseSource::Artifact(path) = &request.loaded.config.release;
+            let ReleaseSource::Artifact(path) = &config.release;
             // Through its components, which leaves out a `.` in the middle.
             Ok(base.join(path).components().collect())
         }

@@ -5,16 +5,20 @@ use crate::targets::unplanned;
 use crate::way::Way;
 use crate::{Belay, Error, PlannedStep, RollbackRequest};
 use belay_driver::Restorability;
+use belay_engine::capacity::{self, Asked, Fitted};
 use belay_engine::fold::Deployment;
-use belay_engine::goal::Skipped;
+use belay_engine::goal::{self, Skipped};
 use belay_engine::taken_back::{self, Gone};
+use belay_engine::targets::Targets;
 use belay_engine::{left, planning};
 use belay_model::back::Risk;
+use belay_model::config::BackOrder;
 use belay_model::environment::Standing;
 use belay_model::event::Kind;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::plan::Plan;
 use belay_model::release::Record;
+use belay_model::state::{Goal, States};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -157,12 +161,12 @@ impl Belay {
             return Ok(preview);
         };
         preview.goal.clone_from(&goal.title);
-        let targets = self.targets_of(goal)?;
+        let targets = self.targets_of(goal, way.takes_back()).await?;
         let away = self.elsewhere(&targets);
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-        let (mut checks, mut parallel) = (Vec::new(), 1);
+        let (mut checks, mut parallel, mut order) = (Vec::new(), 1, BackOrder::default());
         if let Some(record) = record {
-            (checks, parallel) = self.verified_by(scope, record).await?;
+            (checks, parallel, order) = self.verified_by(scope, record).await?;
             let known = view.records.get(&record.hash());
             preview.release = Some(record.release);
             preview.record = Some(record.hash());
@@ -171,6 +175,7 @@ impl Belay {
             preview.newer_secrets = self.newer_secrets(record, &request.env).await?;
             preview.drift = today.map_or_else(Vec::new, |today| drift(today, record));
         }
+        let mut fitted = Fitted::exactly(goal.clone());
         match away {
             Some(away) => {
                 let line = format!("its steps are not known here: failed to {away}");
@@ -178,19 +183,56 @@ impl Belay {
             }
             None => {
                 let from = self.observe(&targets).await?;
-                let plan = planning::back(&targets, &from, goal, &checks, parallel);
+                if let Way::Signal { id, .. } = &way {
+                    let open = self.inputs_of(id).await?;
+                    order = open.map_or(order, |open| open.back_order);
+                }
+                fitted = self.fitted(scope, &way, goal, &targets, &from).await?;
+                preview.remarks.extend(fitted.remarks.iter().cloned());
+                let plan = planning::back(&targets, &from, &fitted, &checks, parallel, &order);
                 let plan = plan.map_err(|error| unplanned(scope, error))?;
                 let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
                 preview.steps = PlannedStep::of(scope, &plan);
                 preview.residue = residue;
             }
         }
-        preview.restorability = self.restorable(&targets, goal).await?;
+        preview.restorability = self.restorable(&targets, &fitted.brought_up()).await?;
         Ok(preview)
     }
 }
 
 impl Belay {
+    /// The goal of a way back with the capacity that it brings up.
+    pub(crate) async fn fitted(
+        &self,
+        scope: &Scope,
+        way: &Way,
+        goal: &Goal,
+        targets: &Targets,
+        from: &States,
+    ) -> Result<Fitted, Error> {
+        let asked = match way {
+            Way::Signal { id, .. } => Asked::by_deployment(targets, &self.fold(id).await?),
+            Way::Return { .. } | Way::Undo { .. } => self.asked(scope, targets, from).await?,
+        };
+        Ok(capacity::back(targets, goal.clone(), from, &asked))
+    }
+
+    /// The scale that was asked for by what serves, as far as it is known what should be there.
+    pub(crate) async fn asked(
+        &self,
+        scope: &Scope,
+        targets: &Targets,
+        now: &States,
+    ) -> Result<Asked, Error> {
+        let history = self.store().history(scope, goal::LOOKED_THROUGH).await?;
+        Ok(if goal::is_left_whole(&history) {
+            Asked::by_serving(targets, &self.view(scope).await?)
+        } else {
+            Asked::by_states(targets, now)
+        })
+    }
+
     /// The moves of a way back with what takes back the steps that people had run; and what stays behind.
     pub(crate) async fn with_taken_back(
         &self,

@@ -7,6 +7,7 @@ use belay_driver::Restorability;
 use belay_engine::goal::Skipped;
 use belay_engine::planning;
 use belay_engine::targets::Targets;
+use belay_model::config::BackOrder;
 use belay_model::id::{ReleaseNumber, Scope};
 use belay_model::state::Goal;
 
@@ -143,19 +144,22 @@ impl Belay {
                 readiness.reasons.push(line);
             }
         }
-        let targets = self.targets_of(goal)?;
-        if let Err(error) = self
+        let targets = self.targets_of(goal, way.takes_back()).await?;
+        let goal = match self
             .plan_ready(scope, &way, goal, &targets, readiness)
             .await
         {
-            readiness.reasons.push(crate::artifacts::chain(&error));
-            return Ok(());
-        }
+            Ok(goal) => goal,
+            Err(error) => {
+                readiness.reasons.push(crate::artifacts::chain(&error));
+                return Ok(());
+            }
+        };
         if let Some(away) = self.elsewhere(&targets) {
             readiness.reasons.push(away.to_string());
             return Ok(());
         }
-        match targets.restorable(&looking(), goal).await {
+        match targets.restorable(&looking(), &goal).await {
             Err((_, failure)) => readiness.reasons.push(failure.message),
             Ok(Restorability::No(lines)) => {
                 readiness.reasons.extend(lines.iter().cloned());
@@ -191,7 +195,7 @@ impl Belay {
         Ok(())
     }
 
-    /// The steps that a rollback would have.
+    /// The steps that a rollback would have; answers the goal with all that is brought up for it.
     async fn plan_ready(
         &self,
         scope: &Scope,
@@ -199,18 +203,24 @@ impl Belay {
         goal: &Goal,
         targets: &Targets,
         readiness: &mut Readiness,
-    ) -> Result<(), Error> {
+    ) -> Result<Goal, Error> {
         let from = self.observe(targets).await?;
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-        let (checks, parallel) = match record {
+        let (checks, parallel, mut order) = match record {
             Some(record) => self.verified_by(scope, record).await?,
-            None => (Vec::new(), 1),
+            None => (Vec::new(), 1, BackOrder::default()),
         };
-        let plan = planning::back(targets, &from, goal, &checks, parallel);
+        if let Way::Signal { id, .. } = way {
+            let open = self.inputs_of(id).await?;
+            order = open.map_or(order, |open| open.back_order);
+        }
+        let fitted = self.fitted(scope, way, goal, targets, &from).await?;
+        readiness.reasons.extend(fitted.remarks.iter().cloned());
+        let plan = planning::back(targets, &from, &fitted, &checks, parallel, &order);
         let plan = plan.map_err(|error| unplanned(scope, error))?;
         let (plan, _) = self.with_taken_back(scope, way, plan).await?;
         readiness.steps = PlannedStep::of(scope, &plan);
-        Ok(())
+        Ok(fitted.brought_up())
     }
 
     /// How long it took to get all users back to what was there before, or all instances where there are none, the last

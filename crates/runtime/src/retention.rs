@@ -10,8 +10,10 @@ use std::time::Duration;
 /// How long things are kept that no good record needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Records, their artifacts and secrets, and progress lines of the last days.
+    /// Records, their artifacts and secrets, and progress lines of the last days; journals stay out of the archive so long.
     pub days: u32,
+    /// So many deployments of each scope stay out of the archive, however old they are.
+    pub newest: usize,
     /// What was added or used within this time stays: a deployment that is being written down may be about to name it.
     pub grace: Duration,
 }
@@ -20,6 +22,7 @@ impl Default for Retention {
     fn default() -> Self {
         Self {
             days: 30,
+            newest: 20,
             grace: Duration::from_secs(60 * 60),
         }
     }
@@ -47,6 +50,11 @@ impl belay_engine::ports::Retention for Collector {
             .await?;
         let age_us = i64::from(self.rule.days) * 24 * 60 * 60 * 1_000_000;
         let lines = self.store.prune_progress(now_us - age_us).await?;
+        let (days, newest) = (self.rule.days, self.rule.newest);
+        let archived = self.store.archive(now_us, days, newest).await?;
+        if archived > 0 {
+            tracing::info!(archived, "moved journals into the archive");
+        }
         if !artifacts.is_empty() || !blobs.is_empty() {
             let (artifacts, blobs) = (artifacts.len(), blobs.len());
             tracing::info!(

@@ -58,10 +58,11 @@ impl Belay {
         if let Way::Signal {
             to: Some(_),
             goal: Some(goal),
+            id,
             ..
         } = &way
         {
-            self.require_restorable(goal).await?;
+            self.require_restorable(goal, Some(id)).await?;
         }
         let mut reason = request.reason.clone();
         let mut keeps_hands = false;
@@ -97,11 +98,15 @@ impl Belay {
                 (goal, Kind::Undo { of }, record)
             }
         };
-        self.require_restorable(&goal).await?;
+        let undone = match &kind {
+            Kind::Undo { of } => Some(of),
+            Kind::Deploy | Kind::Return { .. } => None,
+        };
+        self.require_restorable(&goal, undone).await?;
         let release = record.as_ref().map(|record| record.release);
-        let (checks, parallel) = match &record {
+        let (checks, parallel, back_order) = match &record {
             Some(record) => self.verified_by(scope, record).await?,
-            None => (Vec::new(), 1),
+            None => (Vec::new(), 1, BackOrder::default()),
         };
         let is_undo = matches!(kind, Kind::Undo { .. });
         let inputs = Inputs {
@@ -112,7 +117,7 @@ impl Belay {
             strategy: Strategy::Basic,
             parallel,
             phases: Vec::new(),
-            back_order: BackOrder::default(),
+            back_order,
             approve: None,
             on_failure: Vec::new(),
             checks,
@@ -124,6 +129,7 @@ impl Belay {
             inconclusive: Inconclusive::Ask,
             on_first_failure: FirstFailure::Leave,
             hotfix: None,
+            promotion: None,
             actor: self.actor().to_owned(),
             reason,
             back: Back {
@@ -199,8 +205,12 @@ impl Belay {
     }
 
     /// The goal must be there to be built again; otherwise nothing is changed.
-    async fn require_restorable(&self, goal: &Goal) -> Result<(), Error> {
-        let targets = self.targets_of(goal)?;
+    async fn require_restorable(
+        &self,
+        goal: &Goal,
+        gone: Option<&DeploymentId>,
+    ) -> Result<(), Error> {
+        let targets = self.targets_of(goal, gone).await?;
         match self.restorable(&targets, goal).await? {
             Restorability::No(lines) => Err(not_restorable(goal, lines)),
             Restorability::Exact { .. } | Restorability::Partial(_) => Ok(()),
@@ -216,13 +226,13 @@ impl Belay {
         }))
     }
 
-    /// The checks that made a record good (I7), and how many targets were served side by side then: as the last
-    /// deployment had it that put it out and succeeded, else the last that tried.
+    /// The checks that made a record good (I7), how many targets were served side by side then, and how much of its capacity
+    /// is needed: as the last deployment had it that put it out and succeeded, else the last that tried.
     pub(crate) async fn verified_by(
         &self,
         scope: &Scope,
         record: &Record,
-    ) -> Result<(Vec<Check>, u16), Error> {
+    ) -> Result<(Vec<Check>, u16, BackOrder), Error> {
         let hash = record.hash();
         let mut tries = self.store().history(scope, HISTORY).await?;
         tries.retain(|summary| summary.kind == "deploy" && summary.record.as_ref() == Some(&hash));
@@ -230,10 +240,20 @@ impl Belay {
             .iter()
             .find(|summary| summary.outcome == Some(Outcome::Succeeded));
         let Some(chosen) = good.or(tries.first()) else {
-            return Ok((Vec::new(), 1));
+            return Ok((Vec::new(), 1, BackOrder::default()));
         };
         let inputs = self.inputs_of(&chosen.id).await?;
-        Ok(inputs.map_or((Vec::new(), 1), |inputs| (inputs.checks, inputs.parallel)))
+        Ok(
+            inputs.map_or((Vec::new(), 1, BackOrder::default()), |inputs| {
+                // The order is that of phases, and going back to a record has none.
+                let order = BackOrder {
+                    capacity: inputs.back_order.capacity,
+                    ask_within: inputs.back_order.ask_within,
+                    ..BackOrder::default()
+                };
+                (inputs.checks, inputs.parallel, order)
+            }),
+        )
     }
 }
 

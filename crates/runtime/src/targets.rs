@@ -29,10 +29,21 @@ impl Belay {
         Targets::of(drivers.as_ref(), targets).map_err(|failure| wrong("its targets", &failure))
     }
 
-    /// The targets that a goal is about.
-    pub(crate) fn targets_of(&self, goal: &Goal) -> Result<Targets, Error> {
+    /// The targets that a goal is about, and those of the deployment that is taken back: where nothing was there before it,
+    /// the goal names none.
+    pub(crate) async fn targets_of(
+        &self,
+        goal: &Goal,
+        gone: Option<&DeploymentId>,
+    ) -> Result<Targets, Error> {
+        let gone = match gone {
+            Some(id) => self.inputs_of(id).await?,
+            None => None,
+        };
+        let gone = gone.and_then(|inputs| inputs.record);
         let own = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-        let targets = self.targets(own.into_iter().chain(goal.records.values()))?;
+        let records = own.into_iter().chain(goal.records.values()).chain(&gone);
+        let targets = self.targets(records)?;
         if targets.iter().next().is_none() {
             return Err(Error::Target {
                 target: goal.title.clone(),

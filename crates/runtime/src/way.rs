@@ -54,6 +54,14 @@ impl Way {
             Self::Return { goal, .. } | Self::Undo { goal, .. } => Some(goal),
         }
     }
+
+    /// The deployment that is taken back: its release may be on targets that the goal knows nothing of.
+    pub(crate) fn takes_back(&self) -> Option<&DeploymentId> {
+        match self {
+            Self::Signal { id, .. } | Self::Undo { of: id, .. } => Some(id),
+            Self::Return { .. } => None,
+        }
+    }
 }
 
 impl Belay {
@@ -125,7 +133,7 @@ impl Belay {
             (None, vec!["it has changed nothing yet".to_owned()])
         };
         let back = deployment.plans.last();
-        let back = back.filter(|_| deployment.plans.len() > 1);
+        let back = back.filter(|_| deployment.is_turned_round());
         let release = |goal: &Goal| Some(goal.records.get(goal.record.as_ref()?)?.release);
         let (mut to, mut skipped) = (None, Vec::new());
         let leads_there = request.to.is_none_or(|wanted| {

@@ -1,8 +1,9 @@
 //! The engine's `Runner`: commands of the user's, and calls over HTTP and HTTPS. Whom to trust is what the machine trusts
 //! (or `SSL_CERT_FILE` names).
 //!
-//! Each is told what it is run for: `BELAY_DEPLOYMENT`, `BELAY_STEP`, `BELAY_ATTEMPT`, and `BELAY_KEY`, which is the same
-//! however often a step is tried (over HTTP: the header `Idempotency-Key`).
+//! Each is told what it is run for: `BELAY_DEPLOYMENT`, `BELAY_STEP`, `BELAY_ATTEMPT`, and `BELAY_IDEMPOTENCY_KEY`,
+//! which is the same however often a step is tried (over HTTP: the header `Idempotency-Key`). Commands get the release's secrets
+//! as its instances do; in what is kept of their output the values are hidden.
 
 use crate::http::root;
 use crate::program::{Group, Tail, finish};
@@ -82,8 +83,10 @@ impl Programs {
             .args(line.arguments())
             .env_remove("BELAY_TOKEN")
             .env_remove("BELAY_STORE")
+            .env_remove("BELAY_KEY")
             .env_remove("PGPASSWORD")
-            .envs(running.record.iter().flat_map(|record| &record.config))
+            .envs(running.record().iter().flat_map(|record| &record.config))
+            .envs(running.material.iter().flat_map(|one| &one.secrets))
             .envs(told(running))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -98,7 +101,7 @@ impl Programs {
         let (tail, mut ended) = (Tail::default(), None);
         finish(&mut child, &tail, &mut ended).await;
         group.disarm();
-        let output = tail.text();
+        let output = hidden(tail.text(), running);
         for line in output.lines() {
             progress.line(line);
         }
@@ -121,7 +124,7 @@ impl Programs {
 
     /// The release's files; none where a rollback leads to nothing.
     async fn directory(&self, running: &Running) -> Result<Option<PathBuf>, Failure> {
-        match &running.record {
+        match running.record() {
             Some(record) => Ok(Some(self.artifacts.directory(&record.artifact).await?)),
             None => Ok(None),
         }
@@ -134,14 +137,25 @@ fn told(running: &Running) -> BTreeMap<&'static str, String> {
         ("BELAY_DEPLOYMENT", running.deployment.to_string()),
         ("BELAY_STEP", running.step.to_string()),
         ("BELAY_ATTEMPT", running.attempt.to_string()),
-        ("BELAY_KEY", key(running)),
+        ("BELAY_IDEMPOTENCY_KEY", key(running)),
     ]);
-    if let Some(record) = &running.record {
+    if let Some(record) = running.record() {
         told.insert("BELAY_SERVICE", record.scope.service.to_string());
         told.insert("BELAY_ENVIRONMENT", record.scope.environment.to_string());
         told.insert("BELAY_RELEASE", record.release.to_string());
     }
     told
+}
+
+/// What a command wrote, without the values of its secrets: it is kept, and shown. One of a few letters would hide words.
+fn hidden(mut output: String, running: &Running) -> String {
+    const SHORTEST: usize = 4;
+    for (name, value) in running.material.iter().flat_map(|one| &one.secrets) {
+        for line in value.lines().filter(|line| line.len() >= SHORTEST) {
+            output = output.replace(line, &format!("({name})"));
+        }
+    }
+    output
 }
 
 fn key(running: &Running) -> String {

@@ -57,7 +57,9 @@ pub(crate) async fn verify_deployment(
     .await?;
     let rows: Vec<Row> = query(
         tx,
-        "SELECT seq, at_us, format, body, hash FROM events WHERE deployment = $1 ORDER BY seq",
+        "SELECT seq, at_us, format, body, hash FROM events WHERE deployment = $1
+         UNION ALL SELECT seq, at_us, format, body, hash FROM archived_events WHERE deployment = $1
+         ORDER BY seq",
         values![id.as_str()],
     )
     .await?;
@@ -100,6 +102,9 @@ fn first_break(root: String, rows: &[Row], head: Head) -> Option<BrokenLink> {
     };
     let mut previous = root;
     for (expected, (seq, at_us, format, body, hash)) in (1..).zip(rows) {
+        if *seq < expected {
+            return broken(*seq, "it is there twice");
+        }
         if *seq != expected {
             return broken(expected, "it is missing");
         }

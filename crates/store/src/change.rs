@@ -5,7 +5,7 @@ use crate::error::{Refusal, unreadable};
 use crate::leases::{self, Claim};
 use crate::plans::Plans;
 use crate::sql::{Dialect, Sql, one, optional, query, values};
-use crate::{journal, postgres, stream};
+use crate::{archive, journal, postgres, stream};
 use belay_engine::lease::{Lease, Owner};
 use belay_engine::ports::{Batch, Evidence, StoreError, Writer};
 use belay_model::id::{BlobId, DeploymentId, ReleaseNumber, Scope};
@@ -52,6 +52,8 @@ pub(crate) enum Change {
         keep: BTreeSet<BlobId>,
         before_us: i64,
     },
+    /// Moves journals of deployments that ended into the archive; answers how many.
+    Archive(Vec<DeploymentId>),
     /// About an artifact that all machines have.
     Depot(depot::Change),
     /// Keeps a fact under a name unless there is one; answers the one that is there.
@@ -147,6 +149,7 @@ impl Change {
                 at_us,
             } => keep_blob(tx, id, digest, sealed, *at_us).await,
             Change::CollectBlobs { keep, before_us } => collect_blobs(tx, keep, *before_us).await,
+            Change::Archive(ids) => Ok(Answer::Count(archive::put_away(tx, ids).await?)),
             Change::Depot(change) => Ok(Answer::Count(change.apply(tx).await?)),
             Change::Meta(name, value) => keep_meta(tx, name, value).await,
         }

@@ -16,6 +16,7 @@
     reason = "what a database offers is for the store alone; it is named in public as `dyn Database` only"
 )]
 
+mod archive;
 mod artifacts;
 mod blobs;
 mod chain;

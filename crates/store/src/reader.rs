@@ -22,14 +22,26 @@ pub(crate) async fn events(
     id: &DeploymentId,
     after: u64,
 ) -> Result<Vec<event::Entry>, StoreError> {
-    let rows: Vec<EntryRow> = query(
+    let place = values![id.as_str(), position(after)];
+    let mut rows: Vec<EntryRow> = query(
         tx,
         "SELECT seq, at_us, format, body, hash,
            (SELECT head_seq FROM deployments WHERE id = $1)
          FROM events WHERE deployment = $1 AND seq >= $2 ORDER BY seq",
-        values![id.as_str(), position(after)],
+        place,
     )
     .await?;
+    if rows.is_empty() {
+        // A journal is wholly here or there, and never comes back: two statements see it as one would.
+        rows = query(
+            tx,
+            "SELECT seq, at_us, format, body, hash,
+               (SELECT head_seq FROM deployments WHERE id = $1)
+             FROM archived_events WHERE deployment = $1 AND seq >= $2 ORDER BY seq",
+            place,
+        )
+        .await?;
+    }
     let rows = chained(
         rows,
         after,
@@ -242,7 +254,9 @@ pub(crate) async fn over_bounds(tx: &mut dyn Sql) -> Result<Vec<String>, StoreEr
     let mut found = Vec::new();
     let many: Vec<(String, i64)> = query(
         tx,
-        "SELECT deployment, COUNT(*) FROM events GROUP BY deployment HAVING COUNT(*) > $1
+        "SELECT deployment, COUNT(*) FROM
+           (SELECT deployment FROM events UNION ALL SELECT deployment FROM archived_events) AS every
+         GROUP BY deployment HAVING COUNT(*) > $1
          ORDER BY deployment",
         values![MAX_EVENTS],
     )
@@ -252,7 +266,9 @@ pub(crate) async fn over_bounds(tx: &mut dyn Sql) -> Result<Vec<String>, StoreEr
     }
     let large: Vec<(String, i64)> = query(
         tx,
-        "SELECT deployment, seq FROM events WHERE LENGTH(body) > $1 ORDER BY deployment, seq",
+        "SELECT deployment, seq FROM events WHERE LENGTH(body) > $1
+         UNION ALL SELECT deployment, seq FROM archived_events WHERE LENGTH(body) > $1
+         ORDER BY deployment, seq",
         values![i64::try_from(MAX_BODY).unwrap_or(i64::MAX)],
     )
     .await?;

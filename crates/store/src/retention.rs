@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// Microseconds of a day.
-const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
+pub(crate) const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 /// How many deployments are looked through for the last that said what is kept.
 const RECENT: usize = 100;
 
@@ -106,7 +106,7 @@ impl<D: Database + ?Sized> SqlStore<D> {
     }
 
     /// How many good records the last deployment of a scope wants kept.
-    async fn good_kept(&self, scope: &Scope) -> Result<usize, StoreError> {
+    pub(crate) async fn good_kept(&self, scope: &Scope) -> Result<usize, StoreError> {
         for summary in self.history(scope, RECENT).await? {
             if summary.kind != "deploy" {
                 continue;

@@ -157,7 +157,7 @@ fn micros(leases: Option<Leases>) -> i64 {
     })
 }
 
-fn unexpected(answer: &Answer) -> StoreError {
+pub(crate) fn unexpected(answer: &Answer) -> StoreError {
     StoreError::Damaged(format!("the writer answered {answer:?}"))
 }
 

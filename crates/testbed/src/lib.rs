@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod address;
+mod certificates;
 mod go;
 mod keeper;
 mod kubernetes;
@@ -12,6 +13,7 @@ mod postgres;
 mod release;
 
 pub use address::Address;
+pub use certificates::{Authority, Identity};
 pub use kubernetes::{ControlPlane, Helm};
 pub use postgres::Postgres;
 pub use release::Version;

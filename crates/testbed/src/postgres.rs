@@ -4,10 +4,12 @@
 //! that ends, because the value was dropped or because the process is gone, however it went, the shell stops the server
 //! and removes its files.
 
+use crate::certificates::Identity;
 use crate::release::{Version, run};
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -95,6 +97,46 @@ impl Postgres {
             .unprivileged("pg_ctl")
             .args(["reload", "-D"])
             .arg(self.data()))
+    }
+
+    /// Starts it again with TLS, and lets nobody in without. With `clients`, the file of an authority, only those whom it
+    /// calls as the user they want to be.
+    ///
+    /// # Errors
+    /// It does not come up again.
+    pub fn secure(&mut self, identity: &Identity, clients: Option<&Path>) -> Result<(), String> {
+        self.stop("keep\n");
+        self.take(&identity.certificate, "server.crt")?;
+        self.take(&identity.key, "server.key")?;
+        let mut lines = "ssl = on\n".to_owned();
+        let mut method = "trust";
+        if let Some(authority) = clients {
+            self.take(authority, "clients.crt")?;
+            lines.push_str("ssl_ca_file = 'clients.crt'\n");
+            method = "cert";
+        }
+        let file = OpenOptions::new()
+            .append(true)
+            .open(self.data().join("postgresql.conf"));
+        let written = file.and_then(|mut file| file.write_all(lines.as_bytes()));
+        written.map_err(|e| e.to_string())?;
+        let who = format!("hostssl all all 127.0.0.1/32 {method}\n");
+        std::fs::write(self.data().join("pg_hba.conf"), who).map_err(|e| e.to_string())?;
+        self.launch()
+    }
+
+    /// Copies a file for the server alone.
+    fn take(&self, from: &Path, name: &str) -> Result<(), String> {
+        let to = self.data().join(name);
+        let copy = || {
+            std::fs::copy(from, &to)?;
+            std::fs::set_permissions(&to, Permissions::from_mode(0o600))?;
+            match owner() {
+                Some((user, group)) => std::os::unix::fs::chown(&to, Some(user), Some(group)),
+                None => Ok(()),
+            }
+        };
+        copy().map_err(|e| format!("{}: {e}", to.display()))
     }
 
     /// Where to connect: `postgres://USER@HOST:PORT/` and the name of a database that is there.

@@ -5,9 +5,7 @@ use async_trait::async_trait;
 use belay_driver::{Driver, Material};
 use belay_engine::fold::Deployment;
 use belay_engine::goal;
-use belay_engine::ports::{
-    Batch, Clock, Drivers, Ports, Retention, Secrets, Store, StoreError, Writer,
-};
+use belay_engine::ports::{Clock, Drivers, Ports, Retention, Secrets, Store, StoreError};
 use belay_engine::queue::{self, Entrant};
 use belay_engine::targets::Targets;
 use belay_engine::worker::Worker;
@@ -21,6 +19,7 @@ use belay_model::id::{
 };
 use belay_model::plan::Approval;
 use belay_model::policy::Rule;
+use belay_model::promotion::Promotion;
 use belay_model::release::{Record, Target};
 use belay_model::state::Goal;
 use belay_model::summary::{Phase, Summary};
@@ -49,6 +48,8 @@ pub struct Scene {
     owners: AtomicU32,
     /// What new deployments start with.
     pub strategy: Strategy,
+    /// Instances of releases that do not have as many as the others.
+    pub instances: BTreeMap<u32, u32>,
     /// Bake, milliseconds.
     pub bake_ms: u64,
     /// Checks.
@@ -71,6 +72,8 @@ pub struct Scene {
     pub queue: Queue,
     /// Whether hotfixes go out although releases are held up.
     pub hotfix_passes_freeze: bool,
+    /// Where releases had proved themselves.
+    pub promotion: Option<Promotion>,
 }
 
 /// A driver for each target, so that each has a world of its own.
@@ -155,6 +158,7 @@ impl Scene {
             next: AtomicU32::new(1),
             owners: AtomicU32::new(0),
             strategy,
+            instances: BTreeMap::new(),
             bake_ms: 1000,
             checks: Vec::new(),
             inconclusive: Inconclusive::RollBack,
@@ -166,6 +170,7 @@ impl Scene {
             on_failure: Vec::new(),
             queue: Queue::All,
             hotfix_passes_freeze: false,
+            promotion: None,
         }
     }
 
@@ -184,7 +189,10 @@ impl Scene {
             scope: self.scope(),
             release: ReleaseNumber(release),
             artifact: ArtifactDigest::new(format!("sha256:{release:064}")),
-            config: BTreeMap::new(),
+            config: self
+                .instances
+                .get(&release)
+                .map_or_else(BTreeMap::new, worlds::instances),
             secrets: BTreeMap::new(),
             sealed: None,
             targets: self.worlds.keys().map(|name| self.target(name)).collect(),
@@ -309,6 +317,7 @@ impl Scene {
             record: Box::new(record.clone()),
         });
         let environment = recorded.collect();
+        let promotion = self.promotion.clone().filter(|_| kind == Kind::Deploy);
         let inputs = Inputs {
             kind,
             scope: self.scope(),
@@ -327,6 +336,7 @@ impl Scene {
             inconclusive: self.inconclusive,
             on_first_failure: self.on_first_failure,
             hotfix,
+            promotion,
             actor: "test".to_owned(),
             reason: None,
             back: Back::default(),
@@ -412,13 +422,8 @@ impl Scene {
             reason: Some("because".to_owned()),
             back,
         };
-        let batch = Batch {
-            deployment: id.clone(),
-            writer: Writer::Anyone,
-            events: vec![(self.clock.now_us(), event)],
-            environment: Vec::new(),
-        };
-        self.store.append(batch).await.expect("signalled");
+        let told = queue::tell(&*self.store, id, self.clock.now_us(), &event).await;
+        told.expect("signalled");
     }
 
     /// Works until everything ended or waits for a person, over kills; answers how many workers were killed.

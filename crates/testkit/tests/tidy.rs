@@ -180,6 +180,24 @@ fn the_core_takes_time_from_its_clock() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// A list of authorities in the build would be trusted beside those that people name: docs/adr/0006, 10.
+#[test]
+fn nobody_is_trusted_unasked() {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("Cargo.lock");
+    let mut lists = lock
+        .split("[[package]]")
+        .filter(|one| one.contains("\nname = \"webpki-roots\"\n"))
+        .peekable();
+    assert!(
+        lists.peek().is_some(),
+        "sqlx does not ask for a list any more"
+    );
+    assert!(
+        lists.all(|one| !one.contains("\nsource = ")),
+        "one is Mozilla's"
+    );
+}
+
 #[test]
 fn error_codes_have_pages_and_pages_have_codes() {
     let mut codes = BTreeSet::new();

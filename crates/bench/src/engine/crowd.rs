@@ -21,6 +21,7 @@ pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
     let began_us = ports::now_us();
     let mut worker = worker::start(&place, OPEN)?;
     stores::until_all(&store, Phase::Baking).await?;
+    let memory = worker::memory(&worker, "VmRSS:")?;
     worker.kill().await?;
     // What a step's end tells is after its beginning was durable, and the claim with it.
     let mut done_us = Vec::new();
@@ -36,5 +37,11 @@ pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
     let all = seconds(done_us.iter().max());
     let figure = format!("{name} -> all claimed, and a step of each done");
     rows.at_most(figure, all, "s", ALL_S, 1);
+    rows.plain(
+        format!("{OPEN} open deployments: memory of their worker"),
+        memory,
+        "MiB",
+        1,
+    );
     Ok(())
 }

@@ -142,9 +142,7 @@ fn journal(length: usize) -> Vec<Entry> {
             epoch: 2,
         });
     }
-    events.push(Event::Ended {
-        outcome: Outcome::Succeeded,
-    });
+    events.push(Event::ended(Outcome::Succeeded));
     let entry = |(seq, event)| Entry {
         seq,
         at_us: i64::try_from(seq).unwrap_or(i64::MAX) * 1_000_000,
@@ -160,6 +158,8 @@ fn plan(scope: &str, record: &RecordHash, steps: usize) -> Plan {
         act: Act::Retry {
             times: u32::MAX,
             pause_ms: 100,
+            factor: 1,
+            longest_ms: 100,
         },
     };
     let step = |copy| Step {

@@ -2,7 +2,7 @@
 
 use super::{stores, worker};
 use crate::rows::Rows;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use belay_model::summary::Phase;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -28,23 +28,11 @@ pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
     let mut worker = worker::start(&place, SERVICES)?;
     stores::until_all(&store, Phase::Baking).await?;
     sleep(WATCHED).await;
-    let status = format!("/proc/{}/status", worker.id().context("a process")?);
-    let status = std::fs::read_to_string(status)?;
+    let now = worker::memory(&worker, "VmRSS:")?;
+    let most = worker::memory(&worker, "VmHWM:")?;
     worker.kill().await?;
-    for (what, name, aim) in [
-        ("resident", "VmRSS:", Some(AIM_MIB)),
-        ("at most", "VmHWM:", None),
-    ] {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-        let mib = kib.context("memory")? / 1024.0;
-        let figure = format!(
-            "memory of a worker, {SERVICES} services, {RUNNING} running deployments: {what}"
-        );
-        match aim {
-            Some(aim) => rows.at_most(figure, mib, "MiB", aim, 1),
-            None => rows.plain(figure, mib, "MiB", 1),
-        }
-    }
+    let name = format!("memory of a worker, {SERVICES} services, {RUNNING} running deployments");
+    rows.at_most(format!("{name}: resident"), now, "MiB", AIM_MIB, 1);
+    rows.plain(format!("{name}: at most"), most, "MiB", 1);
     Ok(())
 }

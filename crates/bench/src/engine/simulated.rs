@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Split, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
+    Split, Stage,
 };
 use belay_model::back::Back;
 use belay_model::config::{FirstFailure, Inconclusive, Strategy};
@@ -47,6 +48,7 @@ pub(crate) fn inputs(service: &str, copies: usize, bake_ms: u64) -> Inputs {
         inconclusive: Inconclusive::RollBack,
         on_first_failure: FirstFailure::Remove,
         hotfix: None,
+        promotion: None,
         actor: "bench".to_owned(),
         reason: None,
         back: Back::default(),
@@ -150,6 +152,14 @@ impl Driver for Platform {
 
     fn after(&self, _: &Target, _: &State, effect: &Effect) -> State {
         state(&effect.records[0], copies(&effect.params))
+    }
+
+    fn capacity(&self, _: &Target, _: &State) -> Option<Capacity> {
+        None
+    }
+
+    fn scaled(&self, _: &Target, state: &State, _: u32) -> State {
+        state.clone()
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

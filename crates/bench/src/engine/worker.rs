@@ -31,3 +31,12 @@ pub(crate) fn start(place: &str, courses: usize) -> Result<Child> {
         .kill_on_drop(true);
     command.spawn().context("start a worker")
 }
+
+/// What a process keeps in memory, MiB, by the name that the kernel has for it.
+pub(crate) fn memory(worker: &Child, name: &str) -> Result<f64> {
+    let status = format!("/proc/{}/status", worker.id().context("a process")?);
+    let status = std::fs::read_to_string(status)?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.context("memory")? / 1024.0)
+}

@@ -34,6 +34,7 @@ pub(crate) fn deployment(summary: &Summary) -> Value {
         })).collect::<Value>(),
         "phase": summary.phase,
         "hotfix": summary.hotfix,
+        "promoted_from": summary.promoted_from,
         "supersedes": summary.supersedes,
         "superseded_by": summary.superseded_by,
         "outcome": summary.outcome.as_ref().map(outcome),
@@ -50,6 +51,7 @@ pub(crate) fn deployment(summary: &Summary) -> Value {
         "verdict": summary.verdict,
         "failure": summary.failure,
         "remarks": summary.remarks,
+        "ignored": summary.ignored,
         "timeline": timeline(&summary.timeline),
     })
 }

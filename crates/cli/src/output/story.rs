@@ -58,6 +58,8 @@ pub(crate) struct Story {
     failures: BTreeMap<StepId, u32>,
     /// Promotions, each on one target.
     promoted: BTreeSet<StepId>,
+    /// Effects of the forward plan whose last attempt failed: where it goes on all the same, nothing is promoted.
+    undone: BTreeSet<StepId>,
     /// The step that people are asked about up to a deadline.
     asked: Option<StepId>,
     last_detail: String,
@@ -95,10 +97,14 @@ impl Story {
                     Some(record) => record.title(),
                     None => "what was there before".to_owned(),
                 };
+                let from = inputs.promotion.as_ref();
+                let from = from.map(|it| format!(", promoted from {}", it.from));
                 let why = reason(inputs.reason.as_deref());
                 says.push(note(format!(
-                    "{what} to {}, asked for by {}{why}",
-                    inputs.scope, inputs.actor
+                    "{what} to {}{}, asked for by {}{why}",
+                    inputs.scope,
+                    from.unwrap_or_default(),
+                    inputs.actor
                 )));
             }
             Event::Planned {
@@ -157,6 +163,7 @@ impl Story {
                 goal,
                 plan,
                 remarks,
+                again,
                 ..
             } => {
                 self.close_all(says);
@@ -165,7 +172,11 @@ impl Story {
                     .map_or("nowhere: there is nothing to go back to", |goal| {
                         &goal.title
                     });
-                says.push(note(format!("going back to {to}: {}", cause.sentence())));
+                says.push(note(if *again {
+                    format!("going on to {to}, from what is there now")
+                } else {
+                    format!("going back to {to}: {}", cause.sentence())
+                }));
                 says.extend(remarks.iter().map(|remark| note(format!("note: {remark}"))));
                 self.plans.insert(*number, plan.clone());
             }
@@ -225,6 +236,12 @@ impl Story {
             }
         };
         says.push(Say::End { step, mark, text });
+        let is_effect = self.step(step).is_some_and(|it| it.effect().is_some());
+        if *finish == Finish::Done {
+            self.undone.remove(&step);
+        } else if is_effect && step.plan == 0 {
+            self.undone.insert(step);
+        }
         if let Finish::Failed(failure) = finish {
             let lines = failure.detail.iter();
             says.extend(lines.map(|line| note(format!("  | {}", printable(line)))));
@@ -283,7 +300,8 @@ impl Story {
         }
         self.promoted.insert(step);
         let steps = self.plans.get(&0).into_iter().flat_map(Plan::steps);
-        if steps.filter(|step| step.promotes).count() == self.promoted.len() {
+        let is_all = steps.filter(|step| step.promotes).count() == self.promoted.len();
+        if is_all && self.undone.is_empty() {
             says.push(note("promoted".to_owned()));
         }
     }

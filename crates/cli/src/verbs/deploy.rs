@@ -1,6 +1,6 @@
 //! `belay deploy`: writes a deployment down, sees to it that a worker does it, and follows.
 
-use crate::args::{Deploy, Place, Until, What};
+use crate::args::{Deploy, Following, Place, Until, What};
 use crate::cx::Cx;
 use crate::exit::Failure;
 use crate::output::Report;
@@ -10,14 +10,26 @@ use crate::verbs::follow::{Followed, Watched, follow, interrupted};
 use crate::verbs::outcome;
 use belay_model::id::DeploymentId;
 use belay_model::summary::{Phase, Summary};
-use belay_runtime::{Accepted, DeployRequest, Error};
+use belay_runtime::config::Loaded;
+use belay_runtime::{Accepted, Belay, DeployRequest, Error, Released};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     let mut request = request(cx, &args.place, args.what, args.reason)?;
     request.hotfix = args.hotfix;
     let belay = cx.open_or_make().await?;
-    let accepted = belay.deploy(&request).await?;
+    carry_out(cx, &belay, &request, args.following).await
+}
+
+/// Has it written down, sees to it that a worker does it, and follows.
+pub(crate) async fn carry_out(
+    cx: &Cx,
+    belay: &Belay,
+    request: &DeployRequest,
+    following: Following,
+) -> Result<Report, Failure> {
+    let Following { until, detach } = following;
+    let accepted = belay.deploy(request).await?;
     let (id, behind, replaces, supersedes) = match &accepted {
         Accepted::New {
             id,
@@ -51,7 +63,7 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
         }
     }
     belay.ensure_worker().await?;
-    if args.detach {
+    if detach {
         return Ok(Report::new(
             format!("{id}\n"),
             json!({ "deployment": { "id": id }, "replaces": replaces, "supersedes": supersedes }),
@@ -59,18 +71,18 @@ pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
     }
     let watched = Watched {
         id,
-        until: args.until,
+        until,
         known: 0,
     };
-    match follow(cx, &belay, watched).await? {
+    match follow(cx, belay, watched).await? {
         Followed::Interrupted(last) => Ok(interrupted(cx, id, last.as_deref())),
         Followed::Until(summary) => {
-            if args.until == Until::Promoted && summary.phase == Phase::Baking {
+            if until == Until::Promoted && summary.phase == Phase::Baking {
                 cx.output.say(&format!(
                     "the bake goes on without us\n  -> belay watch {id}"
                 ));
             }
-            outcome::report(&belay, &summary).await
+            outcome::report(belay, &summary).await
         }
     }
 }
@@ -104,15 +116,9 @@ pub(crate) fn request(
     what: What,
     reason: Option<String>,
 ) -> Result<DeployRequest, Failure> {
-    let loaded = cx.load()?;
-    let service = &loaded.config.service;
-    if let Some(named) = place.service.as_ref().filter(|named| *named != service) {
-        let message = format!(
-            "{} is about `{service}`, not `{named}`",
-            loaded.path.display()
-        );
-        return Err(Failure::usage(message).next(format!("belay deploy {service} -e ENV")));
-    }
+    let loaded = load(cx, place.service.as_ref(), |service| {
+        format!("belay deploy {service} -e ENV")
+    })?;
     let mut known = loaded.config.environments.keys();
     let environment = match (&place.env, known.next(), known.next()) {
         (Some(named), _, _) => named.clone(),
@@ -125,12 +131,30 @@ pub(crate) fn request(
     };
     Ok(DeployRequest {
         environment,
-        artifact: what.artifact,
-        commit: what.commit,
+        released: Released::New {
+            artifact: what.artifact,
+            commit: what.commit,
+        },
         reason,
         hotfix: false,
         interactive: cx.output.can_ask(),
         env: crate::cx::variables(),
         loaded,
     })
+}
+
+/// The configuration, which has to be that of the service if one is named. `right`: what to type for the one it is about.
+pub(crate) fn load(
+    cx: &Cx,
+    named: Option<&String>,
+    right: impl FnOnce(&str) -> String,
+) -> Result<Loaded, Failure> {
+    let loaded = cx.load()?;
+    let service = &loaded.config.service;
+    if let Some(named) = named.filter(|named| *named != service) {
+        let path = loaded.path.display();
+        let message = format!("{path} is about `{service}`, not `{named}`");
+        return Err(Failure::usage(message).next(right(service)));
+    }
+    Ok(loaded)
 }

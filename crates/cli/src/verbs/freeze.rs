@@ -1,53 +1,74 @@
 //! `belay freeze`: no release goes out for a while; and lifting that.
 
-use crate::args::{Freeze, Place};
+use crate::args::{Freeze as Args, Place};
 use crate::cx::Cx;
 use crate::exit::Failure;
 use crate::output::time::moment;
 use crate::output::{Report, json};
+use belay_model::environment::Freeze;
 use belay_model::id::{EVERY, EnvironmentName, Scope, ServiceName};
 use belay_runtime::Belay;
-use serde_json::json;
+use serde_json::{Value, json};
 
-pub(crate) async fn run(cx: &Cx, args: Freeze) -> Result<Report, Failure> {
+pub(crate) async fn run(cx: &Cx, args: Args) -> Result<Report, Failure> {
     let belay = cx.open().await?;
     let scope = meant(cx, &belay, &args).await?;
     let (service, environment) = json::scope(&scope);
     if args.lift {
-        let freeze = belay.thaw(&scope, args.reason).await?;
-        let text = format!(
-            "{}: releases go out again ({})",
-            name(&scope),
-            freeze.reason
-        );
-        let json = json!({ "thawed": { "service": service, "environment": environment } });
+        let lifted = belay.thaw(&scope, args.reason).await?;
+        let mut text = format!("{}: releases go out again", name(&scope));
+        for freeze in &lifted {
+            text.push_str(&format!("\nlifted: frozen {}", freeze.sentence()));
+        }
+        let lifted: Vec<_> = lifted.iter().map(told).collect();
+        let json = json!({ "thawed": {
+            "service": service,
+            "environment": environment,
+            "lifted": lifted,
+        } });
         return Ok(Report::new(text, json));
     }
     let reason = args.reason.unwrap_or_default();
     let for_ms = args.hold.map(belay_model::config::Duration::as_ms);
-    let freeze = belay.freeze(&scope, reason, for_ms).await?;
+    let (freeze, beside) = belay.freeze(&scope, reason, for_ms).await?;
     let until = freeze.until_ms.map(|ms| ms.saturating_mul(1000));
     let until_text = until.map_or_else(
         || "until it is lifted".to_owned(),
         |until| format!("until {}", moment(until)),
     );
-    let text = format!(
+    let mut text = format!(
         "{}: no release goes out {until_text}; rollbacks do\nto lift it: belay freeze --lift{}",
         name(&scope),
         flags(&scope),
     );
+    if let Some(beside) = &beside {
+        let line = format!(
+            "\nit is frozen {}, too, until that is lifted",
+            beside.sentence()
+        );
+        text.push_str(&line);
+    }
     let json = json!({ "frozen": {
         "service": service,
         "environment": environment,
         "reason": freeze.reason,
         "until": json::at(until),
+        "beside": beside.as_ref().map(told),
     } });
     Ok(Report::new(text, json))
 }
 
+fn told(freeze: &Freeze) -> Value {
+    json!({
+        "by": freeze.actor,
+        "reason": freeze.reason,
+        "until": json::at(freeze.until_ms.map(|ms| ms.saturating_mul(1000))),
+    })
+}
+
 /// One scope, or all of an environment or of a service. Names are looked up, so that a misspelt one is answered with the
 /// right one.
-async fn meant(cx: &Cx, belay: &Belay, args: &Freeze) -> Result<Scope, Failure> {
+async fn meant(cx: &Cx, belay: &Belay, args: &Args) -> Result<Scope, Failure> {
     let mut scope = if args.all_environments {
         let service = cx.service(args.place.service.as_deref());
         let mut scopes = belay.status().await?;

@@ -49,7 +49,10 @@ fn row(summary: &Summary) -> [String; 8] {
     [
         summary.id.to_string(),
         moment(summary.created_us),
-        summary.kind.clone(),
+        match &summary.promoted_from {
+            Some(from) => format!("promotion from {from}"),
+            None => summary.kind.clone(),
+        },
         summary
             .release
             .map_or_else(dash, |release| release.to_string()),
@@ -65,6 +68,9 @@ fn row(summary: &Summary) -> [String; 8] {
 fn ended(summary: &Summary) -> String {
     match &summary.outcome {
         None => summary.phase.to_string(),
+        Some(Outcome::Succeeded) if !summary.ignored.is_empty() => {
+            format!("succeeded, {} ignored", summary.ignored.len())
+        }
         Some(outcome) => meaning(outcome).to_owned(),
     }
 }
@@ -111,7 +117,11 @@ fn line(entry: &Entry, story: &mut Story) -> String {
         Event::Claimed { owner, epoch } => {
             texts.push(format!("by {}, epoch {epoch}", printable(owner)));
         }
-        Event::Ended { outcome } => texts.push(meaning(outcome).to_owned()),
+        Event::Ended { outcome, ignored } => {
+            texts.push(meaning(outcome).to_owned());
+            let ignored = ignored.iter();
+            texts.extend(ignored.map(|line| format!("although: {}", printable(line))));
+        }
         _ => {}
     }
     let line = format!(

@@ -1,6 +1,7 @@
 //! The verbs, one file each: they parse nothing and print nothing, but call the runtime and say what came of it.
 
 mod abort;
+mod ask;
 mod check;
 mod demo;
 mod deploy;
@@ -11,6 +12,7 @@ mod history;
 mod logs;
 mod outcome;
 mod plan;
+mod promote;
 mod proxy;
 mod ready;
 mod release;
@@ -35,6 +37,7 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Check(args) => check::run(cx, &args),
         Verb::Plan(args) => plan::run(cx, args).await,
         Verb::Deploy(args) => deploy::run(cx, args).await,
+        Verb::Promote(args) => promote::run(cx, args).await,
         Verb::Status(args) => status::run(cx, &args).await,
         Verb::Watch(args) => watch::run(cx, &args).await,
         Verb::History(args) => history::run(cx, &args).await,

@@ -22,6 +22,9 @@ pub(crate) async fn report(belay: &Belay, summary: &Summary) -> Result<Report, F
             text = format!("{text}\n  {}", printable(line));
         }
     }
+    for line in &summary.ignored {
+        text = format!("{text}\n  although: {}", printable(line));
+    }
     let times = timeline(&summary.timeline);
     if !times.is_empty() {
         text = format!("{text}\n\n{times}");
@@ -41,7 +44,11 @@ pub(crate) fn sentence(summary: &Summary) -> String {
             } else {
                 "baked"
             };
-            format!("{scope}: {to} serves, {bake} ({id}, {took})")
+            let but = match summary.ignored.len() {
+                0 => "",
+                _ => ", and not all of it was done",
+            };
+            format!("{scope}: {to} serves, {bake}{but} ({id}, {took})")
         }
         (Some(Outcome::Succeeded), _) => format!("{scope}: back to {to} ({id}, {took})"),
         (Some(Outcome::Failed { .. }), _) => format!("{scope}: {to} failed ({id}, {took})"),

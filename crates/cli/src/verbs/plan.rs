@@ -8,18 +8,24 @@ use crate::output::table::printable;
 use crate::output::{Report, json};
 use crate::verbs::deploy;
 use belay_runtime::DeployPlan;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) async fn run(cx: &Cx, args: Plan) -> Result<Report, Failure> {
     let mut request = deploy::request(cx, &args.place, args.what, None)?;
     request.hotfix = args.hotfix;
     let belay = cx.open_or_make().await?;
     let plan = belay.plan(&request).await?;
+    Ok(Report::new(text(&plan), json(&plan)))
+}
+
+/// What deploying or promoting would do, as a document.
+pub(crate) fn json(plan: &DeployPlan) -> Value {
     let (service, environment) = json::scope(&plan.scope);
-    let json = json!({ "plan": {
+    json!({ "plan": {
         "service": service,
         "environment": environment,
         "release": plan.release,
+        "promoted_from": plan.promoted_from,
         "artifact": plan.artifact,
         "nothing_to_do": plan.nothing_to_do,
         "steps": json::steps(&plan.steps),
@@ -28,18 +34,20 @@ pub(crate) async fn run(cx: &Cx, args: Plan) -> Result<Report, Failure> {
         "residue": plan.residue,
         "behind": plan.behind,
         "remarks": plan.remarks,
-    }});
-    Ok(Report::new(text(&plan), json))
+    }})
 }
 
-fn text(plan: &DeployPlan) -> String {
+/// The same for people.
+pub(crate) fn text(plan: &DeployPlan) -> String {
     let release = match plan.release {
         Some(release) => format!("release {release}"),
         None => "a new release".to_owned(),
     };
     // As much of the digest as people compare; the JSON has it whole.
     let artifact: String = plan.artifact.as_str().chars().take(19).collect();
-    let mut lines = vec![format!("{}: {release} ({artifact})", plan.scope)];
+    let from = plan.promoted_from.as_ref();
+    let from = from.map_or_else(String::new, |from| format!(", promoted from {from}"));
+    let mut lines = vec![format!("{}: {release} ({artifact}){from}", plan.scope)];
     if plan.nothing_to_do {
         lines.push("  it serves already: nothing would be done".to_owned());
     }

@@ -7,13 +7,12 @@ use crate::output::preview;
 use crate::output::table::printable;
 use crate::output::{Report, json, warn};
 use crate::verbs::follow::{Followed, Watched, follow, interrupted};
-use crate::verbs::outcome;
+use crate::verbs::{ask, outcome};
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::summary::Summary;
 use belay_runtime::{Accepted, Belay, RollbackRequest};
 use serde_json::json;
-use std::io::{BufRead, Write};
 
 pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let belay = cx.open().await?;
@@ -61,7 +60,7 @@ pub(crate) async fn carry_out(
     if !args.yes && cx.output.can_ask() {
         // Shown even where talk is not wanted: nobody should agree to something unseen.
         warn(&shown);
-        if !agreed(&format!("Go back to {}? [y/N] ", preview.goal)) {
+        if !ask::agreed(&format!("Go back to {}? [y/N] ", preview.goal)) {
             cx.output.say("nothing was changed");
             let json =
                 json!({ "deployment": null, "preview": json::preview(&preview), "declined": true });
@@ -243,14 +242,4 @@ async fn quarantine(belay: &Belay, summary: &Summary) -> Result<String, Failure>
         format!("\nrelease {release} is quarantined; to allow it again: belay release lift {release} --reason TEXT")
     });
     Ok(lines.collect())
-}
-
-/// Asks on stderr, so that stdout stays data. No answer is no.
-fn agreed(question: &str) -> bool {
-    let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "{question}");
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }

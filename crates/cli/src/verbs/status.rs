@@ -180,6 +180,9 @@ fn notes(status: &ScopeStatus, now: i64) -> Vec<String> {
             notes.push(format!("-> belay watch {} tells what can be done", open.id));
         }
     }
+    let last = status.last.iter().filter(|_| status.open.is_empty());
+    let ignored = last.flat_map(|last| last.ignored.iter().map(|line| (&last.id, line)));
+    notes.extend(ignored.map(|(id, line)| format!("{id} ended although: {line}")));
     if let Some(last) = status.last.as_ref().filter(|_| status.open.is_empty())
         && let Some(cause) = &last.cause
     {

@@ -41,6 +41,11 @@ fn phases_works() {
 }
 
 #[test]
+fn promotion_works() {
+    guide::check("docs/promotion.md");
+}
+
+#[test]
 fn workers_works() {
     guide::check("docs/workers.md");
 }

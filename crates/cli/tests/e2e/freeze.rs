@@ -90,7 +90,23 @@ fn three_that_went_back_by_themselves_freeze_the_next() {
     }
     let message = refused(&project, "RELEASE: 5");
     assert!(message.contains("3 releases went back"), "{message}");
-    project.json(0, &["freeze", "--lift", "--reason", "it was the disk"]);
+    // A person's freeze does not stand in for it, and lifting says what all is lifted.
+    let frozen = project.json(0, &["freeze", "--reason", "the weekend", "--for", "60h"]);
+    let belay = frozen.pointer("/frozen/beside/reason").expect("why");
+    assert!(belay.to_string().contains("3 releases"), "{frozen:#}");
+    let message = refused(&project, "RELEASE: 5");
+    assert!(message.contains("the weekend"), "{message}");
+    let thawed = project.json(0, &["freeze", "--lift", "--reason", "it was the disk"]);
+    let by = |index: usize| {
+        thawed
+            .pointer(&format!("/thawed/lifted/{index}/by"))
+            .cloned()
+    };
+    assert_eq!(by(0), Some(json!(null)), "{thawed:#}");
+    assert_eq!(
+        thawed.pointer("/thawed/lifted/1/reason"),
+        Some(&json!("the weekend"))
+    );
     release(&project, 0, GOOD, "RELEASE: 5");
     serves(&project, 5);
 }

@@ -310,6 +310,31 @@ fn a_failed_command_is_run_again_where_a_rule_says_so() {
 
 /// The other side proves who it is, and is only spoken to by those who trust it.
 #[test]
+fn a_command_gets_the_secrets_and_what_it_writes_does_not_tell_them() {
+    let mut world = one_serves();
+    world
+        .project
+        .env
+        .push(("DATABASE_URL".to_owned(), "db://u:hunter2@db".to_owned()));
+    world.project.executable(
+        "dist/migrate",
+        "#!/bin/sh\necho \"at $DB for $BELAY_IDEMPOTENCY_KEY\"; [ \"$DB\" != db://u:hunter2@db ]\n",
+    );
+    let steps = "    phases: [{ name: all, targets: [eu, us], before: [{ run: ./migrate }] }]\n";
+    world.configure(
+        2,
+        false,
+        &format!("{steps}secrets: {{ DB: \"env:DATABASE_URL\" }}\n"),
+    );
+    // It fails if it has the value.
+    let failed = world.project.belay(&["deploy", "--output", "json"]);
+    assert_eq!(failed.status.code(), Some(3));
+    let failed = World::text(&failed);
+    assert!(failed.contains("at (DB) for dep_"), "{failed}");
+    assert!(!failed.contains("hunter2"), "{failed}");
+}
+
+#[test]
 fn requests_go_over_https() {
     let world = one_serves();
     let port = world.project.another_port();

@@ -155,57 +155,46 @@ fn a_store_is_moved_in_one_command_and_goes_back_there() {
     assert_eq!(outcomes(&server).len(), 5);
 }
 
-/// The server acknowledges, and a replica that is promoted may not know of it.
+/// Tables are changed when someone says so, and by nobody else.
 #[test]
-fn the_doctor_names_what_loses_acknowledged_events() {
-    use belay_testbed::{Postgres, Version};
-    let primary = Postgres::start(Version::V15).expect("a server");
-    let database = Database {
-        url: primary.url(Postgres::DATABASE),
-    };
-    let mut server = database.machine("server");
+fn old_tables_are_brought_up_to_date_when_it_is_asked_for() {
+    let database = Database::new();
+    let server = database.machine("server");
     release(&server, 0, "RELEASE: 1");
-    let about = |found: &Value, about: &str| -> (bool, String) {
-        let found = found["doctor"].as_array().expect("a list");
-        let one = found.iter().find(|one| one["about"] == json!(about));
-        let one = one.expect("it was looked at");
-        (one["ok"] == json!(true), one["text"].to_string())
+    let journals = || {
+        let mut lines = chains(&server);
+        lines.retain(|line| line["table"] == "events");
+        lines
     };
-    let well = server.json(0, &["doctor"]);
-    assert_eq!(
-        about(&well, "replicas"),
-        (true, "\"there are none\"".to_owned())
+    let before = journals();
+    // As the version before had them.
+    database.sql(
+        "DROP TABLE archived_events; DROP INDEX events_begun; DROP TRIGGER events_no_change ON events;
+         DROP FUNCTION journal_only_moves_to_the_archive;
+         CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE ON events
+           FOR EACH ROW EXECUTE FUNCTION journal_is_never_rewritten();
+         DELETE FROM _sqlx_migrations WHERE version = 3",
     );
-    let standby = primary.standby("spare").expect("a standby");
-    crate::support::project::until("it is connected", || {
-        (database.number("SELECT COUNT(*) FROM pg_stat_replication WHERE state = 'streaming'") == 1)
-            .then_some(())
-    });
-    let (ok, why) = about(&server.json(8, &["doctor"]), "replicas");
-    assert!(!ok && why.contains("asynchronous"), "{why}");
-    database.sql("ALTER SYSTEM SET synchronous_standby_names = 'spare'");
-    database.sql("SELECT pg_reload_conf()");
-    crate::support::project::until("it is synchronous", || {
-        (database.number("SELECT COUNT(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1)
-            .then_some(())
-    });
-    server.json(0, &["doctor"]);
-    // The replica itself takes no writes, and says so.
-    let on_standby = ("BELAY_STORE".to_owned(), standby.url(Postgres::DATABASE));
-    server.env.push(on_standby);
-    let (ok, why) = about(&server.json(8, &["doctor"]), "server");
-    assert!(!ok && why.contains("replica"), "{why}");
-    server.env.pop();
-    database.sql("ALTER SYSTEM SET fsync = off");
-    database.sql("SELECT pg_reload_conf()");
-    crate::support::project::until("it is told", || {
-        (database.number("SELECT (current_setting('fsync') = 'off')::INT::BIGINT") == 1)
-            .then_some(())
-    });
-    let (ok, why) = about(&server.json(8, &["doctor"]), "durability");
-    assert!(!ok && why.contains("fsync"), "{why}");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(server.path().join(".belay"), mode).expect("a mode");
-    let (ok, why) = about(&server.json(8, &["doctor"]), "directory");
-    assert!(!ok && why.contains("chmod 700"), "{why}");
+    for verb in [&["status"][..], &["deploy"]] {
+        let refused = server.json(8, verb);
+        assert_eq!(text(&refused, "/error/code"), "E0232", "{refused:#}");
+        assert!(
+            refused.to_string().contains("belay store migrate"),
+            "{refused:#}"
+        );
+    }
+    // Of those that are up to date nothing is changed.
+    for _ in 0..2 {
+        let migrated = server.json(0, &["store", "migrate"]);
+        assert_eq!(migrated["migrated"], json!(true));
+        let newest = database.number("SELECT MAX(version) FROM _sqlx_migrations");
+        assert_eq!(newest, 3);
+    }
+    assert_eq!(journals(), before);
+    server.json(0, &["store", "check"]);
+    release(&server, 0, "RELEASE: 2");
+    // An own store is brought up to date by whoever opens it.
+    let local = alone();
+    let migrated = local.json(0, &["store", "migrate"]);
+    assert_eq!(migrated["migrated"], json!(true));
 }

@@ -17,6 +17,7 @@ fn a_store_that_cannot_be_used_is_said_to_be_and_nothing_is_made() {
     let empty = Database::new().url;
     let port = empty.split(':').nth(2).expect("a port");
     let port = port.split('/').next().expect("a port");
+    let elsewhere = format!("postgres://a:{PASSWORD}@127.0.0.1:1/x");
     let cases = [
         (
             format!("mysql://a:{PASSWORD}@localhost/x"),
@@ -30,12 +31,7 @@ fn a_store_that_cannot_be_used_is_said_to_be_and_nothing_is_made() {
             "E0230",
             "not known",
         ),
-        (
-            format!("postgres://a:{PASSWORD}@127.0.0.1:1/x"),
-            8,
-            "E0231",
-            "refused",
-        ),
+        (elsewhere.clone(), 8, "E0231", "refused"),
         (
             format!("postgres://belay:{PASSWORD}@127.0.0.1:{port}/not_there"),
             8,
@@ -47,6 +43,18 @@ fn a_store_that_cannot_be_used_is_said_to_be_and_nothing_is_made() {
             8,
             "E0231",
             "nobody",
+        ),
+        (
+            format!("postgres://belay:{PASSWORD}@127.0.0.1:{port}/postgres?sslmode=require"),
+            8,
+            "E0270",
+            "does not offer TLS",
+        ),
+        (
+            format!("{elsewhere}?sslmode=verify-full&sslrootcert=/not/there.pem"),
+            2,
+            "E0272",
+            "sslrootcert /not/there.pem",
         ),
         (
             empty.replace("belay@", &format!("belay:{PASSWORD}@")),

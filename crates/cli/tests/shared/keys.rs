@@ -1,5 +1,6 @@
 //! Secrets are sealed with one key that all machines have and the database has not.
 
+use crate::doctor::about;
 use crate::machine::{Database, configure, release, serves, text};
 use crate::support::project::Project;
 
@@ -53,6 +54,16 @@ fn another_key_or_none_is_refused_before_anything_changes() {
     let refused = other.json(8, &["worker", "--idle-ms", "1"]);
     assert_eq!(text(&refused, "/error/code"), "E0219", "{refused:#}");
     assert_eq!(database.number(writes), before);
+    // The doctor names another key, and has nothing to say where it is the right one, or where there is none.
+    for (machine, exit, says) in [
+        (&server, 0, "no other key"),
+        (&other, 8, "not the key"),
+        (&none, 0, "no other key"),
+    ] {
+        let (ok, why) = about(&machine.json(exit, &["doctor"]), "key");
+        assert_eq!(ok, exit == 0, "{why}");
+        assert!(why.contains(says), "{why}");
+    }
     // Looking needs none.
     other.json(0, &["status"]);
 }

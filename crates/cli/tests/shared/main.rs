@@ -1,6 +1,7 @@
 //! Several machines, each a folder with a name of its own, on one store on a real PostgreSQL.
 
 mod copies;
+mod doctor;
 mod errors;
 mod keys;
 mod machine;

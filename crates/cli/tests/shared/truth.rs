@@ -69,16 +69,16 @@ fn what_another_machine_created_waits_its_turn_and_is_done_where_it_belongs() {
     let mut laptop = database.machine("laptop");
     laptop.port = server.port;
     release(&server, 0, "RELEASE: 1");
-    configure(&server, "RELEASE: 2", "3s");
-    let first = server.json(0, &["deploy", "--detach"]);
+    configure(&server, "RELEASE: 2", "1h");
+    let first = server.json(0, &["deploy", "--until", "promoted"]);
     let first = text(&first, "/deployment/id");
     // Its files are the laptop's: the server has never seen them.
     laptop.write("dist/more.txt", "of the laptop");
     configure(&laptop, "RELEASE: 3", "300ms");
-    let second = laptop.belay(&["deploy"]);
-    let talk = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(second.status.success(), "{talk}");
-    assert!(talk.contains(&format!("waits for {first}")), "{talk}");
+    let second = laptop.beside(&["deploy"]);
+    second.until_it_says(&format!("waits for {first}"));
+    server.json(0, &["advance", &first]);
+    let talk = second.succeeds();
     assert!(talk.contains("done by a worker of server"), "{talk}");
     serves(&server, 3);
     let instance = server.find("server.py").expect("it runs on the server");
@@ -144,7 +144,7 @@ fn a_killed_command_changes_nothing_and_a_killed_worker_is_replaced() {
     let database = Database::new();
     let server = database.machine("server");
     release(&server, 0, "RELEASE: 1");
-    configure(&server, "RELEASE: 2", "6s");
+    configure(&server, "RELEASE: 2", "1h");
     let mut command = server
         .command(&["deploy"])
         .stdout(Stdio::null())
@@ -156,6 +156,7 @@ fn a_killed_command_changes_nothing_and_a_killed_worker_is_replaced() {
     command.wait().expect("gone");
     server.kill_worker();
     // The next command starts another one, that takes over when the lease is over.
+    server.json(0, &["advance"]);
     until("it has succeeded", || {
         (outcomes(&server) == ["succeeded", "succeeded"]).then_some(())
     });

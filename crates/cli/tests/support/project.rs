@@ -117,6 +117,21 @@ impl Project {
         self.command(arguments).output().expect("belay runs")
     }
 
+    /// Starts it, and goes on beside it.
+    pub(crate) fn beside(&self, arguments: &[&str]) -> Beside {
+        let said = self
+            .dir
+            .path()
+            .join(format!("{}-said.txt", arguments.join("-")));
+        let file = std::fs::File::create(&said).expect("a file");
+        let mut command = self.command(arguments);
+        let child = command.stdout(Stdio::null()).stderr(file).spawn();
+        Beside {
+            child: child.expect("belay runs"),
+            said,
+        }
+    }
+
     /// Runs it with `--output json`, expects this exit code, and answers the document.
     pub(crate) fn json(&self, exit: i32, arguments: &[&str]) -> Value {
         let output = self.belay(&[arguments, &["--output", "json"]].concat());
@@ -295,6 +310,32 @@ fn kill(pid: i32) -> bool {
 
 fn signal(pid: i32, signal: Signal) -> bool {
     Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, signal).is_ok())
+}
+
+/// A command that runs beside the test.
+pub(crate) struct Beside {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Beside {
+    /// What it wrote to stderr so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(&self.said).expect("its words")
+    }
+
+    /// Waits until it has written this.
+    pub(crate) fn until_it_says(&self, words: &str) {
+        until(words, || self.said().contains(words).then_some(()));
+    }
+
+    /// Waits for its end; what it wrote, all of it, if it succeeded.
+    pub(crate) fn succeeds(mut self) -> String {
+        let status = self.child.wait().expect("gone");
+        let said = self.said();
+        assert!(status.success(), "{said}");
+        said
+    }
 }
 
 /// Load that runs.

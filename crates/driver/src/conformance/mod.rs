@@ -4,10 +4,12 @@
 //! The suite looks only at what the trait promises: it calls a driver as the engine does, and as the engine would after
 //! a crash.
 
+mod capacity;
 mod crash;
 mod trouble;
 mod ways;
 
+pub use capacity::what_is_scaled_is_brought_up_and_taken_away;
 pub use crash::{
     following_can_be_cut_off, settles_after_a_crash, what_was_broken_off_is_not_done,
     who_was_replaced_is_refused,
@@ -74,7 +76,8 @@ macro_rules! conformance {
             round_trip, nothing_to_do_is_no_step, applied_twice_is_applied_once, settles_after_a_crash,
             a_foreign_change_is_not_overwritten, a_missing_target_is_absent, what_never_gets_ready_is_told_in_time,
             throttling_is_passed_on, wrong_credentials_are_named, looking_changes_nothing,
-            following_can_be_cut_off, what_was_broken_off_is_not_done, who_was_replaced_is_refused
+            following_can_be_cut_off, what_was_broken_off_is_not_done, who_was_replaced_is_refused,
+            what_is_scaled_is_brought_up_and_taken_away
         );
     };
     (@cases $make:path, $($case:ident),*) => {

@@ -1,28 +1,43 @@
 //! Going back inside a deployment: the goal is chosen, the plan frozen, and the end compared with the goal.
 
 use super::run::Course;
+use crate::capacity::Asked;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::taken_back::Gone;
 use crate::targets::Targets;
-use crate::{conclude, decide, goal, planning};
+use crate::{capacity, conclude, decide, goal, planning};
 use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
-use belay_model::id::StepId;
 use belay_model::plan::{Action, Plan};
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
 
 impl Course {
-    pub(super) async fn roll_back(&mut self, cause: Cause) -> Result<(), StoreError> {
+    /// The plan was done and its goal not met, or nobody knew where to go: the way there from what is there now. Nothing
+    /// else is said of the release for it.
+    pub(super) async fn replan(&mut self) -> Result<(), StoreError> {
+        let (_, run) = self.state().current().expect("a plan that was done");
+        let inputs = self.inputs();
+        let asked_for = || Cause::Request {
+            actor: inputs.actor.clone(),
+            reason: inputs.reason.clone(),
+            back: inputs.back.clone(),
+        };
+        let cause = run.cause.clone().unwrap_or_else(asked_for);
+        self.roll_back(cause, true).await
+    }
+
+    /// `again`: the way back that was begun goes on.
+    pub(super) async fn roll_back(&mut self, cause: Cause, again: bool) -> Result<(), StoreError> {
         let view = self.view().await?;
         let elsewhere = cause.leads_to().and_then(|to| view.records.get(to));
         let (targets, before, failures) = self.look(elsewhere.map(|known| &known.record)).await;
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
         let (goal, plan, mut remarks) = match targets {
-            Ok(targets) => self.way_back(&targets, &view, &before, &cause),
+            Ok(targets) => self.way_back(&targets, &view, &before, &cause, again),
             Err(failure) => (None, Plan::empty(), vec![failure.message]),
         };
         if let Some(failure) = failures.first() {
@@ -38,7 +53,7 @@ impl Course {
             &cause,
             goal.as_ref(),
             &view,
-            now_us,
+            (again, now_us),
         );
         self.journal.conclude();
         for event in events {
@@ -54,6 +69,7 @@ impl Course {
             plan,
             before: Some(before),
             remarks,
+            again,
         });
         if stuck {
             let why = why.unwrap_or_else(|| "there is nothing to go back to".to_owned());
@@ -64,10 +80,7 @@ impl Course {
 
     /// Policy says so: someone wants to look at what failed.
     pub(super) async fn leave(&mut self, cause: &Cause, policy: &str) -> Result<(), StoreError> {
-        self.journal.conclude();
-        for event in conclude::on_left(self.state(), self.inputs(), cause) {
-            self.journal.push_environment(event);
-        }
+        self.say_what_is_left(Some(cause)).await?;
         let there: Vec<_> = self.state().left.keys().cloned().collect();
         let mut residue = self.state().left_behind();
         let line = format!(
@@ -79,12 +92,40 @@ impl Course {
             there.join(", ")
         );
         residue.insert(0, line);
-        self.journal.push(Event::Ended {
-            outcome: Outcome::Failed {
-                rollback: RollbackResult::Limited,
-                residue,
-            },
-        });
+        let rollback = RollbackResult::Limited;
+        self.push_end(Outcome::Failed { rollback, residue });
+        self.journal.flush().await
+    }
+
+    async fn say_what_is_left(&mut self, cause: Option<&Cause>) -> Result<(), StoreError> {
+        let view = self.view().await?;
+        let events = conclude::on_left(self.state(), self.inputs(), cause, &view);
+        let half_way = self.half_way(&view);
+        self.journal.conclude();
+        for event in events.into_iter().chain(half_way) {
+            self.journal.push_environment(event);
+        }
+        Ok(())
+    }
+
+    /// What serves by now, where a deployment ends that has not come to its end.
+    pub(super) fn half_way(&self, view: &View) -> Option<belay_model::environment::Event> {
+        let targets = self.targets().ok()?;
+        let there = goal::there(&targets, view, &self.state().left);
+        conclude::on_half_way(self.state(), there, view)
+    }
+
+    /// A move was left out, as a rule or a person said, and what was asked for is not there: that is no success, and nobody
+    /// wanted it taken back.
+    async fn leave_unmet(&mut self, unmet: &[String]) -> Result<(), StoreError> {
+        self.say_what_is_left(None).await?;
+        let state = self.state();
+        let unmet = unmet.iter();
+        let unmet = unmet.map(|line| format!("the goal is not met: {line}"));
+        let left = state.residue.iter().cloned().chain(state.left_behind());
+        let residue = unmet.chain(left).collect();
+        let rollback = RollbackResult::Limited;
+        self.push_end(Outcome::Failed { rollback, residue });
         self.journal.flush().await
     }
 
@@ -108,8 +149,12 @@ impl Course {
         view: &View,
         before: &States,
         cause: &Cause,
+        again: bool,
     ) -> (Option<Goal>, Plan, Vec<String>) {
         let mut touched = self.state().touched();
+        let known = self.state().current().filter(|_| again);
+        let known = known.and_then(|(_, run)| run.goal.clone());
+        let is_known = known.is_some();
         let (goal, mut remarks) = match cause {
             Cause::Request {
                 back:
@@ -150,7 +195,7 @@ impl Course {
         let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
         // Behind them what is said of the goal: without one, it is what a person is asked with.
         remarks.splice(0..0, foreign);
-        let Some(mut goal) = goal else {
+        let Some(mut goal) = known.or(goal) else {
             return (None, Plan::empty(), remarks);
         };
         goal::take_newest_seals(view, &mut goal);
@@ -166,9 +211,21 @@ impl Course {
             touched.truncate(1);
         }
         let touched = targets.only(|name| is_whole || touched.contains(&name));
+        let asked = Asked::by_deployment(&touched, self.state());
+        let fitted = capacity::back(&touched, goal, &from, &asked);
+        remarks.splice(0..0, fitted.remarks.iter().cloned());
         let inputs = self.inputs();
-        let planned = planning::back(&touched, &from, &goal, &inputs.checks, inputs.parallel);
-        let gone = Gone::of(self.state()).map(|gone| match cause {
+        let planned = planning::back(
+            &touched,
+            &from,
+            &fitted,
+            &inputs.checks,
+            inputs.parallel,
+            &inputs.back_order,
+        );
+        // Around the moves of the plan before, all was run that had to be.
+        let gone = Gone::of(self.state()).filter(|_| !is_known);
+        let gone = gone.map(|gone| match cause {
             Cause::Phase { phase, .. } => gone.only(usize::from(*phase)),
             _ => gone,
         });
@@ -177,7 +234,7 @@ impl Course {
             None => plan,
         });
         match planned {
-            Ok(plan) => (Some(goal), plan, remarks),
+            Ok(plan) => (Some(fitted.goal), plan, remarks),
             Err(error) => {
                 remarks.push(format!("failed to plan the way back: {error}"));
                 (None, Plan::empty(), remarks)
@@ -201,7 +258,7 @@ impl Course {
         states
     }
 
-    /// I5: restored only when what is there equals the goal.
+    /// I5: restored only when what is there equals the goal; and released, where a move was left out.
     pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
         let (unmet, unseen) = match self.targets() {
             Ok(targets) => self.unmet(&targets).await,
@@ -213,13 +270,22 @@ impl Course {
             return Ok(());
         }
         self.has_looked();
+        if !self.state().goes_back() {
+            if unmet.is_empty() {
+                return self.end(Outcome::Succeeded).await;
+            }
+            return self.leave_unmet(&unmet).await;
+        }
         let skipped = !self.state().residue.is_empty() || mutant::is(Mutant::CallsItDone);
         if unmet.is_empty() || skipped {
             let outcome = decide::ending(self.state());
             return self.end(outcome).await;
         }
-        let why = format!("the goal is not met: {}", unmet.join("; "));
-        self.journal.push(Event::parked(self.last_effect(), why));
+        let why = format!(
+            "the goal is not met: {}; `retry` goes there from what is there now",
+            unmet.join("; ")
+        );
+        self.journal.push(Event::parked(None, why));
         Ok(())
     }
 
@@ -227,22 +293,25 @@ impl Course {
     async fn unmet(&self, targets: &Targets) -> (Vec<String>, Option<Failure>) {
         let (_, run) = self.state().current().expect("confirming a plan");
         let goal = run.goal.as_ref().expect("a plan with a goal");
+        let is_back = self.state().goes_back();
         let touched = self.state().touched();
-        let is_meant = |name: &str| touched.contains(&name) && goal.want.get(name).is_some();
-        let touched = targets.only(is_meant);
+        // Forward, all that the release has a place on; what else is there is removed later.
+        let record = self.inputs().record.as_ref();
+        let has_place = |name: &str| record.is_some_and(|record| record.target(name).is_some());
+        let touched = targets.only(|name| {
+            let is_meant = if is_back {
+                touched.contains(&name)
+            } else {
+                has_place(name)
+            };
+            is_meant && goal.want.get(name).is_some()
+        });
         let (now, failures) = self.observe(&touched).await;
-        let mut unmet = touched.diff(&goal.want, &now);
+        let mut unmet = match is_back {
+            true => touched.diff(&goal.want, &now),
+            false => touched.lacks(&goal.want, &now),
+        };
         unmet.extend(failures.iter().map(|failure| failure.message.clone()));
         (unmet, failures.into_iter().next())
-    }
-
-    /// The step that a retry repeats when the goal is not met though every step was done.
-    fn last_effect(&self) -> Option<StepId> {
-        let (plan, run) = self.state().current()?;
-        let index = run.plan.steps().position(|step| step.effect().is_some())?;
-        Some(StepId {
-            plan,
-            index: u16::try_from(index).ok()?,
-        })
     }
 }

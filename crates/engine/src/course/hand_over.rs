@@ -74,7 +74,7 @@ impl Course {
         let now_us = self.journal.now_us();
         let view = self.view().await?;
         let said = conclude::on_superseded(&self.id, self.inputs(), by, &view);
-        let ended = |outcome| vec![(now_us, Event::Ended { outcome })];
+        let ended = |outcome| vec![(now_us, Event::ended(outcome))];
         let own = Batch {
             events: ended(Outcome::Stopped),
             environment: said.into_iter().map(|event| (now_us, event)).collect(),

@@ -5,7 +5,7 @@ use super::run::{Course, Times};
 use crate::conclude;
 use crate::ports::{Materials, Ports, Running, StoreError};
 use crate::targets::Place;
-use belay_driver::{Applied, Context, Driver, Settled};
+use belay_driver::{Applied, Context, Driver, Material, Settled};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::{Event, Finish};
 use belay_model::id::StepId;
@@ -174,18 +174,26 @@ impl Course {
             .record
             .as_ref()
             .and_then(|hash| self.state().record(hash));
-        let running = Running {
-            deployment: self.id.clone(),
-            step,
-            attempt,
-            record: own.or(self.inputs().record.as_ref()).cloned(),
-            timeout_ms: run.timeout_ms,
-            call: run.call,
-        };
-        let runner = self.ports.runner.clone();
+        let record = own.or(self.inputs().record.as_ref()).cloned();
+        let (deployment, ports) = (self.id.clone(), self.ports.clone());
         let progress = self.lines();
         self.hands.call(step, async move {
-            let outcome = runner.run(&running, progress).await;
+            let run = async {
+                let material = match &record {
+                    Some(record) => Some(material(&ports, record).await?),
+                    None => None,
+                };
+                let running = Running {
+                    deployment,
+                    step,
+                    attempt,
+                    material,
+                    timeout_ms: run.timeout_ms,
+                    call: run.call,
+                };
+                ports.runner.run(&running, progress).await
+            };
+            let outcome = run.await;
             Note::Attempted {
                 attempt,
                 outcome: outcome.map(|()| Times::new()),
@@ -350,7 +358,10 @@ impl Reach {
             Settled::Done => Ok(Times::new()),
             Settled::Quiet => {
                 // It is over, and only the world tells whether it was done: the platform may have broken it off.
-                let message = format!("{}: it was accepted and not done", effect.title);
+                let message = format!(
+                    "see \"{}\" done: it was accepted and broken off",
+                    effect.title
+                );
                 let error = belay_driver::Error::maybe_applied(Class::Connectivity, message);
                 Err(error.into())
             }
@@ -360,14 +371,18 @@ impl Reach {
     async fn material(&self) -> Result<Materials, Failure> {
         let mut materials = BTreeMap::new();
         for record in &self.records {
-            let material = self.ports.secrets.material(record).await.map_err(|error| {
-                let message = format!("unseal the secrets of {}: {error}", record.title());
-                Failure::from(belay_driver::Error::not_applied(Class::Unknown, message))
-            })?;
-            materials.insert(record.hash(), material);
+            materials.insert(record.hash(), material(&self.ports, record).await?);
         }
         Ok(Arc::new(materials))
     }
+}
+
+/// A record with its secrets.
+async fn material(ports: &Ports, record: &Record) -> Result<Material, Failure> {
+    ports.secrets.material(record).await.map_err(|error| {
+        let message = format!("unseal the secrets of {}: {error}", record.title());
+        belay_driver::Error::not_applied(Class::Unknown, message).into()
+    })
 }
 
 fn fingerprint(action: &Action) -> String {

@@ -2,21 +2,45 @@
 
 use super::hand_over::Legacy;
 use super::run::Course;
+use crate::capacity::Asked;
 use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::targets::Targets;
-use crate::{conclude, freeze, goal, left, planning, taken_back};
+use crate::{capacity, conclude, freeze, goal, left, planning, taken_back};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
+use belay_model::id::Scope;
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
 use belay_model::takeover::TakesOver;
 
-/// How many deployments are looked through for the last one that ended.
-const LOOKED_THROUGH: usize = 64;
+/// How many instances there are, and how many of them Belay asked for.
+struct Scale {
+    now: States,
+    asked: Asked,
+}
+
+impl Scale {
+    /// What is half-way there tells nothing of a scale: where another deployment hands over, what it found counts, and where
+    /// the last one left things half-way, all of it is taken for its own.
+    fn of(
+        targets: &Targets,
+        view: &View,
+        found: &States,
+        legacy: Option<&Legacy>,
+        is_whole: bool,
+    ) -> Self {
+        let asked = match legacy {
+            None if !is_whole => Asked::by_states(targets, found),
+            _ => Asked::by_serving(targets, view),
+        };
+        let now = legacy.map_or(found, |legacy| &legacy.baseline).clone();
+        Self { now, asked }
+    }
+}
 
 impl Course {
     /// The lock is ours: capture what is there, freeze the plan.
@@ -40,15 +64,21 @@ impl Course {
         if let Some(why) = self.frozen().await? {
             return Ok(Some(why));
         }
+        if let Some(why) = self.unproved().await? {
+            return Ok(Some(why));
+        }
         let left = self.left().await?;
         let undone = self.undone().await?;
+        let is_whole = self.is_left_whole().await?;
         let planned = match self.survey(&view, undone.as_ref(), legacy.as_ref()).await {
-            Ok((targets, found)) => self
-                .forward_plan(&targets, &view, &found, legacy.as_ref(), &left)
-                .map(|(plan, goal)| (targets, plan, goal, found)),
+            Ok((targets, found)) => {
+                let scale = Scale::of(&targets, &view, &found, legacy.as_ref(), is_whole);
+                self.forward_plan(&targets, &view, &found, &scale, legacy.as_ref(), &left)
+                    .map(|(plan, goal, scaled)| (targets, plan, goal, scaled, found))
+            }
             Err(failure) => Err(failure),
         };
-        let (targets, plan, goal, found) = match planned {
+        let (targets, plan, goal, scaled, found) = match planned {
             Ok(planned) => planned,
             Err(failure) => return Ok(Some(format!("could not plan: {}", failure.message))),
         };
@@ -57,7 +87,10 @@ impl Course {
                 let known = targets.only(|name| legacy.left.get(name).is_some());
                 known.diff(&legacy.left, &found)
             }
-            None => self.foreign_since(&targets, &view, &found).await?,
+            None if is_whole && !mutant::is(Mutant::Overwrites) => {
+                goal::foreign(&targets, &view, &found)
+            }
+            None => Vec::new(),
         };
         let inputs = self.inputs();
         for event in conclude::on_planned(&self.id, inputs, &goal, undone.as_ref(), &view) {
@@ -65,9 +98,10 @@ impl Course {
         }
         let remarks = foreign.iter();
         let remarks = remarks.map(|line| format!("changed by someone else: {line}"));
+        let remarks = remarks.chain(scaled);
         let stays = taken_back::left_behind(&left).into_iter();
         let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));
-        let found_goal = goal::of_states(&view, &found);
+        let found_goal = goal::of_states(&targets, &view, &found);
         let (baseline, baseline_goal, takes_over) = match legacy {
             Some(mut legacy) => {
                 if mutant::is(Mutant::CapturesAnew) {
@@ -120,6 +154,20 @@ impl Course {
         Ok(held.map(|held| held.why))
     }
 
+    /// What was good where it came from when it was asked for may have been rolled back there while it waited.
+    async fn unproved(&self) -> Result<Option<String>, StoreError> {
+        let inputs = self.inputs();
+        let Some(promotion) = &inputs.promotion else {
+            return Ok(None);
+        };
+        let place = Scope {
+            service: inputs.scope.service.clone(),
+            environment: promotion.from.clone(),
+        };
+        let entries = self.ports.store.environment(&place, 0).await?;
+        Ok(promotion.withdrawn(&View::of(&entries)))
+    }
+
     /// The targets of what shall serve, of what serves and of what is taken back, and what is there on them.
     async fn survey(
         &self,
@@ -140,49 +188,11 @@ impl Course {
         }
     }
 
-    /// How what is there differs from what the last deployment left, where that is known: one that ended half-way left
-    /// what it left.
-    async fn foreign_since(
-        &self,
-        targets: &Targets,
-        view: &View,
-        now: &States,
-    ) -> Result<Vec<String>, StoreError> {
-        let history = self
-            .ports
-            .store
-            .history(&self.inputs().scope, LOOKED_THROUGH)
-            .await?;
-        // What was replaced in the queue, or refused, says nothing of what is there.
-        let outcomes = history
-            .iter()
-            .filter_map(|summary| summary.outcome.as_ref());
-        let changed_nothing = |outcome: &Outcome| {
-            matches!(
-                outcome,
-                Outcome::Replaced { .. }
-                    | Outcome::Failed {
-                        rollback: RollbackResult::None,
-                        ..
-                    }
-            )
-        };
-        let mut outcomes = outcomes.filter(|it| !changed_nothing(it));
-        let last = outcomes.next();
-        let is_known = last.is_none_or(|outcome| {
-            matches!(
-                outcome,
-                Outcome::Succeeded
-                    | Outcome::Failed {
-                        rollback: RollbackResult::Complete | RollbackResult::None,
-                        ..
-                    }
-            )
-        });
-        if !is_known || mutant::is(Mutant::Overwrites) {
-            return Ok(Vec::new());
-        }
-        Ok(goal::foreign(targets, view, now))
+    /// Whether it is known what should be there: one that ended half-way left what it left.
+    async fn is_left_whole(&self) -> Result<bool, StoreError> {
+        let (scope, store) = (&self.inputs().scope, &self.ports.store);
+        let history = store.history(scope, goal::LOOKED_THROUGH).await?;
+        Ok(goal::is_left_whole(&history))
     }
 
     fn forward_plan(
@@ -190,25 +200,28 @@ impl Course {
         targets: &Targets,
         view: &View,
         found: &States,
+        scale: &Scale,
         legacy: Option<&Legacy>,
         left: &[Deployment],
-    ) -> Result<(Plan, Goal), Failure> {
+    ) -> Result<(Plan, Goal, Vec<String>), Failure> {
         let inputs = self.inputs();
         let mut goal = match (&inputs.goal, &inputs.record) {
             (Some(goal), _) => goal.clone(),
             (None, Some(record)) => goal::of_record(targets, record),
-            (None, None) => goal::of_states(view, &States::default()),
+            (None, None) => goal::of_states(targets, view, &States::default()),
         };
-        let plan = if inputs.kind == Kind::Deploy {
+        let (plan, goal, scaled) = if inputs.kind == Kind::Deploy {
             // What serves elsewhere is removed once it is not kept warm any more.
             let own = targets.only(|name| {
                 let record = inputs.record.as_ref();
                 record.is_some_and(|record| record.target(name).is_some())
             });
+            let (goal, scaled) = capacity::forward(&own, goal, &scale.now, &scale.asked);
             // What was begun and never promoted is nothing to share the traffic with.
             let legacy = legacy.filter(|_| view.serving().is_none());
             let beside = legacy.map_or(found, |legacy| &legacy.baseline);
-            planning::forward_beside(&own, found, beside, &goal, inputs)
+            let plan = planning::forward_beside(&own, found, beside, &goal, inputs);
+            (plan, goal, scaled)
         } else {
             goal::take_newest_seals(view, &mut goal);
             let own = left
@@ -217,10 +230,19 @@ impl Course {
             // What they run is in the files of their releases.
             goal.records
                 .extend(own.map(|record| (record.hash(), record.clone())));
-            let moves = planning::back(targets, found, &goal, &inputs.checks, inputs.parallel);
-            moves.map(|plan| taken_back::over(plan, left))
+            let fitted = capacity::back(targets, goal, &scale.now, &scale.asked);
+            let moves = planning::back(
+                targets,
+                found,
+                &fitted,
+                &inputs.checks,
+                inputs.parallel,
+                &inputs.back_order,
+            );
+            let plan = moves.map(|plan| taken_back::over(plan, left));
+            (plan, fitted.goal, fitted.remarks)
         };
-        Ok((plan.map_err(Failure::from)?, goal))
+        Ok((plan.map_err(Failure::from)?, goal, scaled))
     }
 
     /// The deployments whose results this one leaves.
@@ -249,7 +271,7 @@ impl Course {
             rollback: RollbackResult::None,
             residue: vec![why],
         };
-        self.journal.push(Event::Ended { outcome });
+        self.push_end(outcome);
     }
 }
 

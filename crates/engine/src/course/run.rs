@@ -13,7 +13,7 @@ use crate::{conclude, retry};
 use belay_driver::{Context, Progress};
 use belay_model::environment::View;
 use belay_model::error::{Class, Failure};
-use belay_model::event::{Event, Finish, Inputs, Outcome};
+use belay_model::event::{Event, Finish, Inputs, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::plan::Action;
 use belay_model::release::Record;
@@ -104,7 +104,8 @@ impl Course {
                 Command::Settle(step) => self.settle(step),
                 Command::Verify(step) => self.verify(step).await?,
                 Command::Drop(step) => self.hands.drop(step),
-                Command::Rollback(cause) => self.roll_back(cause).await?,
+                Command::Rollback(cause) => self.roll_back(cause, false).await?,
+                Command::Replan => self.replan().await?,
                 Command::HandOver(by) => self.hand_over(&by).await?,
                 Command::Leave { cause, policy } => self.leave(&cause, policy).await?,
                 Command::Await { step, within_ms } => self.begin_to_wait(step, within_ms),
@@ -388,8 +389,27 @@ impl Course {
         for event in conclude::on_end(self.journal.state(), &outcome, &view, now_us) {
             self.journal.push_environment(event);
         }
-        self.journal.push(Event::Ended { outcome });
+        let is_half_way = match &outcome {
+            Outcome::Stopped => true,
+            Outcome::Failed { rollback, .. } => *rollback == RollbackResult::Incomplete,
+            Outcome::Succeeded | Outcome::Replaced { .. } => false,
+        };
+        let is_half_way = is_half_way && !self.state().plans.is_empty();
+        if let Some(event) = is_half_way.then(|| self.half_way(&view)).flatten() {
+            self.journal.push_environment(event);
+        }
+        self.push_end(outcome);
         self.journal.flush().await
+    }
+
+    /// Says with it what did not stop it (GitLab's `allow_failure`: passed, with warnings).
+    pub(super) fn push_end(&mut self, outcome: Outcome) {
+        let state = self.state();
+        let skipped = state.residue.iter().cloned();
+        let is_named = matches!(outcome, Outcome::Succeeded);
+        let skipped = skipped.filter(|_| is_named);
+        let ignored = skipped.chain(state.ignored()).collect();
+        self.journal.push(Event::Ended { outcome, ignored });
     }
 
     pub(super) fn work(&self, id: StepId) -> Work {

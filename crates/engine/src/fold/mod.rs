@@ -78,6 +78,8 @@ pub struct Deployment {
     pub takes_over: Option<TakesOver>,
     /// A rollback that was asked for and has not begun.
     pub abort: Option<Request>,
+    /// Its plan was done and its goal not met, and someone said to try again: the rest of the way is planned anew.
+    pub replans: bool,
     /// Giving up that was asked for.
     pub abandon: Option<Request>,
     /// What stays behind.
@@ -107,6 +109,7 @@ impl Deployment {
             supersede: None,
             takes_over: None,
             abort: None,
+            replans: false,
             abandon: None,
             residue: Vec::new(),
             promoted: false,
@@ -239,18 +242,21 @@ impl Deployment {
                 cause,
                 plan,
                 before,
+                again,
                 ..
             } => {
                 for (target, state) in before.iter().flat_map(States::iter) {
                     self.seen(target, state.clone());
                 }
                 self.abort = None;
+                self.replans = false;
                 self.supersede = None;
                 self.parked = None;
                 self.paused = None;
                 let goal = goal.as_ref().map(|goal| (**goal).clone());
-                self.plans
-                    .push(PlanRun::new(plan.clone(), goal, Some(cause.clone())));
+                let mut run = PlanRun::new(plan.clone(), goal, Some(cause.clone()));
+                run.again = *again;
+                self.plans.push(run);
             }
             Event::Parked {
                 step,
@@ -266,7 +272,7 @@ impl Deployment {
                     is_stale: false,
                 });
             }
-            Event::Ended { outcome } => self.ended = Some(outcome.clone()),
+            Event::Ended { outcome, .. } => self.ended = Some(outcome.clone()),
         }
     }
 
@@ -336,14 +342,23 @@ impl Deployment {
         while let Some(Act::Ask { then, .. }) = act.filter(|_| run.is_lapsed) {
             act = Some(then);
         }
-        if matches!(act, Some(Act::Ignore { .. })) {
+        if let Some(Act::Ignore { as_passed }) = act {
+            let as_passed = *as_passed;
+            self.run_mut(id).counts_as_passed = as_passed;
             self.set(id, Status::Ignored(failure));
+            // I2: nothing is switched to what did not grow, and nothing is removed whose traffic was not moved.
+            for id in self.counting_on(id) {
+                self.run_mut(id).is_left_out = true;
+                self.set(id, Status::Skipped);
+                self.note_promotion(id);
+            }
         }
     }
 
     fn timer_fired(&mut self, id: StepId) {
         let is_about = |parked: &Parked| parked.step == Some(id) && parked.until_us.is_some();
         if self.parked.as_ref().is_some_and(is_about) {
+            self.go_on_with_less("nobody said otherwise in time");
             self.parked = None;
             self.run_mut(id).is_lapsed = true;
             self.ignore_by_policy(id);
@@ -356,8 +371,9 @@ impl Deployment {
         if id.plan > 0 || !self.step(id).0.promotes {
             return;
         }
-        // Good is what was promoted on all of its targets.
+        // Good is what was promoted on all of its targets. Where a move was left out, its end tells what is there.
         let run = &self.plans[0];
-        self.promoted = !run.open().any(|index| run.step(index).promotes);
+        let is_open = run.open().any(|index| run.step(index).promotes);
+        self.promoted = !is_open && self.left_out().next().is_none();
     }
 }

@@ -4,7 +4,7 @@ use super::{Deployment, PlanRun, Status, StepRun};
 use crate::mutant::{self, Mutant};
 use belay_model::event::Kind;
 use belay_model::id::{RecordHash, StepId};
-use belay_model::plan::{Action, Step};
+use belay_model::plan::{Action, Effect, Step, Wave};
 use belay_model::release::Record;
 
 impl Deployment {
@@ -61,12 +61,22 @@ impl Deployment {
                 .is_some_and(|inputs| inputs.kind != Kind::Deploy)
     }
 
+    /// Whether it was turned round: what went forward, or the rollback that it is, is taken back.
+    pub fn is_turned_round(&self) -> bool {
+        self.plans.iter().skip(1).any(|run| !run.again)
+    }
+
     /// Whether every verification that was begun passed: what someone skipped or a rule ignored proves nothing (P5). One
     /// that was cut short counts as soon as a later one on the same target has passed the same checks.
     pub fn is_proved(&self) -> bool {
         let Some(run) = self.plans.first() else {
             return false;
         };
+        // What was verified was not the release, or not all of it.
+        let mut left_out = self.left_out();
+        if left_out.any(|effect| effect.wave != Wave::Shrink) {
+            return false;
+        }
         (0..run.steps.len()).all(|index| {
             let Action::Verify { checks, .. } = &run.step(index).action else {
                 return true;
@@ -79,6 +89,36 @@ impl Deployment {
                 _ => true,
             }
         })
+    }
+
+    /// Moves of the forward plan that failed or were left out, and it went on all the same.
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = &Effect> {
+        let steps = self.plans.first().into_iter();
+        let steps = steps.flat_map(|run| run.plan.steps().zip(&run.steps));
+        let left_out =
+            |course: &StepRun| matches!(course.status(), Status::Ignored(_) | Status::Skipped);
+        steps
+            .filter(move |(_, course)| left_out(course))
+            .filter_map(|(step, _)| step.effect())
+    }
+
+    /// What failed and did not stop it, one line each; of what counts as passed only what should have changed a target.
+    pub fn ignored(&self) -> Vec<String> {
+        let steps = self.plans.first().into_iter();
+        let steps = steps.flat_map(|run| run.plan.steps().zip(&run.steps));
+        let line = |(step, course): (&Step, &StepRun)| {
+            let is_named = !course.counts_as_passed || step.effect().is_some();
+            match course.status() {
+                Status::Ignored(failure) if is_named => {
+                    Some(format!("{}: failed to {}", step.title(), failure.message))
+                }
+                Status::Skipped if course.is_left_out => {
+                    Some(format!("{}: left out with it", step.title()))
+                }
+                _ => None,
+            }
+        };
+        steps.filter_map(line).collect()
     }
 
     /// What stays behind of what was done and cannot be taken back (I14), one line each.

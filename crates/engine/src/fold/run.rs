@@ -57,6 +57,10 @@ pub struct StepRun {
     pub approved_by: Vec<String>,
     /// Nobody answered in time what to do about its failure.
     pub is_lapsed: bool,
+    /// It failed and is ignored, and whoever said so wants it shown as passed.
+    pub counts_as_passed: bool,
+    /// It counted on one that failed and is ignored.
+    pub is_left_out: bool,
     /// Someone did not want to wait for its end: it proves nothing by itself.
     pub is_cut_short: bool,
     /// Someone said to go on with what is there, whoever changed it.
@@ -78,6 +82,8 @@ impl StepRun {
             timer_fired: false,
             approved_by: Vec::new(),
             is_lapsed: false,
+            is_left_out: false,
+            counts_as_passed: false,
             is_cut_short: false,
             is_as_it_is: false,
         }
@@ -95,7 +101,7 @@ impl StepRun {
             Status::Refused(verdict) => Some(Failure {
                 class: Class::Verification,
                 effect: Effect::NotApplied,
-                message: verdict.sentence.clone(),
+                message: format!("verify it: {}", verdict.sentence),
                 detail: Vec::new(),
                 retry_after_ms: None,
             }),
@@ -126,6 +132,8 @@ pub struct PlanRun {
     pub goal: Option<Goal>,
     /// Why, if it is a rollback.
     pub cause: Option<Cause>,
+    /// It goes on with the plan before it, from what was there when that was done.
+    pub again: bool,
     /// How far each step is.
     pub steps: Vec<StepRun>,
     /// What was there when a phase began, by its place in the plan; absent: what was left by then.
@@ -152,6 +160,7 @@ impl PlanRun {
             plan,
             goal,
             cause,
+            again: false,
             open: (0..steps.len()).collect(),
             in_flight: BTreeSet::new(),
             steps,

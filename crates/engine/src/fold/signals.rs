@@ -9,7 +9,7 @@ impl Deployment {
     /// Whether an approval waits for that person's answer.
     pub fn asks(&self, actor: &str) -> bool {
         self.open_approvals()
-            .any(|(approval, course)| is_asked(approval, course, actor))
+            .any(|(approval, course)| is_asked(approval, &self.yes(approval, course), actor))
     }
 
     /// Whom the open approvals name; empty: anyone.
@@ -17,6 +17,28 @@ impl Deployment {
         self.open_approvals()
             .flat_map(|(approval, _)| approval.by.clone())
             .collect()
+    }
+
+    /// Who has said yes. The approval of the whole deployment is asked for on each of its targets, and given once.
+    pub(crate) fn yes<'a>(&'a self, approval: &Approval, course: &'a StepRun) -> Vec<&'a str> {
+        let inputs = self.inputs.as_ref();
+        let is_of_all = inputs.is_some_and(|inputs| inputs.approve.as_ref() == Some(approval));
+        let run = self.plans.first().filter(|_| is_of_all);
+        let steps = run
+            .into_iter()
+            .flat_map(|run| run.plan.steps().zip(&run.steps));
+        let same = steps.filter(
+            |(step, _)| matches!(&step.action, Action::Approve(other) if other == approval),
+        );
+        let others = same.map(|(_, other)| other);
+        let mut yes: Vec<&str> = [course]
+            .into_iter()
+            .chain(others)
+            .flat_map(|course| course.approved_by.iter().map(String::as_str))
+            .collect();
+        yes.sort_unstable();
+        yes.dedup();
+        yes
     }
 
     fn open_approvals(&self) -> impl Iterator<Item = (&Approval, &StepRun)> {
@@ -35,41 +57,73 @@ impl Deployment {
     /// Leaves a step out, and what counts on it: nothing is switched to what did not grow, and nothing is removed whose traffic
     /// was not moved (I2).
     fn skip(&mut self, id: StepId, actor: &str) {
-        let run = &self.plans[usize::from(id.plan)];
-        let wave = |index: usize| match &run.step(index).action {
-            Action::Effect(effect) => Some(effect.wave),
-            _ => None,
-        };
-        let index = usize::from(id.index);
-        let first = wave(index);
-        let rest = index + 1..run.range(run.phase_of(index)).end;
-        let hangs = |later: &usize| first.is_some() && wave(*later) > first;
-        let rest: Vec<usize> = rest.filter(hangs).collect();
-        let titles = rest.iter().map(|index| run.step(*index).title());
+        let rest = self.counting_on(id);
+        let titles = rest.iter().map(|id| self.step(*id).0.title());
         let lines = titles.map(|title| format!("skipped by {actor} with it: {title}"));
         let lines: Vec<String> = lines.collect();
         self.residue.extend(lines);
-        for index in [index].into_iter().chain(rest) {
-            let index = u16::try_from(index).expect("plans are bounded");
-            let id = StepId { index, ..id };
+        for id in [id].into_iter().chain(rest) {
             self.set(id, Status::Skipped);
             self.note_promotion(id);
         }
     }
 
+    /// Moves that count on that one having been done.
+    pub(super) fn counting_on(&self, id: StepId) -> Vec<StepId> {
+        let run = &self.plans[usize::from(id.plan)];
+        let wave = |index: usize| run.step(index).effect().map(|effect| effect.wave);
+        let index = usize::from(id.index);
+        let first = wave(index);
+        let rest = index + 1..run.range(run.phase_of(index)).end;
+        let hangs = |later: &usize| first.is_some() && wave(*later) > first;
+        let ids = rest.filter(hangs).map(|index| StepId {
+            index: u16::try_from(index).expect("plans are bounded"),
+            ..id
+        });
+        ids.collect()
+    }
+
+    /// Whether a person is asked if what is ready of the capacity of a way back will do.
+    pub fn asks_for_capacity(&self) -> bool {
+        let parked = self.parked.as_ref().filter(|_| self.goes_back());
+        parked.is_some_and(|parked| parked.then.is_some())
+    }
+
+    /// The way back goes on with the instances that are ready, and says so in the end.
+    pub(super) fn go_on_with_less(&mut self, who: &str) {
+        if !self.asks_for_capacity() {
+            return;
+        }
+        let Some(Parked {
+            step: Some(step),
+            why,
+            ..
+        }) = self.parked.take()
+        else {
+            return;
+        };
+        let title = self.step(step).0.title();
+        self.residue.push(format!(
+            "not all of its capacity is there, {who}: {title} ({why})"
+        ));
+        self.set(step, Status::Skipped);
+    }
+
     /// The approvals that wait for that person.
     fn asked_for_approval(&mut self, actor: &str) -> Vec<&mut StepRun> {
-        let Some(run) = self.plans.last_mut() else {
+        let Some(run) = self.plans.last() else {
             return Vec::new();
         };
         let waits = |index: &usize| match &run.step(*index).action {
             Action::Approve(approval) => {
                 let course = &run.steps[*index];
-                *course.status() == Status::Started && is_asked(approval, course, actor)
+                let yes = self.yes(approval, course);
+                *course.status() == Status::Started && is_asked(approval, &yes, actor)
             }
             _ => false,
         };
         let waiting: Vec<usize> = run.open().filter(waits).collect();
+        let run = self.plans.last_mut().expect("there is one");
         let steps = run.steps.iter_mut().enumerate();
         let waiting = steps.filter(|(index, _)| waiting.contains(index));
         waiting.map(|(_, course)| course).collect()
@@ -111,6 +165,9 @@ impl Deployment {
                     });
                 }
             }
+            Ask::Advance if self.asks_for_capacity() => {
+                self.go_on_with_less(&format!("{actor} said so"));
+            }
             Ask::Advance => {
                 let Some(run) = self.plans.last_mut() else {
                     return;
@@ -130,14 +187,18 @@ impl Deployment {
                 }
             }
             Ask::Retry => {
-                if let Some(parked) = self.parked.take()
-                    && let Some(step) = parked.step
-                {
+                let Some(parked) = self.parked.take() else {
+                    return;
+                };
+                if let Some(step) = parked.step {
                     self.set(step, Status::Pending);
                     let run = self.run_mut(step);
                     run.failures = 0;
                     run.losses = 0;
                     run.is_as_it_is = true;
+                } else {
+                    let is_done = self.current().is_some_and(|(_, run)| run.is_over());
+                    self.replans = is_done && self.goes_back();
                 }
             }
             Ask::Skip => {
@@ -169,7 +230,6 @@ fn takes_time(step: &Step) -> bool {
 }
 
 /// Whoever may answer and has not.
-fn is_asked(approval: &Approval, course: &StepRun, actor: &str) -> bool {
-    let said = course.approved_by.iter().any(|one| one == actor);
-    !said && approval.may(actor)
+fn is_asked(approval: &Approval, yes: &[&str], actor: &str) -> bool {
+    !yes.contains(&actor) && approval.may(actor)
 }

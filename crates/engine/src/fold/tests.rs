@@ -106,6 +106,7 @@ impl Story {
                 plan: self.plan(),
                 before: None,
                 remarks: Vec::new(),
+                again: false,
             },
             1..=4 => Event::Signal {
                 actor: "ada".to_owned(),
@@ -269,6 +270,7 @@ fn inputs() -> Inputs {
         inconclusive: Inconclusive::Ask,
         on_first_failure: FirstFailure::Remove,
         hotfix: None,
+        promotion: None,
         actor: "ada".to_owned(),
         reason: None,
         back: Back::default(),

@@ -6,7 +6,8 @@ use super::term::Hold;
 use crate::ports::{Clock, Drivers};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
+    Stage,
 };
 use belay_model::config::Duration;
 use belay_model::error::Class;
@@ -93,6 +94,14 @@ impl Driver for Guarded {
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
         self.inner.after(target, from, effect)
+    }
+
+    fn capacity(&self, target: &Target, state: &State) -> Option<Capacity> {
+        self.inner.capacity(target, state)
+    }
+
+    fn scaled(&self, target: &Target, state: &State, instances: u32) -> State {
+        self.inner.scaled(target, state, instances)
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

@@ -25,6 +25,13 @@ pub struct Environment {
     /// Secrets laid over the service's, by name. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretRef>,
+    /// The environment that releases of this one come from: what is not good there is refused here. Default: none, a release
+    /// may come from anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What a release has to be there. Default: `good`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_standing: Option<FromStanding>,
     /// The place the service runs in. Exactly one of `target` and `targets`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
@@ -38,7 +45,7 @@ pub struct Environment {
     /// What is done in which order. Default: one phase for each target, without further steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<Phase>,
-    /// In which order phases go back.
+    /// How a deployment goes back.
     #[serde(default, skip_serializing_if = "BackOrder::is_default")]
     pub rollback: BackOrder,
     /// What is done when a step fails and no rule of its own, its group's or its phase's fits. Default: some kinds of failure
@@ -69,6 +76,17 @@ pub struct Environment {
     /// Who decides when checks can say neither good nor bad: in a canary after `within`, in a bake after 30 minutes. Default: `ask` on a terminal, else `roll_back`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<Inconclusive>,
+}
+
+/// What a release has to be where it comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FromStanding {
+    /// Promoted and verified there.
+    #[default]
+    Good,
+    /// Good, and its bake there has ended, too.
+    Baked,
 }
 
 /// Who has to say yes before all of the traffic goes to a release (`belay approve`). A no rolls back.
@@ -135,6 +153,8 @@ impl Hotfix {
 pub enum Barrier {
     /// A freeze (`belay freeze`).
     Freeze,
+    /// `from`: it need not be good where releases come from.
+    From,
 }
 
 /// What is kept, and for how long, to go back to.
@@ -230,6 +250,11 @@ impl Environment {
         only.chain(named)
     }
 
+    /// A release's settings with the environment's laid over them.
+    pub fn config_over(&self, release: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        overlay(release, &self.config)
+    }
+
     /// `strategy` with its default resolved.
     pub fn strategy(&self) -> Strategy {
         let is_several = |place: Place<'_>| {
@@ -247,7 +272,7 @@ impl Environment {
 impl Config {
     /// The service's settings with the environment's laid over them.
     pub fn config_in(&self, environment: &Environment) -> BTreeMap<String, String> {
-        overlay(&self.config, &environment.config)
+        environment.config_over(&self.config)
     }
 
     /// The service's secrets with the environment's laid over them.

@@ -67,9 +67,16 @@ pub struct Retry {
     /// Tries after the first, at least 1.
     #[schemars(range(min = 1))]
     pub times: u32,
-    /// Pause before each. Default: `1s`.
+    /// Pause before the first of them. Default: `1s`.
     #[serde(default = "second")]
     pub pause: Duration,
+    /// How many times as long each pause is as the one before; `1`: all are the same. Default: `2`.
+    #[serde(default = "doubling")]
+    #[schemars(range(min = 1, max = 10))]
+    pub factor: u32,
+    /// No pause is longer, unless the platform asks for that. Default: `1m`, or `pause` where that is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest: Option<Duration>,
 }
 
 /// How long a person is asked, and what comes after that.
@@ -103,6 +110,18 @@ pub enum Unanswered {
 
 fn second() -> Duration {
     Duration::from_secs(1)
+}
+
+fn doubling() -> u32 {
+    2
+}
+
+impl Retry {
+    /// No pause is longer.
+    pub fn longest(&self) -> Duration {
+        let minute = Duration::from_secs(60);
+        self.longest.unwrap_or(minute.max(self.pause))
+    }
 }
 
 impl FailureClass {

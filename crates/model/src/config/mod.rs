@@ -22,11 +22,14 @@ pub use call::{Call, HttpCall};
 pub use check::{At, Check, CheckError, CheckKind, HttpCheck, Traffic};
 pub use duration::{Duration, ParseDurationError};
 pub use environment::{
-    Approve, Barrier, Environment, FirstFailure, Hotfix, Inconclusive, Keep, Place, Queue,
+    Approve, Barrier, Environment, FirstFailure, FromStanding, Hotfix, Inconclusive, Keep, Place,
+    Queue,
 };
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
 pub use percent::{ParsePercentError, Percent};
-pub use phase::{BackOrder, BackPhases, Phase, PhaseRollback, Provisioning, ProvisioningOrder};
+pub use phase::{
+    BackCapacity, BackOrder, BackPhases, Phase, PhaseRollback, Provisioning, ProvisioningOrder,
+};
 pub use schema::schema;
 pub use secret::{ParseSecretError, SecretRef};
 pub use service::{Config, LITERAL, ReleaseSource};

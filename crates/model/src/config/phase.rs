@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OnFailure, Percent, Step, Strategy};
+use super::{Duration, OnFailure, Percent, Step, Strategy};
 
 /// One phase. Phases follow each other; on the way back in reverse.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,7 +58,7 @@ impl PhaseRollback {
     }
 }
 
-/// In which order phases go back.
+/// How a deployment goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackOrder {
@@ -68,6 +68,32 @@ pub struct BackOrder {
     pub provisioning: Provisioning,
     /// In which order those go back. Default: `reverse`.
     pub provisioning_order: ProvisioningOrder,
+    /// How much of its capacity has to be ready before users are moved to it. Default: `full`.
+    #[serde(skip_serializing_if = "BackCapacity::is_full")]
+    pub capacity: BackCapacity,
+    /// With `capacity: ask`: how long a person may take; then it goes on with what is ready. Default: as long as they like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask_within: Option<Duration>,
+}
+
+/// How much of its capacity a way back needs before users are moved to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackCapacity {
+    /// All of it.
+    #[default]
+    Full,
+    /// As much as the share of the users that is moved: in up to four steps, each as soon as its instances are ready.
+    Proportional,
+    /// All of it; where that cannot be had, a person decides whether what is ready will do (`belay advance`, `retry`).
+    Ask,
+}
+
+impl BackCapacity {
+    /// Whether it is the default.
+    pub fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
 }
 
 impl BackOrder {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use belay_model::config::{Environment, Place, Target};
 
@@ -14,6 +15,11 @@ impl Loaded {
     /// What makes the plan impossible: rules that span several keys, and files that are not there. For one environment, or
     /// for all. Empty: nothing is known to be in the way. Ports are asked for by [`Loaded::check_ports`].
     pub fn check(&self, env: Option<&str>) -> Vec<Diagnostic> {
+        self.check_with(env, None)
+    }
+
+    /// The same for what is in this directory instead of `release.artifact`.
+    pub fn check_with(&self, env: Option<&str>, artifact: Option<&Path>) -> Vec<Diagnostic> {
         let environments = match self.environments(env) {
             Ok(environments) => environments,
             Err(unknown) => return vec![*unknown],
@@ -25,6 +31,7 @@ impl Loaded {
         }
         for (name, environment) in &environments {
             let path = format!("environments.{name}");
+            self.from(name, environment, &mut found);
             self.policy(&path, environment, &mut found);
             self.targets(&path, environment, &mut found);
             for place in environment.places() {
@@ -33,6 +40,7 @@ impl Loaded {
             }
             self.phases(&path, environment, &mut found);
             self.approve(&path, environment, &mut found);
+            self.capacity(&path, environment, &mut found);
             self.strategy(&path, environment, &mut found);
             self.hotfix(&path, environment, &mut found);
             self.checks_without_traffic(name, environment, &mut found);
@@ -41,7 +49,7 @@ impl Loaded {
             }
         }
         self.shared_addresses(env, &mut found);
-        self.files(&environments, &mut found);
+        self.files(&environments, artifact, &mut found);
         found.sort_by_key(|complaint| (complaint.line, complaint.column));
         // A rule about the service is seen once per environment.
         found.dedup();

@@ -27,7 +27,12 @@ impl Loaded {
             .collect()
     }
 
-    pub(super) fn files(&self, environments: &[(&str, &Environment)], found: &mut Vec<Diagnostic>) {
+    pub(super) fn files(
+        &self,
+        environments: &[(&str, &Environment)],
+        artifact: Option<&Path>,
+        found: &mut Vec<Diagnostic>,
+    ) {
         self.secret_files("secrets", self.config.secrets.iter(), found);
         for (name, environment) in environments {
             self.secret_files(
@@ -36,7 +41,11 @@ impl Loaded {
                 found,
             );
         }
-        let artifact = match self.artifact() {
+        let artifact = match artifact {
+            Some(directory) => Ok(Artifact::Directory(directory.to_owned())),
+            None => self.artifact(),
+        };
+        let artifact = match artifact {
             Ok(artifact) => artifact,
             // Without the artifact nothing can be said about what should be in it.
             Err(missing) => return found.push(*missing),

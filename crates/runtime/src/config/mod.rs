@@ -11,6 +11,7 @@ mod check;
 mod de;
 mod diagnostic;
 mod files;
+mod from;
 mod load;
 mod nearest;
 mod phases;

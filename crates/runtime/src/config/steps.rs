@@ -228,6 +228,16 @@ impl Loaded {
                     self.on_value(Code::WrongValue, &format!("{path}.retry.times"), message);
                 found.push(complaint.suggest("did you mean `1`?".to_owned()));
             }
+            FailureAction::Retry(retry) if !(1..=10).contains(&retry.factor) => {
+                let message = "each pause is once to ten times as long as the one before";
+                let path = format!("{path}.retry.factor");
+                found.push(self.on_value(Code::WrongValue, &path, message));
+            }
+            FailureAction::Retry(retry) if retry.longest() < retry.pause => {
+                let message = "the longest pause is shorter than the first";
+                let path = format!("{path}.retry.longest");
+                found.push(self.on_value(Code::Contradiction, &path, message));
+            }
             FailureAction::Ask(ask) if ask.within.is_none() && ask.then.is_some() => {
                 let message = "without `within` people are asked as long as it takes";
                 let complaint =

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use belay_model::config::{
-    At, Check, CheckKind, Duration, Environment, Percent, Place, ReadyError, Strategy, Target,
+    At, BackCapacity, Check, CheckKind, Duration, Environment, Percent, Place, ReadyError,
+    Strategy, Target,
 };
 
 use super::diagnostic::{Code, Diagnostic};
@@ -125,6 +126,36 @@ impl Loaded {
             for place in environment.places() {
                 self.strategy_on(&path, strategy, place.target, found);
             }
+        }
+    }
+
+    /// How much capacity going back needs.
+    pub(super) fn capacity(
+        &self,
+        path: &str,
+        environment: &Environment,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let order = &environment.rollback;
+        let path = format!("{path}.rollback");
+        let why_not = |place: Place<'_>| cannot_split(place.target);
+        if order.capacity == BackCapacity::Proportional
+            && let Some(why) = environment.places().find_map(why_not)
+        {
+            let message =
+                format!("capacity in proportion needs a share of the traffic to move, and {why}");
+            let key = format!("{path}.capacity");
+            let complaint = self.on_value(Code::Contradiction, &key, message);
+            found.push(complaint.suggest("use `full` or `ask`".to_owned()));
+        }
+        let key = format!("{path}.ask_within");
+        if order.ask_within.is_some() && order.capacity != BackCapacity::Ask {
+            let message = "nobody is asked for capacity";
+            let complaint = self.on_key(Code::Contradiction, &key, message);
+            found.push(complaint.suggest("add `capacity: ask`".to_owned()));
+        } else if order.ask_within == Some(Duration::default()) {
+            let message = "nobody answers within no time";
+            found.push(self.on_value(Code::WrongValue, &key, message));
         }
     }
 

@@ -10,6 +10,7 @@ use expect_test::{Expect, expect};
 use super::{Code, Diagnostic, Loaded, load, parse};
 
 mod any;
+mod from;
 mod no_traffic;
 mod phases;
 mod plan;

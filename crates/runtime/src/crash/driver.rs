@@ -3,8 +3,8 @@
 use super::Points;
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Artifacts, Capabilities, Context, Driver, Error, Moved, Progress, Restorability,
-    Revision, Route, RouteState, Router, Settled, Stage,
+    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Moved, Progress,
+    Restorability, Revision, Route, RouteState, Router, Settled, Stage,
 };
 use belay_model::id::ArtifactDigest;
 use belay_model::plan::Effect;
@@ -91,6 +91,14 @@ impl Driver for Pointed<dyn Driver> {
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
         self.inner.after(target, from, effect)
+    }
+
+    fn capacity(&self, target: &Target, state: &State) -> Option<Capacity> {
+        self.inner.capacity(target, state)
+    }
+
+    fn scaled(&self, target: &Target, state: &State, instances: u32) -> State {
+        self.inner.scaled(target, state, instances)
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

@@ -7,7 +7,7 @@ use belay_model::environment::Standing;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, ServiceName};
 use belay_model::summary::Phase;
-use belay_runtime::{Accepted, Restorability, Retention, RollbackRequest};
+use belay_runtime::{Accepted, Released, Restorability, Retention, RollbackRequest};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -459,10 +459,17 @@ async fn what_no_record_needs_is_removed(world: &World) {
     assert_eq!(there(), [1, 2, 3, 4]);
     let nothing_young = Retention {
         days: 0,
+        newest: 1,
         grace: Duration::ZERO,
     };
+    let before = journals(world).await;
+    assert_eq!(archived(world).await, 0);
     world.work_once(nothing_young).await;
     assert_eq!(there(), [3, 4]);
+    // What the two came from is not in the archive either; what is there reads as before.
+    assert_eq!(archived(world).await, before.len() - 2);
+    assert_eq!(journals(world).await, before);
+    assert_eq!(belay.check().await.expect("checked"), [""; 0]);
 
     let to_the_first = RollbackRequest {
         to: Some(ReleaseNumber(1)),
@@ -492,6 +499,26 @@ async fn what_no_record_needs_is_removed(world: &World) {
     let again = world.deploy(&world.request("one", keep)).await;
     succeeded(&again);
     assert_eq!(again.release, Some(ReleaseNumber(1)));
+}
+
+/// All journals, newest first.
+async fn journals(world: &World) -> Vec<Vec<belay_model::event::Entry>> {
+    let store = world.belay.store();
+    let history = store.history(&world.scope, 100).await.expect("read");
+    let mut journals = Vec::new();
+    for summary in history {
+        journals.push(store.events(&summary.id, 0).await.expect("read"));
+    }
+    journals
+}
+
+/// How many of them are in the archive.
+async fn archived(world: &World) -> usize {
+    let mut lines = Vec::new();
+    world.belay.export(&mut lines).await.expect("exported");
+    let lines = String::from_utf8(lines).expect("text");
+    let first = |line: &&str| line.contains("\"archived_events\"") && line.contains("\"created\"");
+    lines.lines().filter(first).count()
 }
 
 async fn a_killed_worker_and_a_killed_proxy_supervisor_come_back(world: &World) {
@@ -587,7 +614,10 @@ async fn names_are_helped_along(world: &World) {
     request.environment = "staging".to_owned();
     assert_eq!(code(belay.deploy(&request).await), "E0202");
     request.environment = "production".to_owned();
-    request.artifact = Some(world.dir.join("not-there"));
+    request.released = Released::New {
+        artifact: Some(world.dir.join("not-there")),
+        commit: None,
+    };
     assert_eq!(code(belay.deploy(&request).await), "E0204");
     let service = ServiceName::new("hello");
     assert_eq!(belay.releases(&service).await.expect("read").len(), 1);

@@ -5,7 +5,7 @@ use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, EnvironmentName, Scope, ServiceName};
 use belay_model::summary::{Phase, Summary};
 use belay_runtime::{
-    Accepted, Belay, DeployRequest, Error, Left, Options, Retention, config, run_worker,
+    Accepted, Belay, DeployRequest, Error, Left, Options, Released, Retention, config, run_worker,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -146,8 +146,10 @@ impl World {
             hotfix: false,
             loaded,
             environment: "production".to_owned(),
-            artifact: None,
-            commit: None,
+            released: Released::New {
+                artifact: None,
+                commit: None,
+            },
             reason: None,
             interactive: false,
             env: BTreeMap::new(),

@@ -16,8 +16,8 @@ use crate::artifacts::ArtifactError;
 use belay_engine::ports::StoreError;
 use std::io;
 
-/// The form of a file that is written now.
-const FORMAT: u64 = 1;
+/// The form of a file that is written now. 2: journals may be in the archive. Older ones are read, too.
+const FORMAT: u64 = 2;
 
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

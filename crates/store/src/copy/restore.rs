@@ -97,7 +97,7 @@ async fn read(
             serde_json::from_slice(&text).map_err(|error| malformed(&error.to_string()))?;
         if number == 1 {
             match line.get("belay_backup").and_then(Value::as_u64) {
-                Some(FORMAT) => {}
+                Some(1..=FORMAT) => {}
                 Some(_) => return Err(malformed("it was written by a newer Belay")),
                 None => return Err(malformed("it is no backup of Belay")),
             }

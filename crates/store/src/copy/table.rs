@@ -67,6 +67,15 @@ pub(super) const TABLES: &[Table] = &[
                  VALUES ($1, $2, $3, $4, $5, $6)",
     },
     Table {
+        name: "archived_events",
+        columns: &["deployment", "seq", "at_us", "format", "body", "hash"],
+        keys: Some(DEPLOYMENTS),
+        select: "SELECT deployment, seq, at_us, format, body, hash FROM archived_events
+                 WHERE deployment = $1 ORDER BY seq",
+        insert: "INSERT INTO archived_events (deployment, seq, at_us, format, body, hash)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+    },
+    Table {
         name: "environment_events",
         columns: &[
             "service",

@@ -1,10 +1,11 @@
 //! Connections: how they are made.
 
-use super::error::{lost, store_error};
+use super::error::store_error;
 use super::options::{Purpose, Server};
 use belay_engine::ports::StoreError;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{ConnectOptions, PgConnection, PgPool};
+use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -15,10 +16,15 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(10);
 
 pub(super) async fn connect(server: &Server, purpose: Purpose) -> Result<PgConnection, StoreError> {
-    match timeout(CONNECT, server.settings(purpose).connect()).await {
-        Ok(connected) => connected.map_err(|e| store_error(&e)),
-        Err(_) => Err(lost("it does not answer").error),
-    }
+    let dialled = dial(server, purpose).await;
+    dialled.map_err(|error| store_error(&error))
+}
+
+/// The same, with the error as it is.
+pub(super) async fn dial(server: &Server, purpose: Purpose) -> Result<PgConnection, sqlx::Error> {
+    let settings = server.settings(purpose);
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "it does not answer");
+    timeout(CONNECT, settings.connect()).await.map_err(late)?
 }
 
 /// Connections that are made when they are needed, and made again when the server was away.

@@ -1,6 +1,7 @@
 //! What PostgreSQL's errors mean, in the words of the port: what happened, what was kept, what to do. The codes are at
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 
+use super::tls;
 use crate::error::{Fault, Kind, closed};
 use belay_engine::ports::StoreError;
 use sqlx::migrate::MigrateError;
@@ -12,6 +13,9 @@ pub(super) fn store_error(error: &sqlx::Error) -> StoreError {
 
 /// Translates.
 pub(super) fn fault(error: &sqlx::Error) -> Fault {
+    if let Some(refused) = tls::refused(error) {
+        return lost(&refused.to_string());
+    }
     match error {
         sqlx::Error::Database(database) => match database.try_downcast_ref::<PgDatabaseError>() {
             Some(error) => from_code(error),

@@ -1,9 +1,12 @@
 //! Whether the server keeps what it acknowledges, and is what it seems to be.
 
 use super::Postgres;
+use super::connection::connect;
 use super::error::store_error;
+use super::options::Purpose;
 use crate::database::Health;
 use belay_engine::ports::StoreError;
+use sqlx::Connection;
 
 /// What is asked in one statement: settings that lose commits, and replicas.
 const SETTINGS: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'),
@@ -71,15 +74,36 @@ pub(super) async fn health(database: &Postgres) -> Result<Vec<Health>, StoreErro
             ),
         ),
     }
+    let ssl = "SELECT CASE WHEN ssl THEN version END FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let secured: Option<(Option<String>,)> = sqlx::query_as(ssl)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(|e| store_error(&e))?;
+    match secured.and_then(|(version,)| version) {
+        Some(version) => say("encryption", true, &version),
+        None => say(
+            "encryption",
+            true,
+            "none: right for this machine or a network that you trust, else set sslmode=verify-full",
+        ),
+    }
+    // A pooler that lends sessions by the transaction gives one connection two of them, or two connections one.
+    let mut other = connect(&database.server, Purpose::Read).await?;
     let mut pids = Vec::new();
-    for _ in 0..2 {
+    for nth in 0..3 {
+        let connection = if nth == 1 {
+            &mut other
+        } else {
+            &mut *connection
+        };
         let pid: (i32,) = sqlx::query_as("SELECT pg_backend_pid()")
-            .fetch_one(&mut *connection)
+            .fetch_one(connection)
             .await
             .map_err(|e| store_error(&e))?;
         pids.push(pid.0);
     }
-    match pids[0] == pids[1] {
+    let _ = other.close().await;
+    match pids[0] == pids[2] && pids[0] != pids[1] {
         true => say("connection", true, "it is a session of its own"),
         false => say(
             "connection",

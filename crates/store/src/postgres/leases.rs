@@ -3,32 +3,57 @@
 //!
 //! Claims are made one after the other (an advisory lock), so that bounds hold; they wait for nobody else: a scope that
 //! somebody writes in at the moment is left for next time (SKIP LOCKED).
+//!
+//! The bound of an environment is for what goes forward. What only waits or bakes changes nothing and would keep others out for hours;
+//! what goes back is never kept waiting, and comes first.
 
 use crate::error::Fault;
 use crate::leases::{Claim, leases, of_owner};
 use crate::sql::{Sql, one, query, values};
 use belay_engine::lease::{Lease, Owner};
 
+/// Whether a scope is busy, by `head`, its open deployment if there is one: not with one that waits, bakes or goes back.
+/// A summary is JSON text, so that what is looked for cannot come from what people wrote in it.
+macro_rules! needs_room {
+    () => {
+        "COALESCE(head.phase IN ('queued', 'running')
+             AND head.summary LIKE '%\"kind\":\"deploy\"%', TRUE)"
+    };
+}
+
 /// Scopes with work for workers of the host `$2` that no living worker has, numbered in the order in which they are
-/// served; not more of an environment name than may still be claimed. `$1`: now, Unix milliseconds, for clean-ups;
-/// `$3`: living leases per environment name.
+/// served; not more that need room of an environment name than may still be claimed. `$1`: now, Unix milliseconds, for
+/// clean-ups; `$3`: living leases per environment name of scopes that need room.
 macro_rules! free {
     () => {
-        "free AS (
+        concat!(
+            "busy AS (
+           SELECT x.environment, COUNT(*) AS n FROM environments x
+           JOIN workers v ON v.name = x.owner
+           LEFT JOIN LATERAL (
+             SELECT phase, summary FROM deployments d
+             WHERE d.service = x.service AND d.environment = x.environment AND d.ended = 0
+             ORDER BY d.created_seq LIMIT 1) head ON TRUE
+           WHERE v.until > clock_timestamp() AND ",
+            needs_room!(),
+            "
+           GROUP BY x.environment),
+         free AS (
            SELECT * FROM (
-             SELECT o.*, row_number() OVER (PARTITION BY o.environment
+             SELECT o.*, row_number() OVER (PARTITION BY o.environment, o.needs_room
                  ORDER BY o.turn, o.service_us, o.served_us, o.service) AS nth,
-               $3 - (SELECT COUNT(*) FROM environments x JOIN workers v ON v.name = x.owner
-                     WHERE x.environment = o.environment AND v.until > clock_timestamp()) AS room
+               $3 - COALESCE((SELECT n FROM busy b WHERE b.environment = o.environment), 0) AS room
              FROM (
                SELECT w.*, row_number() OVER (PARTITION BY w.service
                    ORDER BY w.served_us, w.environment) AS turn,
                  (SELECT MAX(x.served_us) FROM environments x WHERE x.service = w.service)
                    AS service_us
                FROM (
-                 SELECT e.service, e.environment, e.epoch, e.served_us FROM environments e
+                 SELECT e.service, e.environment, e.epoch, e.served_us, ",
+            needs_room!(),
+            " AS needs_room FROM environments e
                  CROSS JOIN LATERAL (
-                   SELECT phase, host FROM deployments d
+                   SELECT phase, host, summary FROM deployments d
                    WHERE d.service = e.service AND d.environment = e.environment AND d.ended = 0
                    ORDER BY d.created_seq LIMIT 1) head
                  WHERE (e.service, e.environment) IN
@@ -37,7 +62,7 @@ macro_rules! free {
                    AND NOT EXISTS (SELECT 1 FROM workers v
                      WHERE v.name = e.owner AND v.until > clock_timestamp())
                  UNION
-                 SELECT e.service, e.environment, e.epoch, e.served_us FROM environments e
+                 SELECT e.service, e.environment, e.epoch, e.served_us, TRUE FROM environments e
                  JOIN cleanups c ON c.service = e.service AND c.environment = e.environment
                  LEFT JOIN deployments l ON l.id = c.deployment
                  WHERE c.due_ms <= $1 AND COALESCE(l.host, $2) = $2
@@ -47,8 +72,9 @@ macro_rules! free {
                      WHERE v.name = e.owner AND v.until > clock_timestamp())
                ) w
              ) o
-           ) p WHERE p.nth <= p.room
+           ) p WHERE p.nth <= p.room OR NOT p.needs_room
          )"
+        )
     };
 }
 
@@ -113,7 +139,7 @@ pub(crate) async fn claim(tx: &mut dyn Sql, claim: &Claim) -> Result<Vec<Lease>,
                SELECT e.service, e.environment FROM environments e
                JOIN free f ON f.service = e.service AND f.environment = e.environment
                WHERE e.epoch = f.epoch
-               ORDER BY f.turn, f.service_us, f.served_us, f.service, f.environment
+               ORDER BY f.needs_room, f.turn, f.service_us, f.served_us, f.service, f.environment
                LIMIT $5 FOR UPDATE OF e SKIP LOCKED)
              UPDATE environments e SET owner = $4, epoch = e.epoch + 1,
                served_us = (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT

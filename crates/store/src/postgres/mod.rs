@@ -11,6 +11,7 @@ mod options;
 mod scopes;
 mod sql;
 mod tables;
+mod tls;
 mod watch;
 
 use crate::blobs::{BlobError, Blobs};
@@ -142,6 +143,7 @@ impl Postgres {
             Change::Release(_)
             | Change::Blob { .. }
             | Change::CollectBlobs { .. }
+            | Change::Archive(_)
             | Change::Depot(_)
             | Change::Meta(..) => return &self.alone,
         }
@@ -197,10 +199,10 @@ impl Database for Postgres {
     async fn self_check(&self) -> Result<Vec<String>, StoreError> {
         let missing: Vec<(String,)> = sqlx::query_as(
             "SELECT name FROM UNNEST(ARRAY['events_no_change', 'events_no_truncate',
-                 'environment_events_no_change', 'environment_events_no_truncate']) AS name
+                 'archived_events_no_change', 'archived_events_no_truncate', 'environment_events_no_change', 'environment_events_no_truncate']) AS name
              WHERE NOT EXISTS (SELECT 1 FROM pg_trigger
                  WHERE tgname = name AND tgenabled IN ('O', 'A')
-                   AND tgrelid IN ('events'::regclass, 'environment_events'::regclass))",
+                   AND tgrelid IN ('events'::regclass, 'archived_events'::regclass, 'environment_events'::regclass))",
         )
         .fetch_all(&self.readers)
         .await

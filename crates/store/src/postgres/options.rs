@@ -1,6 +1,7 @@
 //! Where the server is, and how its connections are set up.
 
 use super::tables::OpenError;
+use super::tls::Asked;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
@@ -38,7 +39,8 @@ pub struct PostgresOptions {
     pub readers: u32,
     /// How long a worker's leases live without being renewed.
     pub lease: Duration,
-    /// Living leases of one environment name at most, over all workers: what an environment may be busy with at once.
+    /// Living leases of one environment name at most, over all workers, of deployments that go forward: what it may be busy with
+    /// at once. What waits, bakes or goes back needs no room.
     pub leases_per_environment: usize,
     /// How often we look for commits that nobody told us of.
     pub poll: Duration,
@@ -87,7 +89,7 @@ pub(super) struct Server(PgConnectOptions);
 
 impl Server {
     /// # Errors
-    /// `Url`; the error does not contain it.
+    /// `Url`; the error does not contain it. `Certificates`, which names files.
     pub(super) fn new(url: &str) -> Result<Self, OpenError> {
         let of_form = || {
             let form = "postgres://USER:PASSWORD@HOST:PORT/DATABASE";
@@ -100,10 +102,12 @@ impl Server {
             return Err(of_form());
         }
         refuse_unknown(url)?;
+        let asked = Asked::of(url, |name| std::env::var(name).ok())?;
         // What sqlx says may quote a part of it.
         let options = PgConnectOptions::from_str(url).map_err(|_| of_form())?;
         Ok(Self(
-            options
+            asked
+                .tell(options)?
                 .application_name("belay")
                 .disable_statement_logging(),
         ))

@@ -1,8 +1,9 @@
 //! The tables in the database: whether they are there, made, or brought up to date.
 
-use super::connection::connect;
+use super::connection::dial;
 use super::error::{migration_error, store_error};
 use super::options::{Purpose, Server};
+use super::tls;
 use belay_engine::ports::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -32,6 +33,15 @@ pub enum OpenError {
     /// Nobody answers there, or we are not let in.
     #[error("PostgreSQL cannot be reached, or does not let us in: {0}")]
     Unreachable(String),
+    /// The server cannot secure connections, and that is asked for.
+    #[error("the server does not offer TLS, and sslmode asks for it")]
+    NoTls,
+    /// The server's certificate is not one that sslmode accepts.
+    #[error("the server's certificate is not trusted: {0}")]
+    Untrusted(String),
+    /// A file with certificates or a key cannot be used, or the server does not take what is in it.
+    #[error("the certificates for the connection cannot be used: {0}")]
+    Certificates(String),
     /// The server is too old.
     #[error("the server is PostgreSQL {}, and 15 is the oldest that is supported", .0 / 10_000)]
     TooOld(u32),
@@ -65,14 +75,10 @@ impl From<OpenError> for StoreError {
 /// Looks at the tables, and makes or changes them as far as that is wanted. Many processes may do it at once: sqlx takes
 /// an advisory lock.
 pub(super) async fn prepare(server: &Server, wanted: Tables) -> Result<(), OpenError> {
-    let connected = connect(server, Purpose::Migrate).await;
-    let mut connection = connected.map_err(|error| match error {
-        StoreError::Unwritable(why) => {
-            let kept = "; nothing of this change was kept";
-            OpenError::Unreachable(why.strip_suffix(kept).unwrap_or(&why).to_owned())
-        }
-        other => OpenError::Store(other),
-    })?;
+    let mut connection = match dial(server, Purpose::Migrate).await {
+        Ok(connection) => connection,
+        Err(error) => return Err(unreachable(&error)),
+    };
     match connection.server_version_num() {
         Some(version) if version < OLDEST => return Err(OpenError::TooOld(version)),
         _ => {}
@@ -99,6 +105,20 @@ pub(super) async fn prepare(server: &Server, wanted: Tables) -> Result<(), OpenE
     }
     let _ = connection.close().await;
     Ok(())
+}
+
+/// Why we were not let in.
+fn unreachable(error: &sqlx::Error) -> OpenError {
+    if let Some(refused) = tls::refused(error) {
+        return refused;
+    }
+    match store_error(error) {
+        StoreError::Unwritable(why) => {
+            let kept = "; nothing of this change was kept";
+            OpenError::Unreachable(why.strip_suffix(kept).unwrap_or(&why).to_owned())
+        }
+        other => OpenError::Store(other),
+    }
 }
 
 /// The last migration that was applied; absent: none ever was.

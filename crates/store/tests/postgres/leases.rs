@@ -187,6 +187,33 @@ async fn claims_at_once_share_and_keep_to_the_bound() {
     assert_eq!(scopes.len(), 30);
 }
 
+#[tokio::test]
+async fn what_waits_or_goes_back_needs_no_room_and_what_goes_back_is_first() {
+    let database = Database::new(Version::V15).await;
+    let store = open(&database, Duration::from_secs(60), 2).await;
+    with_services(&store, 7).await;
+    let claimed = async |name: &str, most: usize| {
+        let leases = claim(&store, name, &[], most).await.into_iter();
+        let mut services: Vec<_> = leases
+            .map(|lease| lease.scope.service.to_string())
+            .collect();
+        services.sort();
+        services
+    };
+    let goes_back = "UPDATE deployments SET phase = 'rolling_back' WHERE service = '6'";
+    database.sql(goes_back).await.unwrap();
+    assert_eq!(claimed("a", 1).await, ["6"], "before those that came first");
+    assert_eq!(claimed("b", 9).await, ["0", "1"], "as many as may");
+    assert!(claimed("c", 9).await.is_empty());
+    let bakes = "UPDATE deployments SET phase = 'baking' WHERE service = '0'";
+    database.sql(bakes).await.unwrap();
+    assert_eq!(claimed("d", 9).await, ["2"], "there is room for one more");
+    let asked = r#"UPDATE deployments SET
+           summary = replace(summary, '"kind":"deploy"', '"kind":"rollback"') WHERE service = '5'"#;
+    database.sql(asked).await.unwrap();
+    assert_eq!(claimed("e", 9).await, ["5"], "going back waits for nobody");
+}
+
 /// A scope that somebody writes in is left for next time, and nobody waits.
 #[tokio::test]
 async fn claims_pass_by_what_is_locked() {

@@ -82,6 +82,34 @@ async fn a_commit_that_takes_its_time_is_waited_for() {
     assert_eq!(store.events(&id, 0).await.unwrap().len(), 2);
 }
 
+/// Journals that are on their way into the archive are wholly here or there.
+#[tokio::test]
+async fn a_move_into_the_archive_that_is_cut_off_has_happened_or_not() {
+    for at in [At::Before, At::During, At::After] {
+        let (database, proxy, store) = through_proxy().await;
+        with_deployments(&store, 1).await;
+        let id = deployment("0");
+        let over = batch(
+            &id,
+            Writer::Anyone,
+            vec![signal("a"), crate::support::ended()],
+        );
+        store.append(over).await.unwrap();
+        let before = store.events(&id, 0).await.unwrap();
+        proxy.lose(at);
+        let moved = store.archive(i64::MAX, 30, 0).await;
+        assert!(proxy.has_lost());
+        assert_eq!(moved.is_ok(), at != At::Before, "{moved:?}");
+        let straight = database.open().await;
+        assert_eq!(straight.events(&id, 0).await.unwrap(), before);
+        assert!(straight.check().await.unwrap().is_empty());
+        let again = straight.archive(i64::MAX, 30, 0).await.unwrap();
+        assert_eq!(again, u64::from(at == At::Before), "{at:?}");
+        assert_eq!(straight.events(&id, 0).await.unwrap(), before);
+        assert!(straight.check().await.unwrap().is_empty());
+    }
+}
+
 /// Commits of events take a second from now on.
 async fn slow_commits(database: &Database) {
     database

@@ -87,6 +87,7 @@ pub(crate) fn created_with(service: &str, actor: &str) -> Event {
         inconclusive: Inconclusive::Ask,
         on_first_failure: FirstFailure::Remove,
         hotfix: None,
+        promotion: None,
         actor: actor.to_owned(),
         reason: None,
         back: Back::default(),
@@ -142,6 +143,7 @@ pub(crate) fn planned_back(title: &str) -> Event {
         plan: plan(&[title]),
         before: None,
         remarks: Vec::new(),
+        again: false,
     }
 }
 
@@ -155,9 +157,7 @@ pub(crate) fn signal(reason: &str) -> Event {
 }
 
 pub(crate) fn ended() -> Event {
-    Event::Ended {
-        outcome: Outcome::Succeeded,
-    }
+    Event::ended(Outcome::Succeeded)
 }
 
 pub(crate) fn batch(id: &DeploymentId, writer: Writer, events: Vec<Event>) -> Batch {

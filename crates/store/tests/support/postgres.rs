@@ -85,6 +85,12 @@ impl Database {
     }
 }
 
+/// The same, wherever that is.
+pub(crate) async fn sql_at(url: &str, sql: &'static str) {
+    let done = sqlx::raw_sql(sql).execute(&mut connect(url).await).await;
+    done.expect("done");
+}
+
 async fn connect(url: &str) -> PgConnection {
     let options = PgConnectOptions::from_str(url)
         .expect("a URL")

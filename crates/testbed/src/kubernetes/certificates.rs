@@ -1,6 +1,7 @@
 //! The certificates of a control plane. A real authority, not the API server's own certificate: rustls refuses one that
 //! is its own issuer.
 
+use crate::certificates::certificate;
 use crate::release::run;
 use serde_json::json;
 use std::path::Path;
@@ -53,41 +54,6 @@ pub(super) fn make(dir: &Path) -> Result<Credentials, String> {
         certificate: base64("admin.crt")?,
         key: base64("admin.key")?,
     })
-}
-
-fn certificate(
-    dir: &Path,
-    name: &str,
-    subject: &str,
-    extensions: &[&str],
-    is_issued: bool,
-) -> Result<(), String> {
-    let mut request = Command::new("openssl");
-    request
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ])
-        .args(["-nodes", "-days", "3650", "-subj", subject])
-        .args([
-            "-keyout",
-            &format!("{name}.key"),
-            "-out",
-            &format!("{name}.crt"),
-        ])
-        .args(
-            extensions
-                .iter()
-                .flat_map(|extension| ["-addext", extension]),
-        );
-    if is_issued {
-        request.args(["-CA", "ca.crt", "-CAkey", "ca.key"]);
-    }
-    run(request.current_dir(dir))
 }
 
 /// A kubeconfig, in JSON, which is YAML.

@@ -250,7 +250,7 @@ impl Audit {
             } => {
                 self.count("hotfixes: did not take over");
             }
-            Event::Ended { outcome } => {
+            Event::Ended { outcome, .. } => {
                 let journal = self.store().journal(id);
                 let deployment = Deployment::of(id.clone(), &journal);
                 self.end_counted(outcome, &deployment);
@@ -319,7 +319,10 @@ impl Audit {
             let passes = inputs.hotfix.is_some_and(|hotfix| hotfix.passes_freeze);
             let frozen = inputs.scope.frozen_by().into_iter();
             let frozen = frozen.filter(|_| !passes);
-            let mut frozen = frozen.filter(|scope| self.store().view(scope).freeze.is_some());
+            let mut frozen = frozen.filter(|scope| {
+                let view = self.store().view(scope);
+                view.freeze.or(view.breaker).is_some()
+            });
             if let Some(scope) = frozen.next() {
                 self.breach(format!("I9: a release goes out although {scope} is frozen"));
             }

@@ -11,6 +11,16 @@ use belay_model::id::{DeploymentId, RecordHash};
 use belay_model::plan::{Action, Plan, Step, Wave};
 use belay_model::release::Record;
 use belay_model::state::Goal;
+use belay_model::state::State;
+
+/// Whether a part of what is there is of a release that went back and that nobody owes a clean-up: left half-way.
+fn has_bad(view: &View, state: &State) -> bool {
+    let text = serde_json::to_string(state).unwrap_or_default();
+    view.records.iter().any(|(hash, known)| {
+        let is_bad = known.standing == Standing::Quarantined && !view.cleanups.contains_key(hash);
+        is_bad && text.contains(hash.as_str())
+    })
+}
 
 impl Audit {
     pub(super) fn goes_back(
@@ -61,7 +71,7 @@ impl Audit {
             _ if own
                 .baseline
                 .values()
-                .any(|state| !state.unhealthy().is_empty()) => {}
+                .any(|state| !state.unhealthy().is_empty() || has_bad(&view, state)) => {}
             _ => self.leads_to_baseline(inputs, goal, &own),
         }
         if !matches!(cause, Cause::Phase { .. }) {
@@ -81,9 +91,8 @@ impl Audit {
             self.breach("I9: a rollback triggered another, and nobody asked");
         }
         if inputs.kind == Kind::Deploy && cause.is_automatic() && view.went_back.len() >= 3 {
-            match &view.freeze {
-                Some(freeze) if freeze.actor.is_none() => self.count("freezes: by Belay"),
-                Some(_) => {}
+            match &view.breaker {
+                Some(_) => self.count("freezes: by Belay"),
                 None => self.breach("I9: three went back by themselves, and nothing is frozen"),
             }
         }

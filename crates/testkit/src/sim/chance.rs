@@ -262,6 +262,7 @@ fn back(rng: &mut StdRng) -> BackOrder {
         phases: one(rng, &[BackPhases::InTurn, BackPhases::AtOnce]),
         provisioning: one(rng, &[Provisioning::Last, Provisioning::First]),
         provisioning_order: one(rng, &[ProvisioningOrder::Reverse, ProvisioningOrder::Same]),
+        ..BackOrder::default()
     }
 }
 

@@ -223,7 +223,8 @@ impl Case<'_> {
             matches!(
                 last,
                 Some(Event::Ended {
-                    outcome: Outcome::Succeeded | Outcome::Stopped
+                    outcome: Outcome::Succeeded | Outcome::Stopped,
+                    ..
                 })
             )
         };

@@ -94,7 +94,7 @@ impl Audit {
         self.count("hotfixes: took over");
         let from = &over.from;
         let journal = self.store().journal(from);
-        let has_ended = |entry: &Entry| matches!(&entry.event, Event::Ended { outcome } if *outcome == Outcome::Stopped);
+        let has_ended = |entry: &Entry| matches!(&entry.event, Event::Ended { outcome, .. } if *outcome == Outcome::Stopped);
         if !journal.last().is_some_and(has_ended) {
             self.breach(format!("I12: {id} takes over from {from}, which goes on"));
         }

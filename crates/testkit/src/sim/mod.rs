@@ -52,6 +52,7 @@ pub mod words {
     pub use crate::Hints::*;
     pub use crate::Kind::*;
     pub use belay_model::back::Risk::*;
+    pub use belay_model::config::BackCapacity::{Full, Proportional};
     pub use belay_model::config::BackOrder;
     pub use belay_model::config::BackPhases::*;
     pub use belay_model::config::Provisioning::*;

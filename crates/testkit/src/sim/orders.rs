@@ -71,6 +71,7 @@ pub(super) fn inputs(id: &DeploymentId, ground: &Ground, order: &Order) -> Input
             false => Inconclusive::RollBack,
         },
         hotfix: None,
+        promotion: None,
         on_first_failure: match order.leaves {
             true => FirstFailure::Leave,
             false => FirstFailure::Remove,
@@ -209,6 +210,8 @@ fn rule((class, remedy): &(Class, Remedy)) -> Rule {
             Remedy::TryAgain(times) => Does::Retry {
                 times: *times,
                 pause_ms: 50,
+                factor: 2,
+                longest_ms: 1000,
             },
             Remedy::AskFor(ms, last) => Does::Ask {
                 within_ms: Some(*ms),

@@ -7,7 +7,8 @@ use crate::told::Told;
 use crate::{FakeClock, MemoryStore, Reach, World};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
+    Stage,
 };
 use belay_engine::ports::{Clock, Drivers};
 use belay_model::error::Class;
@@ -190,6 +191,14 @@ impl Driver for Wire {
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
         self.world.after(target, from, effect)
+    }
+
+    fn capacity(&self, target: &Target, state: &State) -> Option<Capacity> {
+        self.world.capacity(target, state)
+    }
+
+    fn scaled(&self, target: &Target, state: &State, instances: u32) -> State {
+        self.world.scaled(target, state, instances)
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

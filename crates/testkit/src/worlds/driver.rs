@@ -4,7 +4,8 @@ use super::work::{End, Job, LATENCY_MS, LONGEST_MS};
 use super::world::{Fault, World, lock};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Context, Driver, Error, Restorability, Revision, Settled, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
+    Stage,
 };
 use belay_model::error::Class;
 use belay_model::plan::{Effect, Wave};
@@ -38,6 +39,14 @@ impl Driver for World {
 
     fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {
         self.rules.after(from, effect)
+    }
+
+    fn capacity(&self, _: &Target, state: &State) -> Option<Capacity> {
+        self.rules.capacity(state)
+    }
+
+    fn scaled(&self, _: &Target, state: &State, instances: u32) -> State {
+        self.rules.scaled(state, instances)
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

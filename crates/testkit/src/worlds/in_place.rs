@@ -2,12 +2,14 @@
 //! by itself. A release that does not become ready gets stuck half-way while the old instances serve; a newer content
 //! supersedes an older one wherever that had got to. No weights, nothing beside what serves. Requests carry a version.
 
-use super::rules::{Broken, Content, Rules, effect, is_ready, number, resource};
-use belay_driver::{Capabilities, Error, Split, Stage};
+use super::rules::{
+    AUTOSCALER, Broken, Content, Rules, effect, instances_of, is_more, is_ready, number, resource,
+};
+use belay_driver::{Capabilities, Capacity, Error, Split, Stage};
 use belay_model::error::Class;
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::Record;
-use belay_model::state::{Goal, State, Weight};
+use belay_model::state::{Goal, Resource, State, Weight};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ struct App {
     /// What the object asks for, and how many of it.
     spec: Option<(Content, u32)>,
     sets: BTreeMap<String, Set>,
+    /// What scales it by itself. Someone set it up beside it, and it is no part of any release.
+    autoscaler: Option<Resource>,
 }
 
 /// Instances of one content.
@@ -60,6 +64,7 @@ impl App {
         Self {
             spec,
             sets: sets.collect(),
+            autoscaler: state.resources.get(AUTOSCALER).cloned(),
         }
     }
 
@@ -70,6 +75,9 @@ impl App {
             let app = resource(spec, &content.name, true);
             state.resources.insert(APP.to_owned(), app);
         }
+        let autoscaler = self.autoscaler.clone();
+        let autoscaler = autoscaler.map(|it| (AUTOSCALER.to_owned(), it));
+        state.resources.extend(autoscaler);
         for (key, set) in self.sets.iter().filter(|(_, set)| set.instances > 0) {
             let spec = json!({ "record": set.content.record, "instances": set.instances });
             let set = resource(spec, &set.content.name, set.is_ready);
@@ -87,6 +95,7 @@ impl App {
         Self {
             sets: BTreeMap::from([(content.record.short().to_owned(), set)]),
             spec: Some((content, instances)),
+            autoscaler: None,
         }
     }
 
@@ -142,7 +151,7 @@ impl Rules for InPlace {
     }
 
     fn desired(&self, record: &Record) -> State {
-        App::whole(Content::of(record), self.instances).state()
+        App::whole(Content::of(record), instances_of(record, self.instances)).state()
     }
 
     fn plan(
@@ -169,13 +178,22 @@ impl Rules for InPlace {
             };
             return Ok((!from.is_absent()).then(delete).into_iter().collect());
         };
-        let goal = App::whole(content.clone(), instances).state();
-        let has = |key: &String| {
-            let spec = |state: &State| state.resources.get(key).map(|it| it.spec.clone());
-            spec(from) == spec(&goal) && from.resources.get(key).is_some_and(is_ready)
-        };
-        if from.resources.len() == goal.resources.len() && goal.resources.keys().all(has) {
+        let now = App::of(from);
+        let own = now.sets.get(content.record.short());
+        let is_whole = own.is_some_and(|own| own.is_ready && now.sets.len() == 1);
+        let there = now.spec.filter(|(there, _)| is_whole && *there == content);
+        let there = there
+            .zip(own)
+            .map(|((_, asked), own)| asked.min(own.instances));
+        if there == Some(instances) {
             return Ok(Vec::new());
+        }
+        if there.is_some_and(|there| there > instances) {
+            let title = format!("scale {} to {instances}", content.name);
+            let params = Params::Replace(content, instances);
+            let records = Vec::new();
+            let shrink = effect(Verb::Retire, Wave::Shrink, title, &params, records);
+            return Ok(vec![shrink]);
         }
         let title = format!("replace by {instances} of {}", content.name);
         let records = vec![content.record.clone()];
@@ -187,6 +205,27 @@ impl Rules for InPlace {
             &params,
             records,
         )])
+    }
+
+    fn capacity(&self, state: &State) -> Option<Capacity> {
+        let app = App::of(state);
+        let bounds = app.autoscaler.map(|it| {
+            let (fewest, most) = (number(&it.spec, "fewest"), number(&it.spec, "most"));
+            (fewest, most)
+        });
+        let (_, desired) = app.spec?;
+        Some(Capacity { desired, bounds })
+    }
+
+    fn scaled(&self, state: &State, instances: u32) -> State {
+        let mut app = App::of(state);
+        if let Some((content, asked)) = &mut app.spec {
+            *asked = instances;
+            if let Some(own) = app.sets.get_mut(content.record.short()) {
+                own.instances = instances;
+            }
+        }
+        app.state()
     }
 
     fn parts(&self, there: &State, effect: &Effect) -> usize {
@@ -213,11 +252,13 @@ impl Rules for InPlace {
     }
 
     /// Where all instances are ready, whatever it is stuck at now.
-    fn after(&self, _: &State, effect: &Effect) -> State {
-        match params(effect) {
-            Params::Replace(content, instances) => App::whole(content, instances).state(),
-            Params::Delete => State::default(),
-        }
+    fn after(&self, from: &State, effect: &Effect) -> State {
+        let mut app = match params(effect) {
+            Params::Replace(content, instances) => App::whole(content, instances),
+            Params::Delete => return State::default(),
+        };
+        app.autoscaler = App::of(from).autoscaler;
+        app.state()
     }
 
     fn goes_on_by_itself(&self, effect: &Effect) -> bool {
@@ -228,8 +269,13 @@ impl Rules for InPlace {
         true
     }
 
-    fn weight(&self, _: &State, _: &State, _: &str) -> Weight {
-        Weight::Must
+    fn weight(&self, want: &State, have: &State, key: &str) -> Weight {
+        let is_more = is_more(want, have, key, &["instances"]);
+        if key == AUTOSCALER || is_more {
+            Weight::Informational
+        } else {
+            Weight::Must
+        }
     }
 
     fn users(&self, there: &State) -> BTreeMap<String, u32> {

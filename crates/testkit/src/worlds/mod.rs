@@ -15,6 +15,7 @@ mod swap;
 mod work;
 mod world;
 
+pub(crate) use rules::instances;
 pub use work::{LATENCY_MS, LONGEST_MS};
 pub use world::{Fault, World};
 

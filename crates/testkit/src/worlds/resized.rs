@@ -3,8 +3,8 @@
 //! other smaller. The platform starts and stops instances by itself; nothing can stand aside. There are no
 //! preconditions.
 
-use super::rules::{Broken, Content, Rules, effect, number, resource};
-use belay_driver::{Capabilities, Error, Old, Split, Stage};
+use super::rules::{Broken, Content, Rules, effect, instances_of, is_more, number, resource};
+use belay_driver::{Capabilities, Capacity, Error, Old, Split, Stage};
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, Weight};
@@ -70,7 +70,8 @@ fn resize(wave: Wave, content: &Content, desired: u32) -> Effect {
     let title = format!("resize {} to {desired}", content.name);
     let (verb, records) = match wave {
         Wave::Grow => (Verb::Stage, vec![content.record.clone()]),
-        _ => (Verb::Shift, Vec::new()),
+        Wave::Switch => (Verb::Shift, Vec::new()),
+        Wave::Shrink => (Verb::Retire, Vec::new()),
     };
     let params = Params::Resize(content.clone(), desired);
     effect(verb, wave, title, &params, records)
@@ -88,9 +89,10 @@ impl Rules for Resized {
 
     fn desired(&self, record: &Record) -> State {
         let content = Content::of(record);
+        let instances = instances_of(record, self.instances);
         let group = Group {
-            desired: self.instances,
-            instances: self.instances,
+            desired: instances,
+            instances,
             content,
         };
         state(&BTreeMap::from([(group.content.name.clone(), group)]))
@@ -129,6 +131,12 @@ impl Rules for Resized {
         }
         let gone = |name: &&String| !want.contains_key(*name);
         if stage.old == Old::Remove {
+            for (name, group) in want.iter().filter(|(_, group)| group.desired > 0) {
+                let there = now.get(name).map_or(0, |there| there.desired);
+                if there > group.desired {
+                    effects.push(resize(Wave::Shrink, &group.content, group.desired));
+                }
+            }
             for name in now.keys().filter(gone) {
                 let title = format!("delete {name}");
                 let params = Params::Delete(name.clone());
@@ -142,6 +150,26 @@ impl Rules for Resized {
             }
         }
         Ok(effects)
+    }
+
+    fn capacity(&self, state: &State) -> Option<Capacity> {
+        // A share is one of the instances, so all of them are at work.
+        let desired = of(state).values().map(|group| group.desired).sum();
+        (desired > 0).then_some(Capacity {
+            desired,
+            bounds: None,
+        })
+    }
+
+    fn scaled(&self, there: &State, instances: u32) -> State {
+        let mut groups = of(there);
+        let asked: u32 = groups.values().map(|group| group.desired).sum();
+        if let Some(group) = groups.values_mut().max_by_key(|group| group.desired) {
+            let others = asked - group.desired;
+            group.desired = instances.saturating_sub(others).max(1);
+            group.instances = group.desired;
+        }
+        state(&groups)
     }
 
     fn parts(&self, there: &State, effect: &Effect) -> usize {
@@ -210,7 +238,11 @@ impl Rules for Resized {
                 ) == (0, 0)
             })
         };
-        if is_empty(want) && is_empty(have) {
+        // Beside another one it would be a share of the traffic.
+        let at_work = of(want).into_values().filter(|group| group.desired > 0);
+        let is_alone = at_work.count() == 1;
+        let is_more = is_alone && is_more(want, have, key, &["desired", "instances"]);
+        if (is_empty(want) && is_empty(have)) || is_more {
             Weight::Informational
         } else {
             Weight::Must

@@ -1,6 +1,6 @@
 //! What one kind of platform does, as pure functions of its state.
 
-use belay_driver::{Capabilities, Error, Revision, Stage};
+use belay_driver::{Capabilities, Capacity, Error, Revision, Stage};
 use belay_model::id::RecordHash;
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::Record;
@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What hits no copy that works.
 pub(super) const NOBODY: &str = "nobody";
+/// Key of what scales by itself, where there is such a thing.
+pub(super) const AUTOSCALER: &str = "autoscaler";
 /// Keys of what the platform keeps for itself begin with this; a driver never sees them.
 pub(super) const HIDDEN: &str = "~";
 
@@ -29,6 +31,14 @@ pub(super) trait Rules: Send + Sync {
         goal: &Goal,
         stage: Stage,
     ) -> Result<Vec<Effect>, Error>;
+    /// As [`belay_driver::Driver::capacity`].
+    fn capacity(&self, _: &State) -> Option<Capacity> {
+        None
+    }
+    /// As [`belay_driver::Driver::scaled`].
+    fn scaled(&self, state: &State, _instances: u32) -> State {
+        state.clone()
+    }
     /// How many atomic changes an effect consists of.
     fn parts(&self, there: &State, effect: &Effect) -> usize;
     /// Makes one of them, counted from 0, on what is there at that moment.
@@ -114,6 +124,20 @@ impl Content {
     }
 }
 
+/// Key of a record's settings that says how many instances it has.
+const INSTANCES: &str = "INSTANCES";
+
+/// The settings of a release that has another number of instances than is usual in its world.
+pub(crate) fn instances(number: &u32) -> BTreeMap<String, String> {
+    BTreeMap::from([(INSTANCES.to_owned(), number.to_string())])
+}
+
+/// How many instances a record has.
+pub(super) fn instances_of(record: &Record, usual: u32) -> u32 {
+    let own = record.config.get(INSTANCES);
+    own.and_then(|own| own.parse().ok()).unwrap_or(usual)
+}
+
 /// A resource that is meant to be so, whose content has that name.
 pub(super) fn resource(spec: Value, name: &str, is_ready: bool) -> Resource {
     let health = if is_ready {
@@ -134,6 +158,20 @@ pub(super) fn is_ready(resource: &Resource) -> bool {
 
 pub(super) fn number(spec: &Value, key: &str) -> u32 {
     u32::try_from(spec[key].as_u64().unwrap_or(0)).unwrap_or(0)
+}
+
+/// The same content at that key, and more of it than is wanted, by the numbers of that name.
+pub(super) fn is_more(want: &State, have: &State, key: &str, counts: &[&str]) -> bool {
+    let at = |state: &State| state.resources.get(key).map(|it| it.spec.clone());
+    let (Some(want), Some(have)) = (at(want), at(have)) else {
+        return false;
+    };
+    let mut alike = have.clone();
+    for count in counts {
+        alike[*count] = want[*count].clone();
+    }
+    let less = |count: &&str| number(&have, count) < number(&want, count);
+    alike == want && have != want && !counts.iter().any(less)
 }
 
 /// An effect that may be repeated.
@@ -161,6 +199,8 @@ pub(super) fn shared(
     now: &BTreeMap<String, u32>,
     share: u32,
 ) -> BTreeMap<String, u32> {
+    let has: u32 = want.keys().filter_map(|name| now.get(name)).sum();
+    let share = share.max(has);
     let mut weights = want.clone();
     let old = now.keys().find(|name| !want.contains_key(*name));
     if let Some(old) = old.filter(|_| share < 1000) {

@@ -2,9 +2,10 @@
 //! for it; the weights change all at once, under a precondition.
 
 use super::rules::{
-    Broken, Content, NOBODY, Rules, effect, is_ready, move_traffic, number, resource, shared,
+    Broken, Content, NOBODY, Rules, effect, instances_of, is_more, is_ready, move_traffic, number,
+    resource, shared,
 };
-use belay_driver::{Capabilities, Error, Old, Split, Stage};
+use belay_driver::{Capabilities, Capacity, Error, Old, Split, Stage};
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::Record;
 use belay_model::state::{Goal, Resource, State, Weight};
@@ -21,6 +22,14 @@ pub(super) struct SideBySide {
 }
 
 impl SideBySide {
+    /// The largest of the groups at work.
+    fn largest(&self, there: &Groups) -> Option<(String, u32)> {
+        let groups = there.groups.iter();
+        let at_work = groups.filter(|(name, _)| !self.is_warm(there, name));
+        let sizes = at_work.map(|(name, group)| (name.clone(), group.instances));
+        sizes.max_by_key(|(_, instances)| *instances)
+    }
+
     /// A group that is only kept warm at this goal.
     fn is_warm(&self, want: &Groups, name: &str) -> bool {
         self.takes_traffic && !want.weights.contains_key(name)
@@ -44,6 +53,7 @@ struct Group {
 enum Params {
     Grow(Content, u32),
     Weights(BTreeMap<String, u32>),
+    Reduce(String, u32),
     Shrink(String),
 }
 
@@ -113,7 +123,7 @@ impl Rules for SideBySide {
         let name = content.name.clone();
         let group = Group {
             content,
-            instances: self.instances,
+            instances: instances_of(record, self.instances),
             is_ready: true,
         };
         let groups = BTreeMap::from([(name.clone(), group)]);
@@ -150,6 +160,16 @@ impl Rules for SideBySide {
         );
         let gone = |name: &&String| !want.groups.contains_key(*name);
         if stage.old == Old::Remove {
+            for name in want.groups.keys().filter(works) {
+                let wanted = want.groups[name].instances;
+                let there = now.groups.get(name).map_or(0, |group| group.instances);
+                if there > wanted {
+                    let title = format!("reduce {name} to {wanted}");
+                    let params = Params::Reduce(name.clone(), wanted);
+                    let records = Vec::new();
+                    effects.push(effect(Verb::Retire, Wave::Shrink, title, &params, records));
+                }
+            }
             for name in now.groups.keys().filter(gone) {
                 let title = format!("remove {name}");
                 let params = Params::Shrink(name.clone());
@@ -165,10 +185,28 @@ impl Rules for SideBySide {
         Ok(effects)
     }
 
+    fn capacity(&self, state: &State) -> Option<Capacity> {
+        let (_, desired) = self.largest(&Groups::of(state))?;
+        Some(Capacity {
+            desired,
+            bounds: None,
+        })
+    }
+
+    fn scaled(&self, state: &State, instances: u32) -> State {
+        let mut state = state.clone();
+        if let Some((name, _)) = self.largest(&Groups::of(&state))
+            && let Some(group) = state.resources.get_mut(&format!("group/{name}"))
+        {
+            group.spec["instances"] = json!(instances);
+        }
+        state
+    }
+
     fn parts(&self, _: &State, effect: &Effect) -> usize {
         match params(effect) {
             // A switch is one atomic change and has no inside.
-            Params::Weights(_) => 1,
+            Params::Weights(_) | Params::Reduce(..) => 1,
             Params::Grow(..) | Params::Shrink(_) => 2,
         }
     }
@@ -182,7 +220,7 @@ impl Rules for SideBySide {
                 let before = before.map_or(0, |group| group.instances);
                 let half = before.max(count / 2);
                 let group = Group {
-                    instances: if part == 0 { half } else { count },
+                    instances: if part == 0 { half } else { before.max(count) },
                     is_ready: !broken.contains(&content.record),
                     content,
                 };
@@ -191,6 +229,11 @@ impl Rules for SideBySide {
                 }
             }
             Params::Weights(weights) => world.weights = weights,
+            Params::Reduce(name, count) => {
+                if let Some(group) = world.groups.get_mut(&name) {
+                    group.instances = group.instances.min(count);
+                }
+            }
             Params::Shrink(name) if part == 0 => {
                 if let Some(group) = world.groups.get_mut(&name) {
                     group.instances = (group.instances / 2).max(1);
@@ -216,7 +259,8 @@ impl Rules for SideBySide {
         let wanted = Groups::of(want);
         let name = key.strip_prefix("group/");
         let is_warm = name.is_some_and(|name| self.is_warm(&wanted, name));
-        if is_warm && !have.resources.contains_key(key) {
+        let is_gone = is_warm && !have.resources.contains_key(key);
+        if is_gone || is_more(want, have, key, &["instances"]) {
             Weight::Informational
         } else {
             Weight::Must

@@ -5,7 +5,7 @@
 //! all the same.
 
 use super::Kind;
-use super::rules::{Content, HIDDEN, Rules};
+use super::rules::{AUTOSCALER, Content, HIDDEN, Rules};
 use super::work::Platform;
 use crate::crash::Crashes;
 use belay_model::error::Class;
@@ -132,6 +132,28 @@ impl World {
         };
         let resources = &mut self.platform().truth.resources;
         resources.insert("route".to_owned(), route);
+    }
+
+    /// A stranger scales what is at work.
+    pub fn scale(&self, instances: u32) {
+        let mut platform = self.platform();
+        platform.truth = self.rules.scaled(&platform.truth, instances);
+    }
+
+    /// How many instances are asked for; absent: there is no such number here.
+    pub fn asked_for(&self) -> Option<u32> {
+        let capacity = self.rules.capacity(&self.platform().truth);
+        capacity.map(|capacity| capacity.desired)
+    }
+
+    /// A stranger sets up an autoscaler that asks for no fewer and no more than that.
+    pub fn autoscale(&self, fewest: u32, most: u32) {
+        let autoscaler = Resource {
+            spec: json!({ "fewest": fewest, "most": most }),
+            ..Resource::default()
+        };
+        let resources = &mut self.platform().truth.resources;
+        resources.insert(AUTOSCALER.to_owned(), autoscaler);
     }
 
     /// A stranger removes a group.

@@ -20,6 +20,35 @@ fn nothing_good_to_return_to_is_refused() {
     serves(&project, 1);
 }
 
+/// Nothing was there before it, so its own record says where it is taken away; while it bakes, and long after.
+#[test]
+fn a_first_release_is_taken_away_while_it_bakes_and_afterwards() {
+    let project = project();
+    for (bake, until, back) in [
+        ("4m", "promoted", vec!["rollback", "--yes"]),
+        ("100ms", "baked", vec!["rollback", "--yes", "--undo"]),
+    ] {
+        configure(
+            &project,
+            GOOD,
+            &format!("RELEASE: 1, BAKE: {bake}"),
+            "blue_green",
+            bake,
+        );
+        let first = project.json(0, &["deploy", "--until", until]);
+        let id = first.pointer("/deployment/id").and_then(Value::as_str);
+        serves(&project, 1);
+        let mut back = back;
+        back.extend(id.filter(|_| back.len() == 3));
+        let plan = [back.as_slice(), &["--plan"]].concat();
+        let preview = project.json(0, &plan);
+        let steps = preview.pointer("/preview/steps").and_then(Value::as_array);
+        assert!(steps.is_some_and(|steps| !steps.is_empty()), "{preview:#}");
+        project.json(0, &back);
+        assert_eq!(project.get("/"), None, "the route is gone");
+    }
+}
+
 /// The old instances are gone, so the artifact has to be used again: what is wrong with it is said by digest, and
 /// nothing is changed.
 #[test]

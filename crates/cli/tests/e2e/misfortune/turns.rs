@@ -8,14 +8,14 @@ use serde_json::Value;
 fn two_deployments_at_once_take_turns() {
     let project = project();
     release(&project, 0, GOOD, "RELEASE: 1");
-    configure(&project, GOOD, "RELEASE: 2", "blue_green", "2s");
-    let first = project.json(0, &["deploy", "--detach"]);
-    begun(&project);
-    configure(&project, GOOD, "RELEASE: 3", "blue_green", "500ms");
-    let second = project.belay(&["deploy"]);
-    let talk = String::from_utf8_lossy(&second.stderr);
-    assert!(second.status.success(), "{talk}");
+    configure(&project, GOOD, "RELEASE: 2", "blue_green", "5m");
+    let first = project.json(0, &["deploy", "--until", "promoted"]);
     let holder = text(&first, "/deployment/id");
+    configure(&project, GOOD, "RELEASE: 3", "blue_green", "500ms");
+    let second = project.beside(&["deploy"]);
+    second.until_it_says(&format!("waits for {holder}"));
+    project.json(0, &["advance", &holder]);
+    let talk = second.succeeds();
     assert!(
         talk.contains(&holder) && talk.contains("since"),
         "who holds the lock, since when: {talk}"
@@ -29,9 +29,8 @@ fn two_deployments_at_once_take_turns() {
 fn a_newer_one_takes_the_place_of_one_that_waits() {
     let project = project();
     release(&project, 0, GOOD, "RELEASE: 1");
-    configure(&project, GOOD, "RELEASE: 2", "blue_green", "3s");
-    project.json(0, &["deploy", "--detach"]);
-    begun(&project);
+    configure(&project, GOOD, "RELEASE: 2", "blue_green", "5m");
+    let first = project.json(0, &["deploy", "--until", "promoted"]);
     configure(&project, GOOD, "RELEASE: 3", "blue_green", "500ms");
     let waits = text(&project.json(0, &["deploy", "--detach"]), "/deployment/id");
     configure(&project, GOOD, "RELEASE: 4", "blue_green", "500ms");
@@ -46,19 +45,11 @@ fn a_newer_one_takes_the_place_of_one_that_waits() {
         "{told:#}"
     );
     assert_eq!(text(&told, "/deployment/outcome/by"), newest);
+    project.json(0, &["advance", &text(&first, "/deployment/id")]);
     project.json(0, &["watch", &newest]);
     serves(&project, 4);
     let expect = ["succeeded", "replaced", "succeeded", "succeeded"];
     assert_eq!(outcomes(&project), expect);
-}
-
-/// What is open is at work: from then on nobody takes its place.
-fn begun(project: &Project) {
-    until("the deployment is under way", || {
-        let status = project.json(0, &["status"]);
-        let step = status.pointer("/services/0/open/0/step")?;
-        (!step.is_null()).then_some(())
-    });
 }
 
 #[test]

@@ -133,7 +133,7 @@ pub(super) async fn prune(root: &Path, target: &Target, keep: usize) {
     }
     stopped.sort_by_key(|(changed, _)| std::cmp::Reverse(*changed));
     for (_, supervised) in stopped.into_iter().skip(keep) {
-        if let Err(error) = supervised.remove() {
+        if let Err(error) = supervised.remove().await {
             tracing::debug!(%error, "a stopped instance stays");
         }
     }

@@ -81,6 +81,9 @@ fn split(
         .filter(|(name, _)| !goal.contains_key(*name))
         .collect();
     let total: u32 = others.values().copied().sum();
+    // What it has already is not taken away.
+    let has = now.iter().filter(|(name, _)| goal.contains_key(*name));
+    let share = share.max(has.map(|(_, weight)| *weight).sum());
     if total == 0 || share >= 1000 {
         return goal.clone();
     }
@@ -273,7 +276,7 @@ pub(super) fn diff(want: &State, have: &State) -> Difference {
             .strip_prefix("group/")
             .is_some_and(|name| !wanted.is_at_work(name));
         let gone = have_spec.is_null() && key != ROUTE && warm_only;
-        let weight = if gone {
+        let weight = if gone || is_more(&want_spec, &have_spec) {
             Weight::Informational
         } else {
             Weight::Must
@@ -286,6 +289,16 @@ pub(super) fn diff(want: &State, have: &State) -> Difference {
         })
     });
     Difference(entries.collect())
+}
+
+/// The same group with more instances than are wanted: capacity that does no harm.
+fn is_more(want: &Value, have: &Value) -> bool {
+    let count = |spec: &Value| spec["instances"].as_u64();
+    let mut alike = have.clone();
+    if let (Some(instances), Some(wanted)) = (alike.get_mut("instances"), want.get("instances")) {
+        *instances = wanted.clone();
+    }
+    alike == *want && count(have) > count(want)
 }
 
 fn yes() -> bool {

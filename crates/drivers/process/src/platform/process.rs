@@ -7,8 +7,8 @@ use super::shape::{self, ROUTE, Shape};
 use crate::supervisor::KeyFile;
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Artifacts, Capabilities, Context, Driver, Error, Restorability, Revision, Router,
-    Settled, Split, Stage,
+    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision,
+    Router, Settled, Split, Stage,
 };
 use belay_model::error::Class;
 use belay_model::plan::Effect;
@@ -109,6 +109,26 @@ impl Driver for Process {
             plan::after(&mut shape, &params);
         }
         shape.state()
+    }
+
+    fn capacity(&self, _: &Target, state: &State) -> Option<Capacity> {
+        // Nobody scales processes but who deploys, or starts or stops some by hand.
+        let desired = Shape::of(state).largest()?.1;
+        Some(Capacity {
+            desired,
+            bounds: None,
+        })
+    }
+
+    fn scaled(&self, _: &Target, state: &State, instances: u32) -> State {
+        let Some((name, _)) = Shape::of(state).largest() else {
+            return state.clone();
+        };
+        let mut state = state.clone();
+        if let Some(group) = state.resources.get_mut(&format!("group/{name}")) {
+            group.spec["instances"] = json!(instances);
+        }
+        state
     }
 
     fn diff(&self, want: &State, have: &State) -> Difference {

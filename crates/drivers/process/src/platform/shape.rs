@@ -81,6 +81,13 @@ impl Shape {
         state
     }
 
+    /// The largest of the groups that are at work, and how many instances it has.
+    pub(super) fn largest(&self) -> Option<(String, u32)> {
+        let groups = self.groups.iter().filter(|(name, _)| self.is_at_work(name));
+        let sizes = groups.map(|(name, group)| (name.clone(), group.instances));
+        sizes.max_by_key(|(_, instances)| *instances)
+    }
+
     /// Whether a group works at this goal: it has traffic, or it needs none. Any other is only kept warm.
     pub(super) fn is_at_work(&self, name: &str) -> bool {
         let needs_none = |group: &Group| !group.takes_traffic;

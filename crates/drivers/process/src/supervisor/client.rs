@@ -222,16 +222,23 @@ impl Supervised {
     }
 
     /// Deletes the directory with all that was recorded. Refused unless it is stopped.
-    pub fn remove(self) -> Result<(), Error> {
+    pub async fn remove(self) -> Result<(), Error> {
         let refuse = |why: &str| Error::NotStopped {
             dir: self.dir().to_owned(),
             why: why.to_owned(),
         };
         let spec = self.spec()?;
-        let _lock = self
-            .directory
-            .lock()?
-            .ok_or_else(|| refuse("a supervisor is at work"))?;
+        let deadline = Instant::now() + PATIENCE;
+        let _lock = loop {
+            if let Some(lock) = self.directory.lock()? {
+                break lock;
+            }
+            // A supervisor that has answered `stopped` is still there for a moment, and so is one who only looks.
+            if self.directory.desired()? != Desired::Stopped || Instant::now() >= deadline {
+                return Err(refuse("a supervisor is at work"));
+            }
+            sleep(LOOK_AGAIN).await;
+        };
         let written = self
             .directory
             .status()

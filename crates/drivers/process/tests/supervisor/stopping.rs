@@ -150,17 +150,38 @@ async fn only_what_is_stopped_can_be_removed() {
         .start(&world.spec("removed", &["sleep", "1000"]))
         .await;
     let status = ready(&it).await;
-    assert!(matches!(it.clone().remove(), Err(Error::NotStopped { .. })));
+    assert!(matches!(
+        it.clone().remove().await,
+        Err(Error::NotStopped { .. })
+    ));
     kill_and_wait(&status.supervisor.unwrap()).await;
     assert!(
-        matches!(it.clone().remove(), Err(Error::NotStopped { .. })),
+        matches!(it.clone().remove().await, Err(Error::NotStopped { .. })),
         "the command still runs"
     );
     it.stop(None).await.unwrap();
-    it.clone().remove().unwrap();
+    it.clone().remove().await.unwrap();
     assert!(!it.dir().exists());
     assert!(matches!(
         Supervised::at(it.dir()).status().await,
         Err(Error::Missing { .. })
     ));
+}
+
+#[tokio::test]
+async fn who_is_about_to_leave_it_or_looks_at_it_is_waited_for() {
+    let world = World::new();
+    let it = world.start(&world.spec("left", &["sleep", "1000"])).await;
+    it.stop(None).await.unwrap();
+    let looks = std::fs::File::open(it.dir().join("supervisor.lock")).unwrap();
+    until("its supervisor has left", async || {
+        looks.try_lock_shared().ok()
+    })
+    .await;
+    let (removed, ()) = tokio::join!(it.clone().remove(), async {
+        tokio::task::yield_now().await;
+        drop(looks);
+    });
+    removed.unwrap();
+    assert!(!it.dir().exists());
 }

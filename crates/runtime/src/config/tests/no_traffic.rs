@@ -124,3 +124,43 @@ fn what_needs_traffic_is_no_check_of_workers() {
         "#]],
     );
 }
+
+/// Nobody can be moved in proportion where nobody is.
+#[test]
+fn going_back_in_proportion_needs_traffic() {
+    refused(
+        "    rollback: { capacity: proportional }\n",
+        expect![[r#"
+        error[E0114]: capacity in proportion needs a share of the traffic to move, and processes without `listen` get none
+          --> belay.yaml:6:27
+           |
+         6 |     rollback: { capacity: proportional }
+           |                           ^^^^^^^^^^^^ use `full` or `ask`
+    "#]],
+    );
+    check(
+        with("    rollback: { capacity: proportional }\n"),
+        expect![[""]],
+    );
+    // And `ask_within` somebody who is asked.
+    check(
+        with("    rollback: { ask_within: 10m }\n"),
+        expect![[r#"
+        error[E0114]: nobody is asked for capacity
+          --> belay.yaml:6:17
+           |
+         6 |     rollback: { ask_within: 10m }
+           |                 ^^^^^^^^^^ add `capacity: ask`
+    "#]],
+    );
+    check(
+        with("    rollback: { capacity: ask, ask_within: 0s }\n"),
+        expect![[r#"
+            error[E0103]: nobody answers within no time
+              --> belay.yaml:6:44
+               |
+             6 |     rollback: { capacity: ask, ask_within: 0s }
+               |                                            ^^
+        "#]],
+    );
+}

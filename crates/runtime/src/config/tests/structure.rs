@@ -17,7 +17,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "#]],
     );
     check(
-        with("    stategy: rolling\n    from: staging\n"),
+        with("    stategy: rolling\n    owner: ada\n"),
         expect![[r#"
             error[E0102]: unknown key `stategy`
               --> belay.yaml:6:5
@@ -25,12 +25,12 @@ fn unknown_keys_name_the_nearest_known_one() {
              6 |     stategy: rolling
                |     ^^^^^^^ did you mean `strategy`?
 
-            error[E0102]: unknown key `from`
+            error[E0102]: unknown key `owner`
               --> belay.yaml:7:5
                |
-             7 |     from: staging
-               |     ^^^^
-               = note: known here: `config`, `secrets`, `target`, `targets`, `parallel`, `phases`, `rollback`, `on_failure`, `strategy`, `approve`, `queue`, `hotfix`, `verify`, `keep`, `on_first_failure`, `inconclusive`
+             7 |     owner: ada
+               |     ^^^^^
+               = note: known here: `config`, `secrets`, `from`, `from_standing`, `target`, `targets`, `parallel`, `phases`, `rollback`, `on_failure`, `strategy`, `approve`, `queue`, `hotfix`, `verify`, `keep`, `on_first_failure`, `inconclusive`
         "#]],
     );
     check(

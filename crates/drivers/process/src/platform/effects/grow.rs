@@ -88,7 +88,8 @@ async fn prepare(
             .stop(None)
             .await
             .map_err(|error| failed(&there, error))?;
-        again.remove().map_err(|error| failed(&there, error))?;
+        let removed = again.remove().await;
+        removed.map_err(|error| failed(&there, error))?;
     }
     let port = ports::free(taken).ok_or_else(|| {
         Error::not_applied(Class::Quota, "find a free port between 20000 and 32000")
@@ -184,7 +185,7 @@ fn not_ready(supervised: &Supervised, report: &NotReady) -> Error {
     detail.extend(report.output.iter().map(|line| format!("output: {line}")));
     Error::maybe_applied(
         Class::Application,
-        format!("{name} is not ready: {}", report.why),
+        format!("see {name} ready: {}", report.why),
     )
     .with_detail(detail)
 }

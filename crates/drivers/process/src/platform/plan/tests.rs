@@ -145,3 +145,31 @@ fn what_was_stored_before_takes_traffic() {
     assert!(takes_traffic);
     assert_eq!(serde_json::to_string(&params).expect("plain data"), grow);
 }
+
+/// A group that was brought up beyond the goal's scale, for the load of the one that it replaces, is reduced when that is gone.
+#[test]
+fn what_was_brought_up_beyond_the_goal_is_taken_away_last() {
+    for listens in [true, false] {
+        let sized = |release, instances| {
+            let mut shape = shape(release, listens);
+            let groups = shape.groups.values_mut();
+            groups.for_each(|group| group.instances = instances);
+            shape
+        };
+        let (up, own) = (sized(1, 6), sized(1, 4));
+        let mut at = sized(2, 6);
+        let mut titles = Vec::new();
+        for goal in [&up, &own] {
+            for effect in plan(&at, goal, Stage::BACK) {
+                let params = serde_json::from_value(effect.params).expect("own parameters");
+                after(&mut at, &params);
+                titles.push(effect.title);
+            }
+        }
+        let switch = listens.then_some("all traffic to r1");
+        let expect = ["start 6 instances of r1"].into_iter().chain(switch);
+        let expect = expect.chain(["stop r2", "reduce r1 to 4 instances"]);
+        assert_eq!(titles, expect.collect::<Vec<_>>());
+        assert_eq!(at, own);
+    }
+}

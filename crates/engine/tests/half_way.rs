@@ -1,0 +1,155 @@
+//! What comes after a deployment that ended half-way: what serves then is told by what is there.
+
+use belay_model::config::{CanaryStep, Duration, FirstFailure, Percent, Strategy};
+use belay_model::environment::Standing;
+use belay_model::error::Class;
+use belay_model::event::{Ask, Event, Outcome, RollbackResult};
+use belay_model::id::DeploymentId;
+use belay_model::plan::{Approval, Look};
+use belay_model::policy::{Act, Rule};
+use belay_model::summary::Phase;
+use belay_model::verdict::Outcome as Said;
+use belay_testkit::{Fault, Scene, check_journal};
+
+fn canary() -> Strategy {
+    Strategy::Canary(vec![CanaryStep {
+        to: Percent::from_percent(10),
+        hold: Some(Duration::from_secs(5)),
+    }])
+}
+
+async fn deploy(scene: &Scene, release: u32) -> DeploymentId {
+    let id = scene.deploy(release).await;
+    scene.work().await;
+    check_journal(&scene.store.journal(&id));
+    id
+}
+
+async fn with_one() -> Scene {
+    let scene = Scene::new(Strategy::BlueGreen, 2);
+    let id = deploy(&scene, 1).await;
+    let outcome = scene.summary(&id).await.outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded));
+    scene
+}
+
+fn known_to_serve(scene: &Scene) -> Option<u32> {
+    let view = scene.view();
+    view.serving().map(|known| known.record.release.0)
+}
+
+/// What the deployment found, in words.
+fn found(scene: &Scene, id: &DeploymentId) -> String {
+    let journal = scene.store.journal(id);
+    let found = journal.into_iter().find_map(|entry| match entry.event {
+        Event::Planned { baseline_goal, .. } => Some(baseline_goal.title),
+        _ => None,
+    });
+    found.expect("it was planned")
+}
+
+/// Release 2 has all the traffic and bakes when someone stops it.
+#[tokio::test(start_paused = true)]
+async fn what_was_stopped_with_all_the_traffic_serves_and_is_gone_back_from_and_to() {
+    let mut scene = with_one().await;
+    let ask = Act::Ask {
+        within_ms: None,
+        then: Box::new(Act::RollBack),
+    };
+    let on = Vec::new();
+    scene.on_failure = vec![Rule { on, act: ask }];
+    scene.checks = vec![
+        serde_json::from_value(serde_json::json!({ "http": "/", "at": "live" })).expect("a check"),
+    ];
+    scene.script.say(2, Look::Live, Said::Inconclusive);
+    let id = deploy(&scene, 2).await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    assert_eq!(known_to_serve(&scene), Some(1), "it is not promoted");
+    scene.signal(&id, Ask::Stop).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Stopped));
+    assert_eq!(known_to_serve(&scene), Some(2));
+    // Another one fails, and goes back to what was there.
+    scene.on_failure = Vec::new();
+    scene.script.say(2, Look::Live, Said::Pass);
+    scene.script.say(3, Look::Live, Said::Fail);
+    let id = deploy(&scene, 3).await;
+    assert!(found(&scene, &id).starts_with(&scene.record(2).title()));
+    assert_eq!(scene.serving(), Some(scene.record(2).group()));
+    assert_eq!(known_to_serve(&scene), Some(2));
+    // Going back from it leads to what was good before it.
+    let back = scene.go_back(None).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&back).await.outcome, Some(Outcome::Succeeded));
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+}
+
+/// Release 2 is bad, cannot be taken back, and someone gives up: the next one that fails does not go back to it.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_led_back_to_a_bad_release_that_someone_gave_up_on() {
+    let scene = with_one().await;
+    scene.script.say(2, Look::Bake, Said::Fail);
+    let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
+    scene.world.faults([None, None].into_iter().chain(refused));
+    let id = deploy(&scene, 2).await;
+    scene.signal(&id, Ask::Abandon).await;
+    scene.work().await;
+    let outcome = scene.summary(&id).await.outcome;
+    assert!(matches!(
+        outcome,
+        Some(Outcome::Failed {
+            rollback: RollbackResult::Incomplete,
+            ..
+        })
+    ));
+    assert_eq!(scene.serving(), Some(scene.record(2).group()));
+    let standing = scene.view().records[&scene.record(2).hash()].standing;
+    assert_eq!(standing, Standing::Quarantined);
+    scene.world.faults([]);
+    scene.script.say(3, Look::Bake, Said::Fail);
+    let id = deploy(&scene, 3).await;
+    let summary = scene.summary(&id).await;
+    let complete = Outcome::Failed {
+        rollback: RollbackResult::Complete,
+        residue: Vec::new(),
+    };
+    assert_eq!(summary.outcome, Some(complete), "{summary:#?}");
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+}
+
+/// Of a first release only the copies are there when someone stops it: there is nobody to share the traffic with.
+#[tokio::test(start_paused = true)]
+async fn a_canary_where_nobody_serves_goes_out_at_once() {
+    let mut scene = Scene::new(canary(), 10);
+    scene.on_first_failure = FirstFailure::Leave;
+    scene.approve = Some(Approval {
+        title: "go on".to_owned(),
+        by: Vec::new(),
+        count: 1,
+        within_ms: None,
+    });
+    let id = scene.deploy(1).await;
+    let people = async {
+        scene.until(&id, Phase::Waiting).await;
+        scene.signal(&id, Ask::Stop).await;
+    };
+    tokio::join!(people, scene.work());
+    assert_eq!(scene.serving(), None);
+    assert_eq!(scene.world.groups(), [scene.record(1).group()]);
+    scene.approve = None;
+    let id = deploy(&scene, 2).await;
+    let outcome = scene.summary(&id).await.outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded));
+    let log = scene.world.log();
+    let moves: Vec<_> = log
+        .iter()
+        .filter(|line| line.starts_with("weights"))
+        .collect();
+    assert_eq!(moves.len(), 1, "{log:#?}");
+    let grown = log.iter().filter(|line| line.contains("grow r2"));
+    assert_eq!(
+        grown.count(),
+        1,
+        "all of it before anybody reaches it: {log:#?}"
+    );
+}

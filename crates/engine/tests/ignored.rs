@@ -1,0 +1,132 @@
+//! What a rule ignores or a person leaves out: named in the end, and no success where the release is not there because of it.
+
+use belay_model::config::Strategy;
+use belay_model::environment::Standing;
+use belay_model::error::Class;
+use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
+use belay_model::plan::{Action, Call, OnUnknown, Run, Step};
+use belay_model::policy::{Act, Rule};
+use belay_model::summary::{Phase, Summary};
+use belay_testkit::{Fault, Scene, check_journal};
+
+const IGNORE: Act = Act::Ignore { as_passed: false };
+const PASS: Act = Act::Ignore { as_passed: true };
+
+/// Release 1 is good and serves; what fails from then on, `act` says.
+async fn with_one(strategy: Strategy, act: Act) -> Scene {
+    let mut scene = Scene::new(strategy, 2);
+    scene.deploy(1).await;
+    scene.work().await;
+    let on = Vec::new();
+    scene.on_failure = vec![Rule { on, act }];
+    scene
+}
+
+/// The apply of that number is refused.
+fn refuse(scene: &Scene, number: usize) {
+    let before = std::iter::repeat_n(None, number);
+    let refused = Some(Fault::Refused(Class::Application));
+    scene.world.faults(before.chain([refused]));
+}
+
+/// How release 2 ends, whether it is known to serve, and what it stands for.
+async fn ends(scene: &Scene, ask: Option<Ask>) -> (Summary, bool, Standing) {
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    if let Some(ask) = ask {
+        assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+        scene.signal_of("ada", &id, ask).await;
+        scene.work().await;
+    }
+    check_journal(&scene.store.journal(&id));
+    let (view, record) = (scene.view(), scene.record(2));
+    let serves = view.serving().map(|known| known.record.hash()) == Some(record.hash());
+    let standing = view.records[&record.hash()].standing;
+    (scene.summary(&id).await, serves, standing)
+}
+
+fn unmet(summary: &Summary) -> Vec<String> {
+    match &summary.outcome {
+        Some(Outcome::Failed {
+            rollback: RollbackResult::Limited,
+            residue,
+        }) => residue.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_is_not_there_is_no_success_whatever_is_ignored() {
+    for act in [IGNORE, PASS] {
+        for number in [0, 1] {
+            let scene = with_one(Strategy::BlueGreen, act.clone()).await;
+            refuse(&scene, number);
+            let (summary, serves, standing) = ends(&scene, None).await;
+            let lines = unmet(&summary);
+            assert!(lines[0].starts_with("the goal is not met"), "{lines:?}");
+            let why = "failed to";
+            assert!(summary.ignored[0].contains(why), "{:?}", summary.ignored);
+            assert_eq!((serves, standing), (false, Standing::Candidate));
+            assert_eq!(summary.promoted_us, None);
+            assert_eq!(scene.serving(), Some(scene.record(1).group()));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_whose_move_a_person_left_out() {
+    let ask = Act::Ask {
+        within_ms: None,
+        then: Box::new(Act::RollBack),
+    };
+    let scene = with_one(Strategy::BlueGreen, ask).await;
+    refuse(&scene, 1);
+    let (summary, serves, _) = ends(&scene, Some(Ask::Skip)).await;
+    let lines = unmet(&summary);
+    assert!(lines[1].starts_with("skipped by ada"), "{lines:?}");
+    assert!(!serves);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_keep_the_release_away_is_named_beside_its_success() {
+    // The old copies are not removed; the release is all there.
+    let scene = with_one(Strategy::Rolling, IGNORE).await;
+    refuse(&scene, 4);
+    let (summary, serves, standing) = ends(&scene, None).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+    assert_eq!(summary.ignored.len(), 1, "{:?}", summary.ignored);
+    assert!(serves && standing.is_good(), "{standing}");
+    assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_ignored_is_named_and_one_that_counts_as_passed_is_not() {
+    for (act, count) in [(IGNORE, 1), (PASS, 0)] {
+        let mut scene = with_one(Strategy::BlueGreen, act).await;
+        let migrate = Step::of(Action::Run(Run {
+            title: "migrate".to_owned(),
+            call: Call::Command("migrate".parse().expect("a command")),
+            back: None,
+            timeout_ms: 1000,
+            on_unknown: OnUnknown::Ask,
+            residue: None,
+            record: None,
+        }));
+        scene.phases = vec![PhaseInput {
+            name: "all".to_owned(),
+            target: Some("shop/test".to_owned()),
+            strategy: None,
+            share: None,
+            before: vec![migrate],
+            after: Vec::new(),
+            back_before: Vec::new(),
+            back_after: Vec::new(),
+            on_failure: Vec::new(),
+        }];
+        scene.runner.fails("migrate", 1, Class::Application);
+        let (summary, serves, standing) = ends(&scene, None).await;
+        assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+        assert_eq!(summary.ignored.len(), count, "{:?}", summary.ignored);
+        assert!(serves && standing.is_good());
+    }
+}
