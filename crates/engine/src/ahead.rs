@@ -50,11 +50,12 @@ impl Ahead {
         }
     }
 
-    /// Takes in what stands behind [`Ahead::after`].
-    pub(crate) fn moved(&mut self, entries: &[Entry]) {
+    /// Takes in what stands behind [`Ahead::after`]. `keep`: how many of those that are pending still count.
+    pub(crate) fn moved(&mut self, entries: &[Entry], keep: usize) {
         if !self.pending.is_empty() {
             self.state = Deployment::new(self.state.id.clone());
         }
+        self.pending.truncate(keep);
         for entry in entries {
             self.state.apply(entry);
         }
@@ -97,7 +98,7 @@ mod tests {
                         };
                         append(&mut journal, vec![(at_us, signal)]);
                         let after = usize::try_from(ahead.after()).expect("small");
-                        ahead.moved(&journal[after..]);
+                        ahead.moved(&journal[after..], usize::MAX);
                     }
                     _ => ahead.push(at_us, story.next(ahead.state())),
                 }

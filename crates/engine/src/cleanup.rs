@@ -2,6 +2,7 @@
 //! (no deployment is open), and never touch what serves.
 
 use crate::lease::Lease;
+use crate::mutant::{self, Mutant};
 use crate::ports::{Ports, StoreError};
 use belay_driver::{Applied, Context, Driver, Error, Progress, Settled, Stage, is_there};
 use belay_model::environment::{Event, Known, View};
@@ -98,6 +99,9 @@ pub(crate) async fn next(ports: &Ports, lease: &Lease) -> Result<bool, StoreErro
 /// The store cannot be used.
 pub(crate) async fn settle_begun(ports: &Ports, lease: &Lease) -> Result<(), StoreError> {
     let scope = &lease.scope;
+    if mutant::is(Mutant::SettlesNothing) {
+        return Ok(());
+    }
     let view = View::of(&ports.store.environment(scope, 0).await?);
     for (record, cleanup) in view.cleanups.iter().filter(|(_, it)| it.started) {
         let Some(known) = view.records.get(record) else {
@@ -193,7 +197,10 @@ impl Removal<'_> {
             title: format!("without {}", known.record.title()),
             record: None,
         };
-        driver.plan(target, &now, &goal, Stage::BACK)
+        let mut removals = driver.plan(target, &now, &goal, Stage::BACK)?;
+        // What a driver builds to meet the goal is no removal: what serves may be sick, and is not for us to replace.
+        removals.retain(|effect| effect.records.is_empty() || mutant::is(Mutant::Rebuilds));
+        Ok(removals)
     }
 }
 

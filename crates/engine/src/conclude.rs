@@ -3,6 +3,7 @@
 
 use crate::fold::{Deployment, Status, StepRun};
 use crate::journal::Journal;
+use crate::mutant::{self, Mutant};
 use crate::ports::{Ports, StoreError};
 use crate::{freeze, goal};
 use belay_model::environment::{Event, Known, Standing, View};
@@ -114,7 +115,8 @@ pub(crate) fn on_superseded(
 ) -> Option<Event> {
     let record = inputs.record.as_ref()?.hash();
     let known = view.records.get(&record)?;
-    let by_this_one = known.standing == Standing::Good && known.deployment.as_ref() == Some(id);
+    let is_good = known.standing == Standing::Good && !mutant::is(Mutant::CountsItAsGood);
+    let by_this_one = is_good && known.deployment.as_ref() == Some(id);
     by_this_one.then(|| Event::Stands {
         record,
         standing: Standing::Candidate,
@@ -227,6 +229,7 @@ fn on_promoted(
     // What served, and what else was found: a release that an earlier deployment left behind goes with it.
     let serving = view.serving().map(|known| known.record.hash());
     let taken_over = state.takes_over.iter().map(|over| &*over.found);
+    let taken_over = taken_over.filter(|_| !mutant::is(Mutant::LeavesItStanding));
     let goals = state.baseline_goal.iter().chain(taken_over);
     let found = goals.flat_map(|goal| goal.records.keys());
     let left = found.filter(|record| !view.cleanups.contains_key(record));
@@ -309,7 +312,7 @@ fn serves(state: &Deployment, goal: Option<&Goal>, view: &View) -> Vec<Event> {
 }
 
 /// What a deployment had moved the traffic to and what it took it from may have stood by before: then it stands by again,
-/// and nobody owes its removal any more.
+/// and nobody owes its removal any more. What a rollback needed was not to be removed from its beginning on.
 fn stands_by(
     state: &Deployment,
     inputs: &Inputs,
@@ -329,7 +332,8 @@ fn stands_by(
     let mut steps = run
         .into_iter()
         .flat_map(|run| run.plan.steps().zip(&run.steps));
-    if !steps.any(|(step, course)| moved(step, course)) {
+    let is_left = inputs.kind == Kind::Deploy || mutant::is(Mutant::ForgetsWhatItKept);
+    if is_left && !steps.any(|(step, course)| moved(step, course)) {
         return Vec::new();
     }
     let own = inputs.record.as_ref().map(Record::hash);

@@ -209,7 +209,7 @@ fn asked_for(deployment: &Deployment) -> Option<Command> {
     }
     // What goes back is not turned round half-way: the hotfix has its turn when it is there (I3).
     let by = deployment.supersede.as_ref();
-    by.filter(|_| !deployment.goes_back())
+    by.filter(|_| !deployment.goes_back() || mutant::is(Mutant::TurnsItRound))
         .map(|by| Command::HandOver(by.clone()))
 }
 

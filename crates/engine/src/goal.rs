@@ -3,6 +3,7 @@
 use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::targets::Targets;
+use belay_model::back::Risk;
 use belay_model::environment::{Known, Standing, View};
 use belay_model::event::{Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber};
@@ -344,6 +345,17 @@ pub fn elsewhere(
         ));
     }
     (Some(of_record(targets, &known.record)), remarks)
+}
+
+/// Why nobody goes to that record unless someone takes it upon them who did not.
+pub(crate) fn not_accepted(view: &View, to: &RecordHash, accept: &[Risk]) -> Option<String> {
+    let known = view.records.get(to)?;
+    let is_accepted = accept.contains(&Risk::Unproven) || mutant::is(Mutant::AcceptsAll);
+    let is_refused = known.standing == Standing::Candidate && !is_accepted;
+    is_refused.then(|| {
+        let title = known.record.title();
+        format!("{title} was never verified here, and nobody accepted that with a reason")
+    })
 }
 
 /// Whether that deployment quarantined it.

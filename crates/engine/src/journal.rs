@@ -5,9 +5,10 @@
 
 use crate::ahead::Ahead;
 use crate::fold::Deployment;
+use crate::mutant::{self, Mutant};
 use crate::ports::{Batch, Clock, Store, StoreError, Writer};
 use belay_model::environment;
-use belay_model::event::Event;
+use belay_model::event::{Ask, Entry, Event};
 use belay_model::id::DeploymentId;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub(crate) struct Journal {
     owner: String,
     ahead: Ahead,
     environment: Vec<(i64, environment::Event)>,
+    /// Where among what is pending, of both kinds, that begins which concludes the deployment.
+    conclusion: Option<(usize, usize)>,
     /// Ours, and only ours: a newer one in the journal means that we have no say any more (I6).
     epoch: u64,
     claimed: bool,
@@ -42,6 +45,7 @@ impl Journal {
             clock,
             owner: owner.to_owned(),
             environment: Vec::new(),
+            conclusion: None,
             // Under one lease we may come back to it.
             claimed: state.epoch == epoch,
             ahead: Ahead::new(state),
@@ -68,6 +72,12 @@ impl Journal {
     /// Adds an event of the environment stream to the same transaction.
     pub(crate) fn push_environment(&mut self, event: environment::Event) {
         self.environment.push((self.clock.now_us(), event));
+    }
+
+    /// What is pushed from now on says how it ends or where it goes back to; it is flushed at once. It is not said where
+    /// someone asked for a way back meanwhile: that is heard first, or it would be lost.
+    pub(crate) fn conclude(&mut self) {
+        self.conclusion = Some((self.ahead.pending().len(), self.environment.len()));
     }
 
     /// Whether there is something to flush.
@@ -97,7 +107,8 @@ impl Journal {
     }
 
     /// Makes everything pending durable. Where a signal came in between, it is folded first and the batch appended
-    /// behind it: what we append are facts and intents that a signal does not make untrue; the next decision sees it.
+    /// behind it: what we append are facts and intents that a signal does not make untrue; the next decision sees it. After
+    /// a conclusion there may be none ([`Journal::conclude`]).
     ///
     /// # Errors
     /// Another worker has a newer epoch, or the store cannot be written.
@@ -108,6 +119,7 @@ impl Journal {
                 Ok(entries) => {
                     self.claimed = true;
                     self.environment.clear();
+                    self.conclusion = None;
                     self.ahead
                         .appended(entries.last().map_or(after, |last| last.seq));
                 }
@@ -143,21 +155,49 @@ impl Journal {
     /// The store cannot be read, or another worker has taken over.
     pub(crate) async fn refresh(&mut self) -> Result<bool, StoreError> {
         self.generation = self.store.generation();
-        let Deployment { id, seq, .. } = self.state();
-        let entries = self.store.events(id, self.ahead.after()).await?;
-        let mut new = entries.iter().filter(|entry| entry.seq > *seq).peekable();
+        let (id, seq) = (self.state().id.clone(), self.state().seq);
+        let entries = self.store.events(&id, self.ahead.after()).await?;
+        let mut new = entries.iter().filter(|entry| entry.seq > seq).peekable();
         if new.peek().is_none() {
             return Ok(false);
         }
         if new.any(|entry| matches!(entry.event, Event::Claimed { .. })) {
             return Err(StoreError::Fenced(id.to_string()));
         }
-        self.ahead.moved(&entries);
+        let mut keep = usize::MAX;
+        if let Some((events, said)) = self.conclusion
+            && entries
+                .iter()
+                .any(|entry| entry.seq > seq && self.is_heard_first(entry))
+        {
+            keep = events;
+            self.environment.truncate(said);
+            self.conclusion = None;
+        }
+        self.ahead.moved(&entries, keep);
         if self.state().ended.is_some() && self.ahead.pending().is_empty() {
             // Others ended it: what this belonged to is not said any more.
             self.environment.clear();
         }
         Ok(true)
+    }
+
+    /// Whether it asks for what the pending conclusion leaves out.
+    fn is_heard_first(&self, entry: &Entry) -> bool {
+        let Event::Signal { ask, back, .. } = &entry.event else {
+            return false;
+        };
+        if mutant::is(Mutant::MissesTheWord) {
+            return false;
+        }
+        let goes_back = |event: &Event| matches!(event, Event::RollbackPlanned { .. });
+        let mut pending = self.ahead.pending().iter();
+        match ask {
+            Ask::Abort => back.to.is_some() || !pending.any(|(_, event)| goes_back(event)),
+            // An answer, before the time for it was over.
+            Ask::Retry | Ask::Skip | Ask::Stop | Ask::Abandon => true,
+            _ => false,
+        }
     }
 
     /// Now, Unix microseconds.

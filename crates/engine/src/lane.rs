@@ -120,7 +120,8 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
             },
         },
         Status::Unknown => {
-            if run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
+            let is_first = mutant::is(Mutant::AsksAtOnce);
+            if is_first || run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
                 return give_up(deployment, id, &lost(run.losses), now_us);
             }
             begin
@@ -253,7 +254,7 @@ fn obey(
         Act::Ask { within_ms, then } => {
             Some(ask_person(step, told(failure), *within_ms, then, now_us))
         }
-        Act::RollBackPhase => {
+        Act::RollBackPhase if !mutant::is(Mutant::TakesAllBack) => {
             let run = &deployment.plans[usize::from(step.plan)];
             let phase = run.phase_of(usize::from(step.index));
             Some(Next::Fails(Command::Rollback(Cause::Phase {
@@ -261,7 +262,7 @@ fn obey(
                 cause: Box::new(cause()),
             })))
         }
-        Act::RollBack => Some(Next::Fails(Command::Rollback(cause()))),
+        Act::RollBack | Act::RollBackPhase => Some(Next::Fails(Command::Rollback(cause()))),
         Act::Stop => Some(Next::Fails(Command::Leave {
             cause: cause(),
             policy: "on_failure: stop",

@@ -1,4 +1,4 @@
-//! Breaks of the core, one for each invariant, to show that the simulator sees them: `make sim MUTANTS=1`. Without the feature
+//! Breaks of the core, at least one for each invariant, to show that the simulator sees them: `make sim MUTANTS=1`. Without the feature
 //! `mutants`, which no binary has, [`is`] is a constant and nothing of this is left.
 
 /// A break.
@@ -36,11 +36,55 @@ pub enum Mutant {
     GoesBackSlowly,
     /// Nobody is told what cannot be taken back.
     ForgetsResidue,
+    /// A hotfix takes what it finds for the baseline.
+    CapturesAnew,
+    /// A hotfix does not know what had been begun before it.
+    ForgetsWhatWasBegun,
+    /// The one that makes way for a hotfix ends before that has the lock.
+    LetsGoFirst,
+    /// A hotfix turns round what goes back.
+    TurnsItRound,
+    /// What made way for a hotfix during its bake counts as good.
+    CountsItAsGood,
+    /// What a hotfix finds half-way is never removed.
+    LeavesItStanding,
+    /// A hotfix takes what was there before both for what is there.
+    LooksAtTheBaseline,
+    /// What was run before a hotfix is not taken back with it.
+    PaysNoDebts,
+    /// Where someone says to go back to is not heard.
+    GoesElsewhere,
+    /// What was never verified is gone to although nobody took that upon them.
+    AcceptsAll,
+    /// A word to go back that comes at the last moment is lost.
+    MissesTheWord,
+    /// Phases go back side by side, whatever the order says.
+    AllAtOnce,
+    /// What provisions goes back last and in reverse, whatever the order says.
+    OneOrderForAll,
+    /// Where only the phase shall go back everything does.
+    TakesAllBack,
+    /// Rules of the deployment come before those of its steps.
+    OuterFirst,
+    /// What was run is not taken back.
+    LeavesCommands,
+    /// What a clean-up asked for may still happen when a deployment begins.
+    SettlesNothing,
+    /// Clean-ups replace what serves where it is sick.
+    Rebuilds,
+    /// What a rollback needed stands for ever once the rollback is turned round.
+    ForgetsWhatItKept,
+    /// What fails once is given up.
+    GivesUpSoon,
+    /// What was lost sight of once is given up.
+    AsksAtOnce,
+    /// A clock that leaps ahead has a worker claim for ever what is over.
+    TurnsInCircles,
 }
 
 impl Mutant {
     /// All of them, with the invariant that each breaks.
-    pub const ALL: [(Mutant, &'static str); 16] = [
+    pub const ALL: [(Mutant, &'static str); 38] = [
         (Mutant::ActsFirst, "I1"),
         (Mutant::ShrinksFirst, "I2"),
         (Mutant::ForgetsTargets, "I2"),
@@ -57,6 +101,28 @@ impl Mutant {
         (Mutant::ServesTheNewest, "I12"),
         (Mutant::GoesBackSlowly, "I13"),
         (Mutant::ForgetsResidue, "I14"),
+        (Mutant::CapturesAnew, "I12"),
+        (Mutant::ForgetsWhatWasBegun, "I12"),
+        (Mutant::LetsGoFirst, "I12"),
+        (Mutant::TurnsItRound, "I12"),
+        (Mutant::CountsItAsGood, "P5"),
+        (Mutant::LeavesItStanding, "I12"),
+        (Mutant::LooksAtTheBaseline, "I10"),
+        (Mutant::PaysNoDebts, "I2"),
+        (Mutant::GoesElsewhere, "I5"),
+        (Mutant::AcceptsAll, "P5"),
+        (Mutant::MissesTheWord, "I12"),
+        (Mutant::AllAtOnce, "order"),
+        (Mutant::OneOrderForAll, "order"),
+        (Mutant::TakesAllBack, "rules"),
+        (Mutant::OuterFirst, "rules"),
+        (Mutant::LeavesCommands, "I2"),
+        (Mutant::SettlesNothing, "I4"),
+        (Mutant::Rebuilds, "I7"),
+        (Mutant::ForgetsWhatItKept, "warm"),
+        (Mutant::GivesUpSoon, "P2"),
+        (Mutant::AsksAtOnce, "P2"),
+        (Mutant::TurnsInCircles, "time"),
     ];
 }
 

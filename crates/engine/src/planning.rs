@@ -33,6 +33,17 @@ pub fn forward(
     goal: &Goal,
     inputs: &Inputs,
 ) -> Result<Plan, Error> {
+    forward_beside(targets, from, from, goal, inputs)
+}
+
+/// The same where not all that is there serves: `beside` is what the new record shares the traffic with.
+pub(crate) fn forward_beside(
+    targets: &Targets,
+    from: &States,
+    beside: &States,
+    goal: &Goal,
+    inputs: &Inputs,
+) -> Result<Plan, Error> {
     let live = checks_at(&inputs.checks, At::Live);
     let written = written(targets, inputs);
     let left_out = |place: &&Place| {
@@ -51,7 +62,8 @@ pub fn forward(
         let mut steps = input.before.clone();
         if let Some(name) = &input.target {
             let place = targets.get(name).ok_or_else(|| unknown(input, name))?;
-            let (moves, then) = stages(place, at.of(name), goal, input, inputs)?;
+            let is_alone = beside.of(name).is_absent() || at.of(name).is_absent();
+            let (moves, then) = stages(place, at.of(name), is_alone, goal, input, inputs)?;
             at.set(name, then);
             steps.extend(moves);
             steps.extend(input.after.clone());
@@ -63,6 +75,10 @@ pub fn forward(
             steps.extend(input.after.clone());
         }
         for step in &mut steps {
+            if mutant::is(Mutant::OuterFirst) {
+                step.on_failure
+                    .splice(0..0, inputs.on_failure.iter().cloned());
+            }
             step.on_failure.extend(input.on_failure.iter().cloned());
             step.on_failure.extend(inputs.on_failure.iter().cloned());
         }
@@ -120,6 +136,7 @@ fn behind(phases: &[Phase], input: &PhaseInput, is_written: bool) -> Vec<u16> {
 fn stages(
     place: &Place,
     from: &State,
+    is_alone: bool,
     goal: &Goal,
     input: &PhaseInput,
     inputs: &Inputs,
@@ -140,7 +157,7 @@ fn stages(
         return Err(Error::not_applied(Class::Application, why));
     }
     // A share of nobody's traffic would be all of it, on a part of the copies.
-    let is_alone = from.is_absent() || is_met || shares && place.serves_nobody(from, goal)?;
+    let is_alone = is_alone || is_met || shares && place.serves_nobody(from, goal)?;
     let parts = match share.filter(|_| !is_alone || is_met) {
         Some(share) => vec![Part {
             stage: by_share(share, capabilities),

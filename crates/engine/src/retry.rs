@@ -9,6 +9,9 @@ pub(crate) fn cap(class: Class, back: bool) -> u32 {
     if mutant::is(Mutant::TriesForEver) {
         return u32::MAX;
     }
+    if mutant::is(Mutant::GivesUpSoon) {
+        return 1;
+    }
     match class {
         Class::Connectivity | Class::Timeout | Class::Quota => {
             if back {

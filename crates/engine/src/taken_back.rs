@@ -5,6 +5,7 @@
 //! what came before it.
 
 use crate::fold::{Deployment, PlanRun};
+use crate::mutant::{self, Mutant};
 use belay_model::config::{BackPhases, Provisioning, ProvisioningOrder};
 use belay_model::event::{Cause, Inputs, PhaseInput};
 use belay_model::id::RecordHash;
@@ -122,8 +123,8 @@ impl<'a> Gone<'a> {
             pay(&mut phases, debt);
         }
         let parallel = match self.inputs.back_order.phases {
-            BackPhases::InTurn => plan.parallel,
-            BackPhases::AtOnce => u16::try_from(phases.len().max(1)).unwrap_or(u16::MAX),
+            BackPhases::InTurn if !mutant::is(Mutant::AllAtOnce) => plan.parallel,
+            _ => u16::try_from(phases.len().max(1)).unwrap_or(u16::MAX),
         };
         Plan {
             phases,
@@ -160,7 +161,10 @@ impl<'a> Gone<'a> {
         let (mut provisioning, mut rest): (Vec<usize>, Vec<usize>) =
             forward.partition(|number| self.provisions(*number));
         rest.reverse();
-        let order = self.inputs.back_order;
+        let mut order = self.inputs.back_order;
+        if mutant::is(Mutant::OneOrderForAll) {
+            order = Default::default();
+        }
         if order.provisioning_order == ProvisioningOrder::Reverse {
             provisioning.reverse();
         }
@@ -233,6 +237,7 @@ impl<'a> Gone<'a> {
         let is_effect = |index: &usize| run.step(*index).effect().is_some();
         let first_effect = range.clone().find(is_effect).unwrap_or(range.end);
         let back = |index: usize| match &run.step(index).action {
+            Action::Run(_) if mutant::is(Mutant::LeavesCommands) => None,
             Action::Run(step) if self.begun[index] => Some(Step::of(Action::Run(Run {
                 title: format!("take back: {}", step.title),
                 call: step.back.clone()?,
@@ -257,7 +262,9 @@ impl<'a> Gone<'a> {
     fn behind(&self, ordered: &[(usize, Phase)], number: usize) -> Vec<u16> {
         let phases = &self.run.plan.phases;
         let (name, target) = (&phases[number].name, &phases[number].target);
-        let in_turn = self.is_written() && self.inputs.back_order.phases == BackPhases::InTurn;
+        let in_turn = self.is_written()
+            && !mutant::is(Mutant::AllAtOnce)
+            && self.inputs.back_order.phases == BackPhases::InTurn;
         let waits = |(other, phase): &(usize, Phase)| {
             let is_free = target.is_none() || phase.target.is_none();
             let provisions = self.provisions(number) || self.provisions(*other);

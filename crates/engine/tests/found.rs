@@ -1,6 +1,7 @@
 //! What the simulator found: each a story of its own, as small as it got.
 
-use belay_model::config::{Inconclusive, Strategy};
+use belay_model::back::Risk;
+use belay_model::config::{CanaryStep, Inconclusive, Percent, Strategy};
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Outcome, PhaseInput, RollbackResult};
 use belay_model::id::DeploymentId;
@@ -315,4 +316,147 @@ async fn i4_a_clean_up_whose_request_was_late_is_settled_before_it_is_repeated()
     release(&scene, 2).await;
     assert_eq!(scene.world.groups(), [scene.record(2).group()]);
     assert!(scene.world.is_quiet(), "nothing of it may still happen");
+}
+
+/// A word to go back is durable before the end is, and would be lost behind it.
+#[tokio::test(start_paused = true)]
+async fn a_word_to_go_back_is_heard_however_late_it_comes() {
+    let mut told = 0;
+    for point in 0.. {
+        let mut scene = with_one(Strategy::BlueGreen).await;
+        scene.bake_ms = 5_000;
+        let id = scene.deploy(2).await;
+        scene.crashes.hold_at(point);
+        {
+            let working = scene.work();
+            tokio::pin!(working);
+            tokio::select! {
+                biased;
+                () = scene.crashes.held() => {}
+                _ = &mut working => break,
+            }
+            if scene.summary(&id).await.phase == Phase::Ended {
+                break;
+            }
+            scene.signal(&id, Ask::Abort).await;
+            scene.crashes.let_go();
+            working.await;
+        }
+        told += 1;
+        let ended = outcome(&scene, &id).await;
+        assert!(
+            matches!(ended, Some(Outcome::Failed { .. })),
+            "told at {point}: {ended:?}"
+        );
+        let serving = scene.view().serving().map(|known| known.record.release.0);
+        assert_eq!(serving, Some(1), "told at {point}");
+        assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    }
+    assert!(told > 15, "only {told} points");
+}
+
+/// So is one that says where to, though it goes back by itself by then.
+#[tokio::test(start_paused = true)]
+async fn a_word_to_go_somewhere_is_heard_though_it_goes_back_by_itself() {
+    let mut told = 0;
+    for point in 0.. {
+        let mut scene = with_one(Strategy::BlueGreen).await;
+        release(&scene, 2).await;
+        scene.script.say(3, Look::Bake, Said::Fail);
+        scene.bake_ms = 5_000;
+        let id = scene.deploy(3).await;
+        scene.crashes.hold_at(point);
+        let working = scene.work();
+        tokio::pin!(working);
+        tokio::select! {
+            biased;
+            () = scene.crashes.held() => {}
+            _ = &mut working => break,
+        }
+        let phase = scene.summary(&id).await.phase;
+        if phase == Phase::RollingBack || phase == Phase::Ended {
+            break;
+        }
+        let has_plan = scene.store.journal(&id).len() > 2;
+        if has_plan {
+            scene.abort_to(&id, 1, &[]).await;
+        }
+        scene.crashes.let_go();
+        working.await;
+        if has_plan {
+            told += 1;
+            assert_eq!(outcome(&scene, &id).await, complete(), "told at {point}");
+            let group = scene.record(1).group();
+            assert_eq!(scene.serving(), Some(group), "told at {point}");
+        }
+    }
+    assert!(told > 10, "only {told} points");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_rollback_kept_is_removed_in_its_time_when_the_rollback_is_turned_round() {
+    let half = vec![CanaryStep {
+        to: Percent::from_percent(50),
+        hold: None,
+    }];
+    let targets = [("eu", Kind::SideBySide), ("us", Kind::Resized)];
+    let scene = Scene::across(Strategy::Canary(half), 2, &targets);
+    release(&scene, 1).await;
+    let second = scene.deploy(2).await;
+    work_while(&scene, async {
+        scene.until(&second, Phase::Ended).await;
+        // Release 1 is warm in eu, and us comes first.
+        let undo = scene.undo(&second).await;
+        scene.until(&undo, Phase::Running).await;
+        scene.signal(&undo, Ask::Abort).await;
+    })
+    .await;
+    for (name, world) in &scene.worlds {
+        assert_eq!(world.groups(), [scene.record(2).group()], "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p5_nobody_goes_to_what_was_never_verified_and_was_not_accepted() {
+    for accept in [&[][..], &[Risk::Unproven][..]] {
+        let mut scene = with_one(Strategy::BlueGreen).await;
+        // Nobody can say how release 4 is, so that it is taken back and stays what it was.
+        let live = serde_json::json!({ "http": "/", "at": "live" });
+        scene.checks = vec![serde_json::from_value(live).expect("a check")];
+        scene.script.say(4, Look::Live, Said::Inconclusive);
+        release(&scene, 4).await;
+        let id = parked(&mut scene).await;
+        scene.script.say(4, Look::Live, Said::Pass);
+        scene.abort_to(&id, 4, accept).await;
+        work(&scene).await;
+        let summary = scene.summary(&id).await;
+        if accept.is_empty() {
+            assert_eq!(summary.phase, Phase::NeedsOperator);
+            let why = summary.stuck.unwrap_or_default();
+            assert!(why.contains("never verified"), "{why}");
+        } else {
+            assert_eq!(summary.outcome, complete());
+            assert_eq!(scene.serving(), Some(scene.record(4).group()));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_removes_and_does_not_replace_what_is_sick() {
+    let targets = [("eu", Kind::SideBySide), ("us", Kind::InPlace)];
+    let mut scene = Scene::across(Strategy::Basic, 2, &targets);
+    scene.bake_ms = 5_000;
+    release(&scene, 1).await;
+    let id = scene.deploy(2).await;
+    work_while(&scene, async {
+        scene.until(&id, Phase::Baking).await;
+        // At its last moment, or the bake would see it.
+        scene.pass(4_990).await;
+        scene.worlds["us"].sicken(&scene.record(2).group());
+    })
+    .await;
+    assert_eq!(outcome(&scene, &id).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.worlds["eu"].groups(), [scene.record(2).group()]);
+    let log = scene.worlds["us"].log();
+    assert_eq!(log.len(), 2, "{log:?}");
 }

@@ -330,6 +330,35 @@ async fn a_foreign_change_before_it_takes_over_waits_for_a_person() {
     assert!(now.stuck.is_some_and(|why| why.contains("someone else")));
 }
 
+/// What it supersedes is there and serves nobody: there is nothing to share the traffic with.
+#[tokio::test(start_paused = true)]
+async fn over_a_first_deployment_it_sends_nobody_to_nothing() {
+    let mut scene = Scene::of(Kind::Swap, canary(), 2);
+    scene.checks = vec![
+        serde_json::from_value(serde_json::json!({ "http": "/", "at": "staged" }))
+            .expect("a check"),
+    ];
+    let old = scene.deploy(1).await;
+    let staged = async {
+        loop {
+            if scene.world.groups().contains(&scene.record(1).group()) {
+                return;
+            }
+            scene.pass(1).await;
+        }
+    };
+    tokio::select! {
+        _ = scene.work() => panic!("it ended"),
+        () = staged => {}
+    }
+    let new = scene.hotfix(2).await.expect("it is taken");
+    scene.work().await;
+    assert_eq!(outcome(&scene, &old).await, Some(Outcome::Stopped));
+    assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+    assert!(serves(&scene, 2));
+    assert_eq!(scene.world.breaches(), Vec::<String>::new());
+}
+
 /// What was in flight when it was asked for, at every point of the old one's way.
 async fn at_every_point(kind: Kind) {
     let mut superseded = 0;

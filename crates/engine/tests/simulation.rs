@@ -75,7 +75,7 @@ fn whatever_happens_the_world_is_as_asked_for_or_as_before() {
         }
     });
     let total = total.into_inner().expect("no panic");
-    println!("{total}");
+    println!("{total}\n{}", total.rates());
     let failed = failed.into_inner().expect("no panic");
     if let Some(seed) = failed.iter().min() {
         show(*seed, &play(&draw(*seed)));

@@ -293,6 +293,7 @@ impl Summary {
                     self.phase = self.at_work();
                 }
                 let planned = self.step_of(*step);
+                let is_paused = self.phase == Phase::Paused;
                 let is_bake = step.plan == 0 && planned.is_some_and(|step| step.bake);
                 let waits = planned.is_some_and(crate::plan::Step::waits);
                 self.asks = planned.is_some_and(|step| matches!(step.action, Action::Approve(_)));
@@ -302,6 +303,11 @@ impl Summary {
                     self.phase = Phase::Waiting;
                 } else if self.phase == Phase::Waiting {
                     self.phase = self.at_work();
+                }
+                if is_paused && self.phase != Phase::Paused {
+                    // The word came in between: what was begun is not gone on from.
+                    self.before_pause = Some(self.phase);
+                    self.phase = Phase::Paused;
                 }
             }
             Event::TimerSet { .. } => {}

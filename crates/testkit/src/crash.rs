@@ -1,8 +1,9 @@
 //! Where a worker can be killed: every append (before, after) and every driver call (before, inside, after), counted
 //! in the order in which they come. A killed worker's future never goes on; the scene drops it and starts another.
 
-use std::sync::Mutex;
+use crate::told::Told;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// A place where a kill is possible.
@@ -24,9 +25,24 @@ pub struct Crashes {
     hold_at: Mutex<Option<usize>>,
     held: Notify,
     go_on: Notify,
+    /// Whether its process stands still.
+    still: Arc<Told<bool>>,
 }
 
 impl Crashes {
+    /// Of a process that stands still while that is so.
+    pub(crate) fn still_while(still: Arc<Told<bool>>) -> Self {
+        Self {
+            still,
+            ..Self::default()
+        }
+    }
+
+    /// Resolves when the process goes on.
+    pub(crate) async fn is_going(&self) {
+        self.still.until(|is_still| !is_still).await;
+    }
+
     /// Kill at the n-th point from now, counted from 0.
     pub fn kill_at(&self, point: usize) {
         *self.kill_at.lock().expect("no panic while held") = Some(point);
@@ -66,6 +82,7 @@ impl Crashes {
 
     /// A worker passes here; if it is to be killed here it does not come back.
     pub async fn pass(&self, call: &'static str, place: &'static str) {
+        self.is_going().await;
         if self.dead.load(Ordering::SeqCst) {
             // A dead process does nothing, whichever of its tasks it is.
             std::future::pending::<()>().await;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// See the module.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Told<T> {
     value: Mutex<T>,
     changed: Notify,

@@ -55,6 +55,7 @@ impl Course {
             &view,
             (again, now_us),
         );
+        self.journal.conclude();
         for event in events {
             self.journal.push_environment(event);
         }
@@ -74,7 +75,7 @@ impl Course {
             let why = why.unwrap_or_else(|| "there is nothing to go back to".to_owned());
             self.journal.push(Event::parked(None, why));
         }
-        Ok(())
+        self.journal.flush().await
     }
 
     /// Policy says so: someone wants to look at what failed.
@@ -93,13 +94,14 @@ impl Course {
         residue.insert(0, line);
         let rollback = RollbackResult::Limited;
         self.push_end(Outcome::Failed { rollback, residue });
-        Ok(())
+        self.journal.flush().await
     }
 
     async fn say_what_is_left(&mut self, cause: Option<&Cause>) -> Result<(), StoreError> {
         let view = self.view().await?;
         let events = conclude::on_left(self.state(), self.inputs(), cause, &view);
         let half_way = self.half_way(&view);
+        self.journal.conclude();
         for event in events.into_iter().chain(half_way) {
             self.journal.push_environment(event);
         }
@@ -124,7 +126,7 @@ impl Course {
         let residue = unmet.chain(left).collect();
         let rollback = RollbackResult::Limited;
         self.push_end(Outcome::Failed { rollback, residue });
-        Ok(())
+        self.journal.flush().await
     }
 
     /// What is there now, as far as it can be told.
@@ -155,12 +157,22 @@ impl Course {
         let is_known = known.is_some();
         let (goal, mut remarks) = match cause {
             Cause::Request {
-                back: Back { to: Some(to), .. },
+                back:
+                    Back {
+                        to: Some(to),
+                        accept,
+                        ..
+                    },
                 ..
-            } => {
+            } if !mutant::is(Mutant::GoesElsewhere) => {
                 // What it did not come to may run something else than the record, too.
                 touched = targets.iter().map(|place| &*place.target.name).collect();
-                goal::elsewhere(targets, view, self.state(), to)
+                let (goal, mut remarks) = goal::elsewhere(targets, view, self.state(), to);
+                let refused = goal::not_accepted(view, to, accept);
+                let refused = refused.filter(|_| goal.is_some());
+                let goal = goal.filter(|_| refused.is_none());
+                remarks.extend(refused);
+                (goal, remarks)
             }
             Cause::Phase { phase, .. } => {
                 let phase = usize::from(*phase);

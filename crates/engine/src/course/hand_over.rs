@@ -5,6 +5,7 @@
 
 use super::run::Course;
 use crate::fold::Deployment;
+use crate::mutant::{self, Mutant};
 use crate::ports::{Batch, StoreError, Writer};
 use crate::{conclude, queue, taken_back};
 use belay_model::back::Back;
@@ -42,7 +43,10 @@ impl Legacy {
             baseline_goal,
             left: state.left.clone(),
             touched: state.touched().into_iter().map(str::to_owned).collect(),
-            debts: taken_back::debts(state),
+            debts: match mutant::is(Mutant::PaysNoDebts) {
+                true => Vec::new(),
+                false => taken_back::debts(state),
+            },
             residue: state.left_behind(),
         })
     }
@@ -83,7 +87,10 @@ impl Course {
             environment: Vec::new(),
         });
         let batches = [own].into_iter().chain(replaced);
-        let batches = batches.chain([next.journal.batch()]).collect();
+        let mut batches: Vec<Batch> = batches.chain([next.journal.batch()]).collect();
+        if mutant::is(Mutant::LetsGoFirst) {
+            self.ports.store.append(batches.remove(0)).await?;
+        }
         match self.ports.store.append_all(batches).await {
             // What moved on meanwhile may say otherwise: it is decided again.
             Ok(()) | Err(StoreError::Moved(_) | StoreError::Missing(_)) => {

@@ -73,7 +73,7 @@ impl Course {
         let planned = match self.survey(&view, undone.as_ref(), legacy.as_ref()).await {
             Ok((targets, found)) => {
                 let scale = Scale::of(&targets, &view, &found, legacy.as_ref(), is_whole);
-                self.forward_plan(&targets, &view, &found, &scale, &left)
+                self.forward_plan(&targets, &view, &found, &scale, legacy.as_ref(), &left)
                     .map(|(plan, goal, scaled)| (targets, plan, goal, scaled, found))
             }
             Err(failure) => Err(failure),
@@ -103,7 +103,10 @@ impl Course {
         let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));
         let found_goal = goal::of_states(&targets, &view, &found);
         let (baseline, baseline_goal, takes_over) = match legacy {
-            Some(legacy) => {
+            Some(mut legacy) => {
+                if mutant::is(Mutant::CapturesAnew) {
+                    (legacy.baseline, legacy.baseline_goal) = (found.clone(), found_goal.clone());
+                }
                 let (baseline, goal, over) = take_over(legacy, &found, found_goal);
                 (baseline, goal, Some(Box::new(over)))
             }
@@ -196,8 +199,9 @@ impl Course {
         &self,
         targets: &Targets,
         view: &View,
-        baseline: &States,
+        found: &States,
         scale: &Scale,
+        legacy: Option<&Legacy>,
         left: &[Deployment],
     ) -> Result<(Plan, Goal, Vec<String>), Failure> {
         let inputs = self.inputs();
@@ -213,7 +217,10 @@ impl Course {
                 record.is_some_and(|record| record.target(name).is_some())
             });
             let (goal, scaled) = capacity::forward(&own, goal, &scale.now, &scale.asked);
-            let plan = planning::forward(&own, baseline, &goal, inputs);
+            // What was begun and never promoted is nothing to share the traffic with.
+            let legacy = legacy.filter(|_| view.serving().is_none());
+            let beside = legacy.map_or(found, |legacy| &legacy.baseline);
+            let plan = planning::forward_beside(&own, found, beside, &goal, inputs);
             (plan, goal, scaled)
         } else {
             goal::take_newest_seals(view, &mut goal);
@@ -226,7 +233,7 @@ impl Course {
             let fitted = capacity::back(targets, goal, &scale.now, &scale.asked);
             let moves = planning::back(
                 targets,
-                baseline,
+                found,
                 &fitted,
                 &inputs.checks,
                 inputs.parallel,

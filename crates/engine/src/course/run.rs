@@ -385,6 +385,7 @@ impl Course {
     pub(super) async fn end(&mut self, outcome: Outcome) -> Result<(), StoreError> {
         let view = self.view().await?;
         let now_us = self.journal.now_us();
+        self.journal.conclude();
         for event in conclude::on_end(self.journal.state(), &outcome, &view, now_us) {
             self.journal.push_environment(event);
         }

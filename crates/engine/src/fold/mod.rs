@@ -153,6 +153,7 @@ impl Deployment {
             } => {
                 self.baseline = baseline.clone();
                 let found = takes_over.as_ref().map(|over| &over.found.want);
+                let found = found.filter(|_| !mutant::is(Mutant::LooksAtTheBaseline));
                 self.left = found.unwrap_or(baseline).clone();
                 self.takes_over = takes_over.as_deref().cloned();
                 self.baseline_goal = Some((**baseline_goal).clone());

@@ -45,6 +45,7 @@ impl Deployment {
         }
         begun.sort();
         let before = self.takes_over.iter().flat_map(|over| &over.touched);
+        let before = before.filter(|_| !mutant::is(Mutant::ForgetsWhatWasBegun));
         let mut touched: Vec<&str> = before.map(String::as_str).collect();
         begun.retain(|(_, target)| !touched.contains(target));
         touched.extend(begun.into_iter().map(|(_, target)| target));

@@ -3,19 +3,20 @@
 
 use super::counters::Counters;
 use super::ended;
+use super::handed::Own;
 use super::stage::{Ground, Report, name};
 use super::story::Story;
 use crate::{FakeClock, MemoryStore};
-use belay_driver::{Context, Driver};
+use belay_driver::Context;
 use belay_engine::fold::Deployment;
 use belay_engine::ports::{Clock, Running};
 use belay_model::environment::{Standing, View};
-use belay_model::event::{Cause, Entry, Event, Inputs, Kind};
+use belay_model::event::{Ask, Entry, Event, Inputs, Kind};
 use belay_model::id::{DeploymentId, Scope};
-use belay_model::plan::{Action, Effect, Plan, Wave};
-use belay_model::state::{Goal, States};
+use belay_model::plan::{Effect, Plan};
+use belay_model::state::Goal;
 use belay_model::summary::{Phase, Summary};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Attempts of a step that no policy, cap or patience of a person explains (I11).
@@ -40,6 +41,12 @@ pub(super) struct Seen {
     runs: BTreeMap<(DeploymentId, String), u32>,
     /// Who has which place, and what was done there.
     pub(super) places: BTreeMap<Scope, Here>,
+    /// What is known of deployments that have their plans.
+    pub(super) owns: BTreeMap<DeploymentId, Own>,
+    /// Commands in the order in which they began, and for whom.
+    pub(super) ran: Vec<(DeploymentId, String)>,
+    /// Those that needed a person.
+    pub(super) parked: BTreeSet<DeploymentId>,
     order: Vec<DeploymentId>,
     inputs: BTreeMap<DeploymentId, Arc<Inputs>>,
 }
@@ -128,6 +135,7 @@ impl Audit {
         let mut seen = self.seen();
         seen.counters.count("runs of commands");
         let key = (running.deployment.clone(), text.to_owned());
+        seen.ran.push(key.clone());
         let runs = seen.runs.entry(key).or_default();
         *runs += 1;
         *runs - 1
@@ -188,14 +196,23 @@ impl Audit {
                 plan,
                 baseline,
                 goal,
+                takes_over,
                 remarks,
                 ..
             } => {
                 self.has_lock(id, inputs, "is planned");
-                self.planned(inputs, plan, baseline, goal, remarks, batch);
+                self.captured(id, inputs, plan, baseline, takes_over.as_deref());
+                self.planned(inputs, plan, goal);
+                self.foreign(inputs, takes_over.is_some(), remarks, batch);
             }
-            Event::Started { step, attempt, .. } => {
+            Event::Started {
+                step,
+                attempt,
+                before,
+                ..
+            } => {
                 self.has_lock(id, inputs, "begins a step");
+                self.begins(id, inputs, *step, before.as_deref());
                 if *attempt > TOO_MANY {
                     self.breach(format!("I11: attempt {attempt} of {step}"));
                 }
@@ -203,13 +220,35 @@ impl Audit {
             Event::RollbackPlanned {
                 cause, goal, plan, ..
             } => {
-                let journal = self.store().journal(id);
-                let earlier = journal.iter().take_while(|it| it.seq < entry.seq);
-                let earlier: Vec<&Entry> = earlier.collect();
-                self.goes_back(inputs, cause, goal.as_deref(), plan, &earlier);
+                let earlier = self.until(id, entry);
+                if cause.is_automatic() && inputs.kind == Kind::Deploy {
+                    let deployment = Deployment::of(id.clone(), &earlier);
+                    if deployment.plans.len() == 1 {
+                        self.by_policy(&deployment, inputs, cause);
+                    }
+                }
+                self.goes_back(id, inputs, cause, goal.as_deref(), plan, &earlier);
             }
-            Event::Parked { why, .. } if why.contains("a bug in Belay") => {
-                self.breach(format!("{id}: {why}"));
+            Event::Parked {
+                step,
+                why,
+                until_ms,
+                ..
+            } => {
+                if why.contains("a bug in Belay") {
+                    self.breach(format!("{id}: {why}"));
+                }
+                let deployment = Deployment::of(id.clone(), &self.until(id, entry));
+                match (until_ms, step) {
+                    (Some(_), Some(step)) => self.asks_by_policy(&deployment, inputs, *step),
+                    _ => self.needs_operator(&deployment, *step, why),
+                }
+            }
+            Event::Signal {
+                ask: Ask::Supersede { by: None },
+                ..
+            } => {
+                self.count("hotfixes: did not take over");
             }
             Event::Ended { outcome, .. } => {
                 let journal = self.store().journal(id);
@@ -219,6 +258,13 @@ impl Audit {
             }
             _ => {}
         }
+    }
+
+    /// What stands before an event.
+    fn until(&self, id: &DeploymentId, entry: &Entry) -> Vec<Entry> {
+        let mut journal = self.store().journal(id);
+        journal.retain(|it| it.seq < entry.seq);
+        journal
     }
 
     fn created(&self, id: &DeploymentId, inputs: &Inputs) {
@@ -231,6 +277,9 @@ impl Audit {
             Kind::Return { .. } => "deployments: return",
             Kind::Undo { .. } => "deployments: undo",
         });
+        if inputs.hotfix.is_some() {
+            seen.counters.count("deployments: hotfix");
+        }
         if queue.len() > 1 {
             seen.counters.count("deployments: queued behind another");
         }
@@ -259,32 +308,17 @@ impl Audit {
         }
     }
 
-    fn planned(
-        &self,
-        inputs: &Inputs,
-        plan: &Plan,
-        baseline: &States,
-        goal: &Goal,
-        remarks: &[String],
-        batch: &[Entry],
-    ) {
-        let (here, view) = (self.here(&inputs.scope), self.store().view(&inputs.scope));
-        let ground = self.ground(&inputs.scope);
+    fn planned(&self, inputs: &Inputs, plan: &Plan, goal: &Goal) {
+        let view = self.store().view(&inputs.scope);
         if plan.len() > LONGEST_PLAN {
             self.breach(format!("I11: a plan of {} steps", plan.len()));
-        }
-        if here.meddled_us.is_none() {
-            for (name, world) in &ground.worlds {
-                let lines = world.diff(baseline.of(name), &world.state()).lines();
-                for line in lines {
-                    self.breach(format!("I1: captured, and it is not so: {name}: {line}"));
-                }
-            }
         }
         if inputs.kind != Kind::Deploy {
             self.seals(&view, goal);
         } else {
+            let passes = inputs.hotfix.is_some_and(|hotfix| hotfix.passes_freeze);
             let frozen = inputs.scope.frozen_by().into_iter();
+            let frozen = frozen.filter(|_| !passes);
             let mut frozen = frozen.filter(|scope| {
                 let view = self.store().view(scope);
                 view.freeze.or(view.breaker).is_some()
@@ -300,15 +334,19 @@ impl Audit {
                 self.breach("P5: a quarantined release goes out");
             }
         }
-        self.foreign(inputs, &here, remarks, batch);
     }
 
     /// I10: what a stranger did between two deployments is for a person to judge, or told of on the way back.
-    fn foreign(&self, inputs: &Inputs, here: &Here, remarks: &[String], batch: &[Entry]) {
+    fn foreign(&self, inputs: &Inputs, takes_over: bool, remarks: &[String], batch: &[Entry]) {
+        let here = self.here(&inputs.scope);
         if !here.is_untold {
             return;
         }
         self.with_here(&inputs.scope, |here| here.is_untold = false);
+        // What there was while the one before it worked, that one has taken in, perhaps.
+        if takes_over {
+            return;
+        }
         let ground = self.ground(&inputs.scope);
         let is_stranger = |world: &crate::World| world.users().contains_key("stranger");
         let serves = self.store().view(&inputs.scope).serving().is_some();
@@ -327,7 +365,7 @@ impl Audit {
     }
 
     /// I7: secrets are the newest that are known here.
-    fn seals(&self, view: &View, goal: &Goal) {
+    pub(super) fn seals(&self, view: &View, goal: &Goal) {
         for (hash, record) in &goal.records {
             if record.hash() != *hash {
                 self.breach(format!(
@@ -356,111 +394,6 @@ impl Audit {
         }
     }
 
-    fn goes_back(
-        &self,
-        inputs: &Inputs,
-        cause: &Cause,
-        goal: Option<&Goal>,
-        plan: &Plan,
-        earlier: &[&Entry],
-    ) {
-        let view = self.store().view(&inputs.scope);
-        self.count(match cause {
-            Cause::Phase { .. } => "rollbacks: of a phase",
-            Cause::Request { .. } => "rollbacks: asked for",
-            _ => "rollbacks: automatic",
-        });
-        let before = earlier.iter().rposition(|entry| {
-            matches!(entry.event, Event::RollbackPlanned { .. })
-                || (inputs.kind != Kind::Deploy && matches!(entry.event, Event::Planned { .. }))
-        });
-        let since = earlier[before.unwrap_or(0)..].iter();
-        let mut asked = since.filter(|entry| matches!(entry.event, Event::Signal { .. }));
-        if before.is_some() && asked.next().is_none() {
-            self.breach("I9: a rollback triggered another, and nobody asked");
-        }
-        if inputs.kind == Kind::Deploy && cause.is_automatic() && view.went_back.len() >= 3 {
-            match &view.breaker {
-                Some(_) => self.count("freezes: by Belay"),
-                None => self.breach("I9: three went back by themselves, and nothing is frozen"),
-            }
-        }
-        let Some(goal) = goal else { return };
-        self.seals(&view, goal);
-        let standing = goal.record.as_ref().and_then(|hash| view.records.get(hash));
-        let is_touched = earlier
-            .iter()
-            .any(|entry| matches!(&entry.event, Event::Finished { state: Some(_), .. }));
-        // Of what serves and is all there is, it may turn out only now.
-        let is_own = goal.record
-            == inputs
-                .record
-                .as_ref()
-                .map(belay_model::release::Record::hash);
-        if is_touched
-            && !is_own
-            && standing.is_some_and(|known| known.standing == Standing::Quarantined)
-        {
-            self.breach(format!(
-                "P5: {} is quarantined and shall serve again",
-                goal.title
-            ));
-        }
-        if !matches!(cause, Cause::Phase { .. }) {
-            self.covers(plan, earlier);
-        }
-        self.one_move(plan);
-    }
-
-    /// I2: every target that something was begun on.
-    fn covers(&self, back: &Plan, earlier: &[&Entry]) {
-        let plans: Vec<&Plan> = earlier
-            .iter()
-            .filter_map(|entry| match &entry.event {
-                Event::Planned { plan, .. } | Event::RollbackPlanned { plan, .. } => Some(plan),
-                _ => None,
-            })
-            .collect();
-        for entry in earlier {
-            let Event::Started { step, .. } = &entry.event else {
-                continue;
-            };
-            let plan = plans[usize::from(step.plan)];
-            let Some((phase, step)) = ended::step(plan, step.index) else {
-                continue;
-            };
-            let is_effect = step.effect().is_some();
-            if is_effect && !back.phases.iter().any(|it| it.target == phase.target) {
-                self.breach(format!("I2: the way back leaves out {:?}", phase.target));
-            }
-        }
-    }
-
-    /// I13: one move per target, looked at once.
-    fn one_move(&self, plan: &Plan) {
-        for phase in &plan.phases {
-            let moves = |wave: Wave| {
-                move |step: &belay_model::plan::Step| {
-                    step.effect().is_some_and(|effect| effect.wave == wave)
-                }
-            };
-            let looks =
-                |step: &belay_model::plan::Step| matches!(step.action, Action::Verify { .. });
-            let look = phase.steps.iter().position(looks);
-            let last = phase.steps.iter().rposition(moves(Wave::Switch));
-            let is_effect = |step: &belay_model::plan::Step| step.effect().is_some();
-            let others = plan.phases.iter().filter(|it| it.target == phase.target);
-            let others = others.filter(|it| it.steps.iter().any(is_effect));
-            let twice = phase.target.is_some() && others.count() > 1;
-            if twice || look.zip(last).is_some_and(|(look, last)| look < last) {
-                self.breach(format!(
-                    "I13: {} goes back in more than one move",
-                    phase.name
-                ));
-            }
-        }
-    }
-
     fn end_counted(&self, outcome: &belay_model::event::Outcome, deployment: &Deployment) {
         use belay_model::event::{Outcome, RollbackResult};
         self.count(match outcome {
@@ -479,38 +412,17 @@ impl Audit {
         }
     }
 
-    /// It waits for a person.
-    pub(super) fn parked(&self, summary: &Summary) {
-        let weather = self.story.weather;
-        self.count("needs_operator");
-        self.count(format!("needs_operator: {weather:?}"));
-        let stuck = summary.stuck.as_deref().unwrap_or_default();
-        // It may always turn out that nothing that proved itself is left.
-        let is_last = stuck.contains("is quarantined, and no other release was ever good here");
-        if weather.is_gentle() && !is_last {
-            let id = &summary.id;
-            self.breach(format!(
-                "P2: {id} needs a person in {weather:?} weather: {stuck}"
-            ));
-        }
-        if stuck.is_empty() {
-            self.breach(format!(
-                "P2: {} waits for a person and does not say why",
-                summary.id
-            ));
-        }
-        for behind in self.store().queue(&summary.scope).iter().skip(1) {
-            let planned = |event: &Event| matches!(event, Event::Planned { .. });
-            if self.store().any_event(behind, planned) {
-                self.breach(format!(
-                    "I12: {behind} went on although {} has the lock",
-                    summary.id
-                ));
-            }
+    /// Someone is about to answer it.
+    pub(super) fn answered(&self, summary: &Summary) {
+        let id = &summary.id;
+        if summary.stuck.as_deref().unwrap_or_default().is_empty() {
+            self.breach(format!("P2: {id} waits for a person and does not say why"));
         }
         if summary.phase != Phase::NeedsOperator {
-            self.breach(format!("P2: {} was answered and had not asked", summary.id));
+            self.breach(format!("P2: {id} was answered and had not asked"));
         }
+        let queue = self.store().queue(&summary.scope);
+        self.keeps_its_lock(id, queue.get(1..).unwrap_or_default());
     }
 
     /// Nothing is open and nothing is owed.

@@ -5,6 +5,8 @@ use super::story::{
     Work,
 };
 use crate::{Fault, Hints, Kind};
+use belay_model::back::Risk;
+use belay_model::config::{BackOrder, BackPhases, Provisioning, ProvisioningOrder};
 use belay_model::error::Class;
 use belay_model::event::Ask;
 use belay_model::plan::Look;
@@ -163,6 +165,8 @@ fn deed(rng: &mut StdRng, place: &Place, weather: Weather) -> Deed {
             }
             Deed::Tell(one(rng, &asks), one(rng, &[0, 1, 1, 1, 1, 2]))
         }
+        90..95 => Deed::Hotfix(order(rng, place, weather), rng.random_bool(0.3)),
+        95..100 => Deed::GoTo(rng.random_range(1..=RELEASES), accept(rng)),
         32..34 => Deed::Freeze(rng.random_range(0..3)),
         34..36 => Deed::Thaw,
         36..39 => Deed::Reseal(rng.random_range(1..=RELEASES)),
@@ -176,23 +180,35 @@ fn deed(rng: &mut StdRng, place: &Place, weather: Weather) -> Deed {
     }
 }
 
+fn accept(rng: &mut StdRng) -> Vec<Risk> {
+    let risks = [Risk::Unproven, Risk::Drift].into_iter();
+    risks.filter(|_| rng.random_bool(0.4)).collect()
+}
+
 fn order(rng: &mut StdRng, place: &Place, weather: Weather) -> Order {
     let is_odd = weather == Weather::People;
     let extras = match rng.random_bool(0.25) {
         true => (0..rng.random_range(1..4))
-            .map(|_| extra(rng, place, is_odd))
+            .map(|_| extra(rng, place, weather))
             .collect(),
         false => Vec::new(),
     };
     let first = place.targets[0];
     let splits = !matches!(first, Kind::Workers | Kind::InPlace);
     let share = (splits && rng.random_bool(0.1)).then(|| rng.random_range(1..100) * 10);
-    let remedies = match rng.random_bool(0.2) {
-        true => (0..rng.random_range(1..3))
-            .map(|_| remedy(rng, weather))
-            .collect(),
+    let everywhere = remedies(rng, weather, 0.2, 2);
+    let has_steps = !extras.is_empty();
+    let of_group = match has_steps {
+        true => remedies(rng, weather, 0.3, 2),
         false => Vec::new(),
     };
+    let of_phases = remedies(rng, weather, if has_steps { 0.3 } else { 0.05 }, 2);
+    let of_phases = of_phases.into_iter();
+    let of_phases = of_phases.map(|(class, remedy)| {
+        let target = rng.random_range(0..place.targets.len());
+        (target, class, remedy)
+    });
+    let of_phases = of_phases.collect();
     Order {
         release: rng.random_range(1..=RELEASES),
         way: way(rng, &place.targets),
@@ -203,7 +219,10 @@ fn order(rng: &mut StdRng, place: &Place, weather: Weather) -> Order {
             .then(|| (rng.random_range(1..3), rng.random_range(100..30_000))),
         extras,
         share,
-        remedies,
+        remedies: everywhere,
+        of_phases,
+        of_group,
+        back: back(rng),
         asks: is_odd && rng.random_bool(0.3),
         leaves: is_odd && rng.random_bool(0.3),
         replaces: rng.random_bool(0.2),
@@ -238,7 +257,17 @@ fn way(rng: &mut StdRng, targets: &[Kind]) -> Way {
     }
 }
 
-fn extra(rng: &mut StdRng, place: &Place, is_odd: bool) -> Extra {
+fn back(rng: &mut StdRng) -> BackOrder {
+    BackOrder {
+        phases: one(rng, &[BackPhases::InTurn, BackPhases::AtOnce]),
+        provisioning: one(rng, &[Provisioning::Last, Provisioning::First]),
+        provisioning_order: one(rng, &[ProvisioningOrder::Reverse, ProvisioningOrder::Same]),
+        ..BackOrder::default()
+    }
+}
+
+fn extra(rng: &mut StdRng, place: &Place, weather: Weather) -> Extra {
+    let is_odd = weather == Weather::People;
     let target = rng
         .random_bool(0.7)
         .then(|| rng.random_range(0..place.targets.len()));
@@ -258,7 +287,18 @@ fn extra(rng: &mut StdRng, place: &Place, is_odd: bool) -> Extra {
     Extra {
         target,
         is_late: rng.random_bool(0.5),
+        is_grouped: rng.random_bool(0.5),
         work,
+        remedies: remedies(rng, weather, 0.2, 2),
+    }
+}
+
+fn remedies(rng: &mut StdRng, weather: Weather, often: f64, most: usize) -> Vec<(Class, Remedy)> {
+    match rng.random_bool(often) {
+        true => (0..rng.random_range(1..=most))
+            .map(|_| remedy(rng, weather))
+            .collect(),
+        false => Vec::new(),
     }
 }
 
@@ -267,6 +307,7 @@ fn remedy(rng: &mut StdRng, weather: Weather) -> (Class, Remedy) {
         rng,
         &[
             Class::Verification,
+            Class::Application,
             Class::Application,
             Class::Connectivity,
             Class::Timeout,
@@ -300,7 +341,9 @@ fn incident(rng: &mut StdRng, weather: Weather, workers: usize, times: &[u64]) -
         true => one(rng, times) + rng.random_range(0..100),
         false => rng.random_range(0..times[times.len() - 1] + 3_000),
     };
-    let trouble = match rng.random_range(0..10) {
+    let trouble = match rng.random_range(0..12) {
+        10 if weather >= Weather::Cutting => Trouble::Leap(at_ms, rng.random_range(1..60_000)),
+        11 if weather >= Weather::Cutting => Trouble::Stall(at_ms, rng.random_range(1..5_000)),
         6 if weather >= Weather::Cutting => Trouble::NoStore(at_ms, rng.random_range(1..5_000)),
         7 if weather >= Weather::Cutting => Trouble::NoAnswers(at_ms, rng.random_range(1..5_000)),
         8 if weather >= Weather::Cutting => {

@@ -1,10 +1,15 @@
 //! What must hold when a deployment has ended, and when everything has: the world is as its outcome says.
 
 use super::audit::Audit;
+use super::backwards::{cause_phase, last_abort};
+use super::handed::{self, Own};
+use super::orders::back_of;
 use super::stage::{Ground, target};
+use super::turns;
 use belay_driver::Driver;
 use belay_engine::fold::{Deployment, Status};
 use belay_model::event::{Entry, Event, Finish, Inputs, Kind, Outcome, RollbackResult};
+use belay_model::id::DeploymentId;
 use belay_model::plan::{Action, Phase, Plan, Step};
 use belay_model::release::Record;
 use belay_model::state::Goal;
@@ -28,7 +33,12 @@ pub(super) fn judge(
         audit.breach(breach);
     }
     let ground = audit.ground(&inputs.scope);
+    let own = audit.seen().owns.get(&deployment.id).cloned();
+    let own = own.unwrap_or_default();
+    turns::check(audit, deployment, inputs, &own, journal);
     let case = Case {
+        own,
+        journal,
         audit,
         deployment,
         inputs,
@@ -48,8 +58,14 @@ pub(super) fn judge(
         Outcome::Failed {
             rollback: RollbackResult::Incomplete | RollbackResult::Limited,
             residue,
-        } => case.names_what_stays(residue),
+        } => case.went_half_way(residue),
         Outcome::Stopped | Outcome::Replaced { .. } => {}
+    }
+    let left_out = case.was_left_out();
+    if let Some(by) = handed::made_way(journal, outcome) {
+        audit.handed_over(&deployment.id, inputs, &by);
+        // What was there before it is still what it goes back to.
+        return audit.with_here(&inputs.scope, |here| here.is_rough |= left_out);
     }
     let is_known = matches!(
         outcome,
@@ -62,9 +78,15 @@ pub(super) fn judge(
     if matches!(outcome, Outcome::Replaced { .. }) {
         return case.never_began();
     }
-    let left_out = case.was_left_out();
+    let is_silent = matches!(
+        outcome,
+        Outcome::Failed {
+            rollback: RollbackResult::None,
+            ..
+        }
+    );
     audit.with_here(&inputs.scope, |here| {
-        here.is_known = is_known;
+        here.is_known = if is_silent { here.is_known } else { is_known };
         here.is_rough |= !is_known || left_out;
     });
 }
@@ -94,6 +116,9 @@ fn is_foreign(audit: &Audit, inputs: &Inputs, journal: &[Entry]) -> bool {
 }
 
 struct Case<'a> {
+    /// As the simulator saw it.
+    own: Own,
+    journal: &'a [Entry],
     audit: &'a Audit,
     deployment: &'a Deployment,
     inputs: &'a Inputs,
@@ -157,13 +182,75 @@ impl Case<'_> {
         if run.steps.iter().any(|course| !course.is_over()) {
             self.breach("it succeeded before its plan was over");
         }
+        if self.inputs.kind == Kind::Deploy && last_abort(self.journal).is_some() {
+            self.breach("I12: it was told to go back, and ended as if nobody had said so");
+        }
         if self.was_left_out() {
             return;
         }
-        if self.inputs.kind == Kind::Deploy {
-            self.serves(self.inputs.record.as_ref());
-        } else if let Some(goal) = &run.goal {
+        match &self.inputs.kind {
+            Kind::Deploy => self.serves(self.inputs.record.as_ref()),
+            // As it was changed by hand, or all of it.
+            Kind::Return { .. } if self.inputs.goal.is_none() => {
+                self.serves(self.inputs.record.as_ref());
+            }
+            Kind::Return { .. } => {}
+            Kind::Undo { of } => self.is_undone(of),
+        }
+        if self.inputs.kind != Kind::Deploy
+            && let Some(goal) = &run.goal
+        {
             self.is_met(goal);
+        }
+    }
+
+    /// What was there before that deployment is there, and what was run with it was taken back.
+    fn is_undone(&self, of: &DeploymentId) {
+        let own = self.audit.seen().owns.get(of).cloned();
+        let Some(own) = own.filter(|own| !own.is_foreign && !self.is_foreign) else {
+            return;
+        };
+        for (name, world) in &self.ground.worlds {
+            for line in world.diff(&own.baseline[name], &world.state()).lines() {
+                self.breach(format!(
+                    "I5: {of} is undone, and {name} is not as before: {line}"
+                ));
+            }
+        }
+        let is_whole = |id: &DeploymentId| {
+            let journal = self.audit.store().journal(id);
+            let last = journal.last().map(|entry| &entry.event);
+            matches!(
+                last,
+                Some(Event::Ended {
+                    outcome: Outcome::Succeeded | Outcome::Stopped,
+                    ..
+                })
+            )
+        };
+        let all = own.before.iter().chain([of]);
+        let all: Vec<&DeploymentId> = all.filter(|id| is_whole(id)).collect();
+        self.runs_are_taken_back(&all);
+    }
+
+    /// Each command of these that was run was taken back since.
+    fn runs_are_taken_back(&self, of: &[&DeploymentId]) {
+        let seen = self.audit.seen();
+        let name = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+        let mut owed = BTreeMap::new();
+        let mut paid = 0;
+        for (id, text) in &seen.ran {
+            let name = name(text);
+            if of.contains(&id) && !name.starts_with("un-") {
+                owed.insert(back_of(&name), name);
+            } else if owed.remove(&name).is_some() {
+                paid += 1;
+            }
+        }
+        drop(seen);
+        self.audit.add("commands taken back", paid);
+        for name in owed.values() {
+            self.breach(format!("I2: it went back, and {name} was not taken back"));
         }
     }
 
@@ -186,10 +273,11 @@ impl Case<'_> {
             return self.breach("I5: it went back, and to nothing");
         };
         self.is_met(goal);
+        self.went_there();
         // What is gone back to is not blamed for more than what was seen of it.
         let own = self.inputs.record.as_ref().map(Record::hash);
         let blamed = self.deployment.plans.iter();
-        let blamed = blamed.filter(|run| run.goal.as_ref().is_none_or(|goal| goal.record != own));
+        let blamed = blamed.filter(|run| run.goal.as_ref().is_some_and(|goal| goal.record != own));
         let blamed = blamed.filter_map(|run| run.cause.as_ref());
         let view = self.audit.store().view(&self.inputs.scope);
         if self.inputs.kind == Kind::Deploy
@@ -211,6 +299,52 @@ impl Case<'_> {
         if !self.is_foreign && known != goal.record && !self.audit.here(&self.inputs.scope).is_rough
         {
             self.breach("it went back, and something else is known to serve");
+        }
+    }
+
+    /// I5: where it was told to, if someone said where; and all that was run was taken back.
+    fn went_there(&self) {
+        let last = self.deployment.plans.last();
+        let to = last.and_then(|run| run.cause.as_ref()?.leads_to());
+        if let Some(wanted) = last_abort(self.journal).and_then(|back| back.to.as_ref())
+            && to != Some(wanted)
+        {
+            self.breach("I5: it was told to go to a release, and went somewhere else");
+        }
+        if self.was_left_out() {
+            return;
+        }
+        if let Some(to) = to {
+            self.audit.count("to a release: is there");
+            let view = self.audit.store().view(&self.inputs.scope);
+            let known = view.records.get(to).map(|known| &known.record);
+            self.serves(known);
+        }
+        if self.inputs.kind == Kind::Deploy {
+            let all = self.own.before.iter().chain([&self.deployment.id]);
+            self.runs_are_taken_back(&all.collect::<Vec<_>>());
+        }
+        if !self.own.before.is_empty() {
+            self.audit.count("hotfixes: went back");
+        }
+    }
+
+    /// By policy, or because someone gave up.
+    fn went_half_way(&self, residue: &[String]) {
+        self.names_what_stays(residue);
+        let plans = &self.deployment.plans;
+        if plans.len() == 1 && self.deployment.abandon.is_none() {
+            let is_left = residue
+                .first()
+                .is_some_and(|line| line.contains("on_failure: stop"));
+            if is_left {
+                self.audit.left_by_policy(self.deployment, self.inputs);
+            }
+        }
+        let phase = plans.last().and_then(|run| cause_phase(run.cause.as_ref()));
+        let is_whole = !self.was_left_out() && self.deployment.abandon.is_none();
+        if let Some(phase) = phase.filter(|_| plans.len() == 2 && is_whole && !self.is_foreign) {
+            self.audit.phase_is_back(self.inputs, &self.own, phase);
         }
     }
 

@@ -10,15 +10,23 @@
 //! [`story::Trouble`] and its arm in `stage`; a new invariant is a check in `audit` or in [`crate::breaches`].
 
 mod audit;
+mod backwards;
 mod chance;
 mod commands;
 mod counters;
 mod ended;
+mod handed;
+mod orders;
 mod people;
+mod policies;
+mod rates;
 mod shrink;
 mod source;
 mod stage;
 pub mod story;
+mod told;
+mod turns;
+mod ways;
 mod wire;
 
 pub use chance::draw;
@@ -38,10 +46,17 @@ pub mod words {
     pub use super::story::Trouble::*;
     pub use super::story::Way::*;
     pub use super::story::Weather::*;
-    pub use super::story::{Act, Extra, Incident, Order, Story, Work};
+    pub use super::story::Work::{self, *};
+    pub use super::story::{Act, Extra, Incident, Order, Story};
     pub use crate::Fault::*;
     pub use crate::Hints::*;
     pub use crate::Kind::*;
+    pub use belay_model::back::Risk::*;
+    pub use belay_model::config::BackCapacity::{Full, Proportional};
+    pub use belay_model::config::BackOrder;
+    pub use belay_model::config::BackPhases::*;
+    pub use belay_model::config::Provisioning::*;
+    pub use belay_model::config::ProvisioningOrder::*;
     pub use belay_model::error::Class::*;
     pub use belay_model::event::Ask::*;
     pub use belay_model::plan::Look::*;

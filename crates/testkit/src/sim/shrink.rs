@@ -3,6 +3,7 @@
 
 use super::story::{Deed, Order, Story, Way, Work};
 use crate::Hints;
+use belay_model::config::BackOrder;
 
 /// The smallest that was found, within that many plays. `fails`: whether a story still breaches something.
 pub fn shrunk(story: &Story, plays: usize, fails: impl Fn(&Story) -> bool) -> Story {
@@ -87,10 +88,22 @@ fn smaller(story: &Story) -> Vec<Story> {
         offer(&|it| it.places[number].instances = 1);
     }
     for (number, act) in story.acts.iter().enumerate() {
-        if let Deed::Deploy(order) = &act.deed {
-            for plainer in plainer(order) {
-                offer(&|it| it.acts[number].deed = Deed::Deploy(plainer.clone()));
+        match &act.deed {
+            Deed::Deploy(order) => {
+                for plainer in plainer(order) {
+                    offer(&|it| it.acts[number].deed = Deed::Deploy(plainer.clone()));
+                }
             }
+            Deed::Hotfix(order, passes) => {
+                offer(&|it| it.acts[number].deed = Deed::Deploy(order.clone()));
+                for plainer in plainer(order) {
+                    offer(&|it| it.acts[number].deed = Deed::Hotfix(plainer.clone(), *passes));
+                }
+            }
+            Deed::GoTo(release, _) => {
+                offer(&|it| it.acts[number].deed = Deed::GoTo(*release, Vec::new()));
+            }
+            _ => {}
         }
     }
     for answer in (0..story.answers.len()).rev() {
@@ -126,6 +139,9 @@ fn plainer(order: &Order) -> Vec<Order> {
     without(&|it| it.approve = None);
     without(&|it| it.share = None);
     without(&|it| it.remedies.clear());
+    without(&|it| it.of_phases.clear());
+    without(&|it| it.of_group.clear());
+    without(&|it| it.back = BackOrder::default());
     without(&|it| it.asks = false);
     without(&|it| it.leaves = false);
     without(&|it| it.replaces = false);
@@ -134,6 +150,7 @@ fn plainer(order: &Order) -> Vec<Order> {
         without(&|it| {
             it.extras.remove(extra);
         });
+        without(&|it| it.extras[extra].remedies.clear());
         without(&|it| {
             if let Work::Run(fails, ..) = &mut it.extras[extra].work {
                 *fails = 0;

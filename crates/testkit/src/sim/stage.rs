@@ -4,9 +4,9 @@
 use super::audit::Audit;
 use super::commands::Commands;
 use super::counters::Counters;
-use super::people;
 use super::story::{Deed, Incident, Story, Trouble, Weather};
 use super::wire::{Link, Skewed, Wire, Wires};
+use super::{people, told};
 use crate::scene::{KeepAll, NoSecrets};
 use crate::{Crashes, FakeClock, Fault, Hints, MemoryStore, Reach, Script, World};
 use belay_driver::Driver;
@@ -49,7 +49,7 @@ impl Report {
         let mut lines = Vec::new();
         for (id, journal) in &self.journals {
             lines.push(format!("{id}:"));
-            lines.extend(journal.iter().map(people::told));
+            lines.extend(journal.iter().map(told::line));
         }
         for (name, log) in &self.logs {
             lines.push(format!("{name}: {}", log.join("; ")));
@@ -236,8 +236,10 @@ impl Stage {
     fn bound_ms(&self) -> u64 {
         let acts = self.story.acts.iter();
         let acting: u64 = acts.clone().map(|act| act.after_ms).sum();
-        let deploys =
-            acts.filter(|act| matches!(act.deed, Deed::Deploy(_) | Deed::GoBack | Deed::Undo));
+        let deploys = acts.filter(|act| {
+            use Deed::{Deploy, GoBack, GoTo, Hotfix, Undo};
+            matches!(act.deed, Deploy(_) | Hotfix(..) | GoBack | Undo | GoTo(..))
+        });
         let incidents = self
             .story
             .incidents
@@ -249,6 +251,8 @@ impl Stage {
                 | Trouble::NoPlatform(at, ms) => at + ms,
                 // What waits by the clock may wait for so much longer.
                 Trouble::Jump(at, by) => at + 2 * by.unsigned_abs(),
+                Trouble::Leap(at, _) => at,
+                Trouble::Stall(at, ms) => at + ms,
             });
         // A person who says to try again has it wait anew.
         let again = match self.story.weather {
@@ -280,7 +284,8 @@ impl Stage {
         });
         let mut kills = kills.collect::<Vec<_>>().into_iter();
         for life in 0.. {
-            let crashes = Arc::new(Crashes::default());
+            let still = self.links[seat].is_still.clone();
+            let crashes = Arc::new(Crashes::still_while(still));
             crashes.kill_at(kills.next().unwrap_or(usize::MAX));
             let owner = format!("w{seat}.{life}");
             let worker = Worker::new(self.ports(seat, &owner, &crashes), owner.as_str());
@@ -380,6 +385,18 @@ impl Stage {
                 clock.sleep_ms(at_ms).await;
                 self.audit.count("jumps of clocks");
                 link.skew_us.fetch_add(by_ms * 1000, Ordering::Relaxed);
+            }
+            Trouble::Leap(at_ms, by_ms) => {
+                clock.sleep_ms(at_ms).await;
+                self.audit.count("leaps of clocks");
+                link.ahead_ms.fetch_add(by_ms, Ordering::Relaxed);
+            }
+            Trouble::Stall(at_ms, for_ms) => {
+                clock.sleep_ms(at_ms).await;
+                self.audit.count("stalls");
+                link.is_still.set(|_| true);
+                clock.sleep_ms(for_ms).await;
+                link.is_still.set(|_| false);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What happens: plain data, so that it can be repeated, made smaller and printed.
 
 use crate::{Fault, Hints, Kind};
+use belay_model::back::Risk;
+use belay_model::config::BackOrder;
 use belay_model::error::Class;
 use belay_model::event::Ask;
 use belay_model::plan::Look;
@@ -13,7 +15,7 @@ pub enum Weather {
     Calm,
     /// Workers are killed.
     Killing,
-    /// The store is out of reach for a while, clocks are set, hints are late or lost.
+    /// The store is out of reach for a while, clocks are set, machines sleep, hints are late or lost.
     Cutting,
     /// Platforms fail in ways that pass before anyone gives up.
     Passing,
@@ -91,6 +93,10 @@ pub struct Act {
 pub enum Deed {
     /// A release shall go out.
     Deploy(Order),
+    /// One shall go out that waits for nobody; whether although releases are held up.
+    Hotfix(Order, bool),
+    /// Back to that release and no other, with what is taken upon oneself: as `abort --to` where something runs.
+    GoTo(u32, Vec<Risk>),
     /// Back to what was good: a deployment of its own where nothing runs, else a signal to what runs.
     GoBack,
     /// Back to what the last deployment started from, likewise.
@@ -128,8 +134,14 @@ pub struct Order {
     pub extras: Vec<Extra>,
     /// A first phase gives the first target this share, per mille.
     pub share: Option<u32>,
-    /// What is done when something fails.
+    /// What is done when something fails: anywhere,
     pub remedies: Vec<(Class, Remedy)>,
+    /// in the phase of a target,
+    pub of_phases: Vec<(usize, Class, Remedy)>,
+    /// or in the group of steps that some of the user's own are in.
+    pub of_group: Vec<(Class, Remedy)>,
+    /// In which order phases go back.
+    pub back: BackOrder,
     /// An inconclusive verdict is for a person.
     pub asks: bool,
     /// A first release that fails stays.
@@ -158,8 +170,12 @@ pub struct Extra {
     pub target: Option<usize>,
     /// Behind the move.
     pub is_late: bool,
+    /// It is in the order's group of steps.
+    pub is_grouped: bool,
     /// What.
     pub work: Work,
+    /// What is done when it fails.
+    pub remedies: Vec<(Class, Remedy)>,
 }
 
 /// What a step of the user's own does.
@@ -230,4 +246,9 @@ pub enum Trouble {
     NoPlatform(u64, u64),
     /// At a time its wall clock is set by so many milliseconds.
     Jump(u64, i64),
+    /// At a time its clock that only goes forward is suddenly so many milliseconds ahead.
+    Leap(u64, u64),
+    /// At a time it stands still for so many milliseconds, as a process that was stopped or a machine that sleeps: what it
+    /// had asked for goes on, and so do all clocks.
+    Stall(u64, u64),
 }

@@ -2,6 +2,7 @@
 //! still make the calls that it makes.
 
 use super::audit::Audit;
+use super::stage::Ground;
 use crate::told::Told;
 use crate::{FakeClock, MemoryStore, Reach, World};
 use async_trait::async_trait;
@@ -18,8 +19,9 @@ use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 /// How long it takes to find out that there is no way to a platform.
@@ -28,7 +30,10 @@ const NO_WAY: Duration = Duration::from_millis(50);
 /// A seat's connections; they outlive its workers.
 pub(super) struct Link {
     pub(super) is_cut: Told<bool>,
+    /// The process stands still.
+    pub(super) is_still: Arc<Told<bool>>,
     pub(super) skew_us: AtomicI64,
+    pub(super) ahead_ms: AtomicU64,
     store: Mutex<(Reach, Option<Arc<MemoryStore>>)>,
 }
 
@@ -36,7 +41,9 @@ impl Link {
     pub(super) fn new() -> Self {
         Self {
             is_cut: Told::new(false),
+            is_still: Arc::default(),
             skew_us: AtomicI64::new(0),
+            ahead_ms: AtomicU64::new(0),
             store: Mutex::new((Reach::Here, None)),
         }
     }
@@ -58,7 +65,8 @@ impl Link {
     }
 }
 
-/// A wall clock that someone sets; what counts milliseconds goes on as ever.
+/// A worker's clocks: the wall clock is set by someone, and what counts milliseconds may leap ahead. While the process stands
+/// still nobody is woken, and clocks go on.
 pub(super) struct Skewed {
     pub(super) inner: Arc<FakeClock>,
     pub(super) link: Arc<Link>,
@@ -71,16 +79,28 @@ impl Clock for Skewed {
     }
 
     fn monotonic_ms(&self) -> u64 {
-        self.inner.monotonic_ms()
+        self.inner.monotonic_ms() + self.link.ahead_ms.load(Ordering::Relaxed)
     }
 
     async fn sleep_ms(&self, ms: u64) {
         self.inner.sleep_ms(ms).await;
+        self.link.is_still.until(|is_still| !is_still).await;
     }
 }
 
 /// The drivers of a worker, by target.
 pub(super) struct Wires(pub(super) BTreeMap<String, Arc<dyn Driver>>);
+
+impl Wires {
+    /// Those of a command, which nothing happens to.
+    pub(super) fn of(ground: &Ground) -> Self {
+        let own = |(name, world): (&String, &World)| {
+            let driver: Arc<dyn Driver> = Arc::new(world.clone());
+            (name.clone(), driver)
+        };
+        Self(ground.worlds.iter().map(own).collect())
+    }
+}
 
 impl Drivers for Wires {
     fn driver(&self, name: &str) -> Option<Arc<dyn Driver>> {
@@ -112,7 +132,21 @@ impl Wire {
         }
         let mut call = pin!(call);
         // I6: asked before every turn, as a call goes on while its answer is waited for.
+        let still = &self.link.is_still;
+        let mut wait = None;
         let held = std::future::poll_fn(|cx| {
+            if still.get() {
+                let going = || Box::pin(still.until(|is_still| !is_still));
+                if wait
+                    .get_or_insert_with(going)
+                    .as_mut()
+                    .poll(cx)
+                    .is_pending()
+                {
+                    return Poll::Pending;
+                }
+            }
+            wait = None;
             if !self.store.is_held_by(&self.scope, &self.owner) {
                 let (owner, scope) = (&self.owner, &self.scope);
                 self.audit.breach(format!(

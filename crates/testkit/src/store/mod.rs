@@ -19,7 +19,10 @@ use leases::Lives;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
+use tokio::time::Instant;
 
+/// How often it is asked in one moment before someone turns in a circle, in which time never passes.
+const CIRCLE: u32 = 200_000;
 /// How often a worker looks that hears no hints.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -27,6 +30,8 @@ const POLL: Duration = Duration::from_secs(1);
 pub struct MemoryStore {
     data: Arc<Mutex<Data>>,
     generation: Arc<Told<u64>>,
+    /// The last moment in which it was asked, and how often.
+    asked: Arc<Mutex<Option<(Instant, u32)>>>,
     crashes: Arc<Crashes>,
     lives: Option<Lives>,
     reach: Told<Reach>,
@@ -67,6 +72,7 @@ impl MemoryStore {
         Self {
             data: Arc::default(),
             generation: Arc::default(),
+            asked: Arc::default(),
             crashes,
             lives: None,
             reach: Told::new(Reach::Here),
@@ -80,6 +86,7 @@ impl MemoryStore {
         Self {
             data: self.data.clone(),
             generation: self.generation.clone(),
+            asked: self.asked.clone(),
             crashes,
             lives: self.lives.clone(),
             reach: Told::new(Reach::Here),
@@ -128,6 +135,15 @@ impl MemoryStore {
     }
 
     fn within_reach(&self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let often = {
+            let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
+            let before = asked.filter(|(at, _)| *at == now);
+            let often = before.map_or(0, |(_, often)| often) + 1;
+            *asked = Some((now, often));
+            often
+        };
+        assert!(often < CIRCLE, "liveness: it turns in a circle");
         match self.reach.get() {
             Reach::Refused => Err(StoreError::Unwritable("it cannot be reached".to_owned())),
             Reach::Here | Reach::Silent => Ok(()),
@@ -437,7 +453,7 @@ impl Store for MemoryStore {
             Hints::Lost => loop {
                 tokio::time::sleep(POLL).await;
                 if self.generation() != since {
-                    return;
+                    break;
                 }
             },
             Hints::Doubled => {
@@ -448,5 +464,6 @@ impl Store for MemoryStore {
                 }
             }
         }
+        self.crashes.is_going().await;
     }
 }
