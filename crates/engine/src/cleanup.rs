@@ -8,7 +8,7 @@ use belay_driver::{Applied, Context, Driver, Error, Progress, Settled, Stage, is
 use belay_model::environment::{Event, Known, View};
 use belay_model::error::Class;
 use belay_model::id::DeploymentId;
-use belay_model::plan::Effect;
+use belay_model::plan::{Effect, Wave};
 use belay_model::release::Target;
 use belay_model::state::{State, States};
 use std::sync::Arc;
@@ -199,7 +199,8 @@ impl Removal<'_> {
         };
         let mut removals = driver.plan(target, &now, &goal, Stage::BACK)?;
         // What a driver builds to meet the goal is no removal: what serves may be sick, and is not for us to replace.
-        removals.retain(|effect| effect.records.is_empty() || mutant::is(Mutant::Rebuilds));
+        let removes = |effect: &Effect| effect.wave == Wave::Shrink || effect.records.is_empty();
+        removals.retain(|effect| removes(effect) || mutant::is(Mutant::Rebuilds));
         Ok(removals)
     }
 }

@@ -324,19 +324,16 @@ async fn secrets_are_sealed_and_missing_ones_are_named(world: &World) {
     succeeded(&world.deploy(&request).await);
     assert_eq!(world.get().await, "one-hello-s3cret");
     // P8: no value lies in clear in anything durable.
-    let mut open = vec![belay.dir().to_owned()];
-    while let Some(dir) = open.pop() {
-        for entry in fs::read_dir(dir).expect("readable").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.is_file() {
-                let bytes = fs::read(&path).expect("readable");
-                let found = bytes.windows(6).any(|window| window == b"s3cret");
-                assert!(!found, "{} has the value of a secret", path.display());
-            }
-        }
-    }
+    let holding = |text: &str| {
+        // By a process of its own: closing a file of SQLite's here would give up the locks that this process has on it.
+        let grep = std::process::Command::new("grep")
+            .args(["-rlaF", text])
+            .arg(belay.dir())
+            .output();
+        String::from_utf8(grep.expect("grep runs").stdout).expect("paths")
+    };
+    assert_ne!(holding("HELLO_TOKEN"), "", "it would be found");
+    assert_eq!(holding("s3cret"), "");
     // Another value is other content, under the same number.
     request
         .env
