@@ -101,7 +101,11 @@ impl Programs {
         let (tail, mut ended) = (Tail::default(), None);
         finish(&mut child, &tail, &mut ended).await;
         group.disarm();
-        let output = hidden(tail.text(), running);
+        let secrets = running.material.as_ref().map(|one| &one.secrets);
+        let output = match secrets {
+            Some(secrets) => hidden(tail.text(), secrets),
+            None => tail.text(),
+        };
         for line in output.lines() {
             progress.line(line);
         }
@@ -148,14 +152,17 @@ fn told(running: &Running) -> BTreeMap<&'static str, String> {
 }
 
 /// What a command wrote, without the values of its secrets: it is kept, and shown. One of a few letters would hide words.
-fn hidden(mut output: String, running: &Running) -> String {
+fn hidden(output: String, secrets: &BTreeMap<String, String>) -> String {
     const SHORTEST: usize = 4;
-    for (name, value) in running.material.iter().flat_map(|one| &one.secrets) {
-        for line in value.lines().filter(|line| line.len() >= SHORTEST) {
-            output = output.replace(line, &format!("({name})"));
-        }
-    }
-    output
+    let lines = secrets
+        .iter()
+        .flat_map(|(name, value)| value.lines().map(move |line| (name, line)));
+    let mut lines: Vec<_> = lines.filter(|(_, line)| line.len() >= SHORTEST).collect();
+    // The longest first: a part of it that is another secret would leave the rest of it to be read.
+    lines.sort_by_key(|(_, line)| std::cmp::Reverse(line.len()));
+    lines.into_iter().fold(output, |output, (name, line)| {
+        output.replace(line, &format!("({name})"))
+    })
 }
 
 fn key(running: &Running) -> String {
@@ -220,4 +227,17 @@ async fn request(
         _ => Error::maybe_applied(Class::Application, message),
     }
     .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hidden;
+
+    #[test]
+    fn of_a_secret_that_begins_like_another_one_nothing_is_left() {
+        let secrets = [("A", "hunt"), ("B", "hunter2\nsecond line"), ("C", "no")];
+        let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let output = "no hunt for hunter2, second line".to_owned();
+        assert_eq!(hidden(output, &secrets.into()), "no (A) for (B), (B)");
+    }
 }
