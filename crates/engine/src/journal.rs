@@ -74,8 +74,8 @@ impl Journal {
         self.environment.push((self.clock.now_us(), event));
     }
 
-    /// What is pushed from now on says how it ends or where it goes back to; it is flushed at once. It is not said where
-    /// someone asked for a way back meanwhile: that is heard first, or it would be lost.
+    /// What is pushed from now on says how it ends, or where it goes back to and what begins there: nothing that was seen in
+    /// the world. It is not said where someone asked for a way back meanwhile: that is heard first, or it would be lost.
     pub(crate) fn conclude(&mut self) {
         self.conclusion = Some((self.ahead.pending().len(), self.environment.len()));
     }

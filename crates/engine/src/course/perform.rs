@@ -3,6 +3,7 @@
 use super::hands::{Accepted, Note};
 use super::run::{Course, Times};
 use crate::conclude;
+use crate::fold::Deployment;
 use crate::ports::{Materials, Ports, Running, StoreError};
 use crate::targets::Place;
 use belay_driver::{Applied, Context, Driver, Material, Settled};
@@ -22,6 +23,12 @@ pub(super) struct Call {
     step: StepId,
     attempt: u32,
     work: Work,
+}
+
+impl Call {
+    pub(super) fn is_under_way(&self, state: &Deployment) -> bool {
+        state.is_under_way(self.step, self.attempt)
+    }
 }
 
 /// What changes the world.

@@ -97,7 +97,12 @@ impl Course {
 
     async fn obey(&mut self, commands: Vec<Command>) -> Result<(), StoreError> {
         let mut calls = Vec::new();
+        let plans = self.state().plans.len();
         for command in commands {
+            if self.state().plans.len() < plans {
+                // A word that was heard first took back the way that these belong to.
+                return Ok(());
+            }
             match command {
                 Command::Plan => self.plan().await?,
                 Command::Perform(step) => calls.extend(self.intend(step).await?),
@@ -143,7 +148,10 @@ impl Course {
             return Ok(());
         }
         for call in calls {
-            self.perform(call);
+            // Not where a word was heard first, and the way that it belongs to is taken back.
+            if call.is_under_way(self.state()) {
+                self.perform(call);
+            }
         }
         Ok(())
     }

@@ -31,8 +31,9 @@ impl Course {
             } => (*look, checks.clone(), *hold_ms),
             _ => unreachable!("verify is asked of verify steps"),
         };
-        if *self.state().step(id).1.status() != crate::fold::Status::Started {
-            let attempt = self.state().step(id).1.last_attempt + 1;
+        let mut attempt = self.state().step(id).1.last_attempt;
+        if !self.state().is_under_way(id, attempt) {
+            attempt += 1;
             self.journal.push(Event::Started {
                 step: id,
                 attempt,
@@ -47,6 +48,10 @@ impl Course {
         }
         // The end of the effect before is durable while we watch: a crash in a bake must not lose a promotion.
         self.journal.flush().await?;
+        if !self.state().is_under_way(id, attempt) {
+            // What it belonged to was taken back by a word that was heard first.
+            return Ok(());
+        }
         let name = self.state().target_of(id).unwrap_or_default().to_owned();
         let asked = self
             .record_in_question()

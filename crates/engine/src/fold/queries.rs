@@ -21,6 +21,15 @@ impl Deployment {
         (run.step(index), &run.steps[index])
     }
 
+    /// Whether an attempt of a step is under way, as far as the journal says.
+    pub fn is_under_way(&self, id: StepId, attempt: u32) -> bool {
+        let run = self.plans.get(usize::from(id.plan));
+        let course = run.and_then(|run| run.steps.get(usize::from(id.index)));
+        course.is_some_and(|course| {
+            *course.status() == Status::Started && course.last_attempt == attempt
+        })
+    }
+
     /// The name of the target that a step touches.
     pub fn target_of(&self, id: StepId) -> Option<&str> {
         let run = &self.plans[usize::from(id.plan)];
