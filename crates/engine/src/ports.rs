@@ -96,6 +96,17 @@ pub struct Batch {
     pub environment: Vec<(i64, environment::Event)>,
 }
 
+/// How far an open deployment's journal is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its scope.
+    pub scope: Scope,
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Position of its last entry.
+    pub seq: u64,
+}
+
 /// What the evidence ledger keeps: what a verdict was made from.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -158,6 +169,8 @@ pub trait Store: Send + Sync {
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError>;
     /// Summaries of deployments that have not ended, in the order of their creation.
     async fn open(&self) -> Result<Vec<Summary>, StoreError>;
+    /// How far the journals of deployments are that have not ended, in the order of their creation.
+    async fn heads(&self) -> Result<Vec<Head>, StoreError>;
     /// One summary.
     async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError>;
     /// Newest summaries of a scope first.

@@ -6,7 +6,7 @@ use crate::change::MAX_BODY;
 use crate::error::unreadable;
 use crate::journal::MAX_EVENTS;
 use crate::sql::{Sql, optional, query, values};
-use belay_engine::ports::{Evidence, StoreError};
+use belay_engine::ports::{Evidence, Head, StoreError};
 use belay_model::environment;
 use belay_model::event;
 use belay_model::id::{DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName, StepId};
@@ -115,6 +115,27 @@ pub(crate) async fn open(tx: &mut dyn Sql) -> Result<Vec<Summary>, StoreError> {
     )
     .await?;
     summaries(rows)
+}
+
+pub(crate) async fn heads(tx: &mut dyn Sql) -> Result<Vec<Head>, StoreError> {
+    let rows: Vec<(String, String, String, i64)> = query(
+        tx,
+        "SELECT service, environment, id, head_seq FROM deployments
+         WHERE ended = 0 ORDER BY created_seq",
+        values![],
+    )
+    .await?;
+    let heads = rows
+        .into_iter()
+        .map(|(service, environment, id, seq)| Head {
+            scope: Scope {
+                service: ServiceName::new(service),
+                environment: EnvironmentName::new(environment),
+            },
+            deployment: DeploymentId::new(id),
+            seq: seq.unsigned_abs(),
+        });
+    Ok(heads.collect())
 }
 
 pub(crate) async fn summary(

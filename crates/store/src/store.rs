@@ -9,7 +9,7 @@ use crate::reader;
 use crate::sql::Sql;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
-use belay_engine::ports::{Batch, Evidence, Store, StoreError};
+use belay_engine::ports::{Batch, Evidence, Head, Store, StoreError};
 use belay_model::environment;
 use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
@@ -204,6 +204,10 @@ impl<D: Database + ?Sized> Store for SqlStore<D> {
 
     async fn open(&self) -> Result<Vec<Summary>, StoreError> {
         reader::open(self.read().await?.as_mut()).await
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        reader::heads(self.read().await?.as_mut()).await
     }
 
     async fn summary(&self, id: &DeploymentId) -> Result<Option<Summary>, StoreError> {

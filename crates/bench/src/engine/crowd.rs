@@ -5,10 +5,13 @@ use crate::rows::Rows;
 use anyhow::{Context, Result};
 use belay_model::event::{Entry, Event};
 use belay_model::summary::Phase;
+use std::time::Duration;
 
 const OPEN: usize = 10_000;
 const FIRST_S: f64 = 5.0;
 const ALL_S: f64 = 15.0;
+/// How long they are let alone.
+const REST: Duration = Duration::from_secs(10);
 /// None of them ends meanwhile.
 const BAKE_MS: u64 = 3_600_000;
 
@@ -22,6 +25,9 @@ pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
     let mut worker = worker::start(&place, OPEN)?;
     stores::until_all(&store, Phase::Baking).await?;
     let memory = worker::memory(&worker, "VmRSS:")?;
+    let before_s = worker::processor_s(&worker)?;
+    tokio::time::sleep(REST).await;
+    let rest_s = worker::processor_s(&worker)? - before_s;
     worker.kill().await?;
     // What a step's end tells is after its beginning was durable, and the claim with it.
     let mut done_us = Vec::new();
@@ -37,6 +43,12 @@ pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
     let all = seconds(done_us.iter().max());
     let figure = format!("{name} -> all claimed, and a step of each done");
     rows.at_most(figure, all, "s", ALL_S, 1);
+    rows.plain(
+        format!("{OPEN} open deployments that bake: processor time of their worker a second"),
+        rest_s * 1000.0 / REST.as_secs_f64(),
+        "ms/s",
+        1,
+    );
     rows.plain(
         format!("{OPEN} open deployments: memory of their worker"),
         memory,

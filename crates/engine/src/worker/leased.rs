@@ -1,8 +1,9 @@
-//! The store as a course sees it: under a lease. Its epoch is the lease's, and nothing is appended once that is over.
+//! The store as a course sees it: under a lease. Its epoch is the lease's, nothing is appended once that is over, and what
+//! changes is what is appended to its scope's journals.
 
 use super::term::Hold;
 use crate::lease::{Lease, Owner, Work};
-use crate::ports::{Batch, Evidence, Store, StoreError};
+use crate::ports::{Batch, Evidence, Head, Store, StoreError};
 use async_trait::async_trait;
 use belay_model::environment;
 use belay_model::event;
@@ -68,6 +69,10 @@ impl Store for Leased {
 
     async fn open(&self) -> Result<Vec<Summary>, StoreError> {
         self.inner.open().await
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        self.inner.heads().await
     }
 
     async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError> {
@@ -158,10 +163,10 @@ impl Store for Leased {
     }
 
     fn generation(&self) -> u64 {
-        self.inner.generation()
+        self.hold.bell.count()
     }
 
     async fn changed(&self, since: u64) {
-        self.inner.changed(since).await;
+        self.hold.bell.rung(since).await;
     }
 }

@@ -1,5 +1,6 @@
 //! The worker: claims scopes that have work, and runs one task for each of them while its lease lives.
 
+mod bell;
 mod guarded;
 mod leased;
 mod scope;

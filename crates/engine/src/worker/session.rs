@@ -1,5 +1,6 @@
 //! A session: from a worker's first claim until its leases end, all together. They are renewed together, too.
 
+use super::bell::Heads;
 use super::scope::{STORE_PAUSE_MS, Serving};
 use super::term::{Hold, Term};
 use super::{Stop, Worker};
@@ -8,6 +9,7 @@ use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use belay_model::id::Scope;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
@@ -17,6 +19,8 @@ const LOOK_MS: u64 = 1_000;
 /// With this many tasks, claims keep a distance: each of their appends is a change that might be work for us.
 const BUSY: usize = 8;
 const DISTANCE_MS: u64 = 50;
+/// A look at all journals that takes this long is not repeated at once, milliseconds.
+const LONG_MS: u64 = 5;
 
 type Tasks = JoinSet<Result<(), StoreError>>;
 
@@ -58,6 +62,7 @@ impl<'a> Session<'a> {
             biased;
             () = self.term.over() => Ok(None),
             never = self.renew() => match never {},
+            never = self.ring() => match never {},
             done = self.serve(&mut tasks) => done,
         }
     }
@@ -180,8 +185,38 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Rings for ever where something was appended. A look that takes a while is followed by a pause as long: what it is
+    /// about wants to be worked at, too.
+    async fn ring(&self) -> Infallible {
+        let (store, clock) = (&self.worker.ports.store, &self.worker.ports.clock);
+        let mut heads = Heads::default();
+        loop {
+            let (generation, began_ms) = (store.generation(), clock.monotonic_ms());
+            if !self.held().is_empty() {
+                match store.heads().await {
+                    Ok(now) => {
+                        let moved = heads.moved(now);
+                        let held = self.held();
+                        let moved = moved.iter().filter_map(|scope| held.get(scope));
+                        moved.for_each(|held| held.hold.bell.ring());
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "the journals cannot be looked at; trying again");
+                        clock.sleep_ms(STORE_PAUSE_MS).await;
+                        continue;
+                    }
+                }
+                let took_ms = clock.monotonic_ms().saturating_sub(began_ms);
+                if took_ms >= LONG_MS {
+                    clock.sleep_ms(took_ms).await;
+                }
+            }
+            store.changed(generation).await;
+        }
+    }
+
     /// Renews for ever, where leases end by themselves.
-    async fn renew(&self) -> std::convert::Infallible {
+    async fn renew(&self) -> Infallible {
         let Some(lease_ms) = self.lease_ms else {
             return std::future::pending().await;
         };

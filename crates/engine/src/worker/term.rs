@@ -1,6 +1,7 @@
 //! How long a worker may go on: until a while before its leases end, by its own clock, counted from before the request
 //! that made them live. So it stops first, whatever the answer's way back took, and whatever the clocks say (I6).
 
+use super::bell::Bell;
 use crate::lease::Lease;
 use crate::mutant::{self, Mutant};
 use crate::ports::Clock;
@@ -90,6 +91,7 @@ impl Term {
 /// One lease, as those see it who work under it.
 pub(super) struct Hold {
     pub(super) lease: Lease,
+    pub(super) bell: Bell,
     term: Arc<Term>,
     ended: watch::Sender<bool>,
 }
@@ -97,7 +99,12 @@ pub(super) struct Hold {
 impl Hold {
     pub(super) fn new(lease: Lease, term: Arc<Term>) -> Self {
         let ended = watch::Sender::new(false);
-        Self { lease, term, ended }
+        Self {
+            lease,
+            bell: Bell::new(),
+            term,
+            ended,
+        }
     }
 
     /// It was handed back, or another worker has it, or its term is over: all that goes on under it stops.

@@ -3,7 +3,7 @@
 use super::Points;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
-use belay_engine::ports::{Batch, Evidence, Store, StoreError};
+use belay_engine::ports::{Batch, Evidence, Head, Store, StoreError};
 use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
@@ -96,6 +96,10 @@ impl Store for Pointed {
 
     async fn open(&self) -> Result<Vec<Summary>, StoreError> {
         self.inner.open().await
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        self.inner.heads().await
     }
 
     async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError> {

@@ -8,7 +8,7 @@ use crate::support::{
     LONG, batch, claim, created, deployment, ended, lease, planned, planned_back, record, recorded,
     release, scope, signal,
 };
-use belay_engine::ports::{Batch, Evidence, Store, StoreError, Writer};
+use belay_engine::ports::{Batch, Evidence, Head, Store, StoreError, Writer};
 use belay_model::environment;
 use belay_model::event::Event;
 use belay_model::id::{ReleaseNumber, ServiceName, StepId};
@@ -56,6 +56,12 @@ pub(crate) async fn journal_keeps_order(factory: impl Factory) {
     assert_eq!(store.epoch(&id).await.unwrap(), 1);
     let summary = store.summary(&id).await.unwrap().unwrap();
     assert_eq!((summary.seq, summary.phase), (4, Phase::Queued));
+    let head = |seq| Head {
+        scope: scope("shop"),
+        deployment: id.clone(),
+        seq,
+    };
+    assert_eq!(store.heads().await.unwrap(), [head(4)]);
     assert_eq!(store.environment(&scope("shop"), 0).await.unwrap().len(), 1);
 }
 
@@ -633,6 +639,9 @@ pub(crate) async fn several_journals_are_written_together(factory: impl Factory)
     assert_eq!(store.events(&old, 0).await.unwrap().len(), 3);
     let head = store.oldest_open(&scope("shop")).await.unwrap().unwrap();
     assert_eq!(head.id, new);
+    let open = store.heads().await.unwrap();
+    let open = open.iter().map(|head| &head.deployment);
+    assert_eq!(open.collect::<Vec<_>>(), [&new]);
     assert_eq!(store.environment(&scope("shop"), 0).await.unwrap().len(), 1);
     // What has ended is not ended again.
     let late = store.append_all(both(3, 9)).await;

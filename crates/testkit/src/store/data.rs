@@ -2,7 +2,7 @@
 
 use super::leases::Hold;
 use belay_engine::lease::Work;
-use belay_engine::ports::{Batch, Evidence, StoreError, Writer};
+use belay_engine::ports::{Batch, Evidence, Head, StoreError, Writer};
 use belay_model::environment::{self, View};
 use belay_model::event::{Entry, Event, FORMAT};
 use belay_model::id::{DeploymentId, Scope, ServiceName};
@@ -206,6 +206,15 @@ impl Data {
     pub(super) fn open(&self) -> impl Iterator<Item = &Summary> {
         let all = self.order.iter().filter_map(|id| self.summaries.get(id));
         all.filter(|summary| summary.phase != Phase::Ended)
+    }
+
+    pub(super) fn heads(&self) -> Vec<Head> {
+        let head = |summary: &Summary| Head {
+            scope: summary.scope.clone(),
+            deployment: summary.id.clone(),
+            seq: self.journals.get(&summary.id).map_or(0, Vec::len) as u64,
+        };
+        self.open().map(head).collect()
     }
 
     pub(super) fn oldest_open(&self, scope: &Scope) -> Option<&Summary> {

@@ -8,7 +8,7 @@ use crate::crash::Crashes;
 use crate::told::Told;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
-use belay_engine::ports::{Batch, Clock, Evidence, Store, StoreError};
+use belay_engine::ports::{Batch, Clock, Evidence, Head, Store, StoreError};
 use belay_model::environment::{self, View};
 use belay_model::event::{Entry, Event};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
@@ -295,6 +295,12 @@ impl Store for MemoryStore {
     async fn open(&self) -> Result<Vec<Summary>, StoreError> {
         let data = self.data();
         Ok(data.open().cloned().collect())
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, StoreError> {
+        self.within_reach()?;
+        let heads = self.data().heads();
+        Ok(self.answered(heads).await)
     }
 
     async fn summary(&self, deployment: &DeploymentId) -> Result<Option<Summary>, StoreError> {
