@@ -74,7 +74,8 @@ pub(crate) fn on_rollback(
     cause: &Cause,
     goal: Option<&Goal>,
     view: &View,
-    (again, now_us): (bool, i64),
+    again: bool,
+    now_us: i64,
 ) -> Vec<Event> {
     let needed = goal.and_then(|goal| goal.record.clone());
     if again {
@@ -83,8 +84,8 @@ pub(crate) fn on_rollback(
     let is_kept = needed.is_some() && needed == inputs.record.as_ref().map(Record::hash);
     // What went wrong when a release went out once more says nothing against it where it serves, unless that was looked at.
     let is_blamed = !is_kept || matches!(cause, Cause::Verification(_));
-    let blamed = is_blamed.then(|| blamed(id, inputs, cause)).flatten();
-    let mut events: Vec<_> = blamed.into_iter().collect();
+    let said = is_blamed.then(|| said_against(id, inputs, cause, view));
+    let mut events: Vec<_> = said.flatten().into_iter().collect();
     // What a rollback had quarantined it lifts when it is turned round (I9).
     let to = goal.and_then(|goal| view.records.get(goal.record.as_ref()?));
     if let (Some(known), Cause::Request { actor, reason, .. }) = (to, cause)
@@ -113,16 +114,24 @@ pub(crate) fn on_superseded(
     by: &DeploymentId,
     view: &View,
 ) -> Option<Event> {
+    if mutant::is(Mutant::CountsItAsGood) {
+        return None;
+    }
+    let why = format!("{by} superseded it before its bake was over");
+    not_proved(id, inputs, why, view)
+}
+
+/// What a deployment brought has been promoted, and has not proved itself after all.
+fn not_proved(id: &DeploymentId, inputs: &Inputs, why: String, view: &View) -> Option<Event> {
     let record = inputs.record.as_ref()?.hash();
     let known = view.records.get(&record)?;
-    let is_good = known.standing == Standing::Good && !mutant::is(Mutant::CountsItAsGood);
-    let by_this_one = is_good && known.deployment.as_ref() == Some(id);
-    by_this_one.then(|| Event::Stands {
+    let is_own = known.deployment.as_ref() == Some(id);
+    (is_own && known.standing == Standing::Good).then(|| Event::Stands {
         record,
         standing: Standing::Candidate,
         deployment: Some(id.clone()),
         actor: None,
-        reason: Some(format!("{by} superseded it before its bake was over")),
+        reason: Some(why),
     })
 }
 
@@ -135,8 +144,8 @@ pub(crate) fn on_left(
     cause: Option<&Cause>,
     view: &View,
 ) -> Vec<Event> {
-    let blamed = cause.and_then(|cause| blamed(&state.id, inputs, cause));
-    let mut events: Vec<_> = blamed.into_iter().collect();
+    let said = cause.and_then(|cause| said_against(&state.id, inputs, cause, view));
+    let mut events: Vec<_> = said.into_iter().collect();
     if view.serving().is_some() {
         // What is there says whether that has changed.
         return events;
@@ -173,10 +182,16 @@ pub(crate) fn on_half_way(state: &Deployment, there: Option<&Known>, view: &View
     })
 }
 
-/// The quarantine of what a deployment brought, if its end says something against it.
-fn blamed(id: &DeploymentId, inputs: &Inputs, cause: &Cause) -> Option<Event> {
+/// What the end of a deployment says against what it brought, if anything: its quarantine, or that nobody knows after all (I8).
+fn said_against(id: &DeploymentId, inputs: &Inputs, cause: &Cause, view: &View) -> Option<Event> {
     let record = inputs.record.as_ref()?;
-    if inputs.kind != Kind::Deploy || !cause.blames_release() {
+    if inputs.kind != Kind::Deploy {
+        return None;
+    }
+    if cause.is_inconclusive() {
+        return not_proved(id, inputs, cause.sentence(), view);
+    }
+    if !cause.blames_release() {
         return None;
     }
     let actor = match cause {

@@ -326,22 +326,16 @@ async fn a_word_to_go_back_is_heard_however_late_it_comes() {
         let mut scene = with_one(Strategy::BlueGreen).await;
         scene.bake_ms = 5_000;
         let id = scene.deploy(2).await;
-        scene.crashes.hold_at(point);
-        {
-            let working = scene.work();
-            tokio::pin!(working);
-            tokio::select! {
-                biased;
-                () = scene.crashes.held() => {}
-                _ = &mut working => break,
+        let tell = async {
+            let is_open = scene.summary(&id).await.phase != Phase::Ended;
+            if is_open {
+                scene.signal(&id, Ask::Abort).await;
             }
-            if scene.summary(&id).await.phase == Phase::Ended {
-                break;
-            }
-            scene.signal(&id, Ask::Abort).await;
-            scene.crashes.let_go();
-            working.await;
-        }
+            is_open
+        };
+        let Some((true, _)) = scene.work_and_hold(point, tell).await else {
+            break;
+        };
         told += 1;
         let ended = outcome(&scene, &id).await;
         assert!(
@@ -365,24 +359,20 @@ async fn a_word_to_go_somewhere_is_heard_though_it_goes_back_by_itself() {
         scene.script.say(3, Look::Bake, Said::Fail);
         scene.bake_ms = 5_000;
         let id = scene.deploy(3).await;
-        scene.crashes.hold_at(point);
-        let working = scene.work();
-        tokio::pin!(working);
-        tokio::select! {
-            biased;
-            () = scene.crashes.held() => {}
-            _ = &mut working => break,
-        }
-        let phase = scene.summary(&id).await.phase;
-        if phase == Phase::RollingBack || phase == Phase::Ended {
+        let tell = async {
+            let phase = scene.summary(&id).await.phase;
+            if phase == Phase::RollingBack || phase == Phase::Ended {
+                return None;
+            }
+            let has_plan = scene.store.journal(&id).len() > 2;
+            if has_plan {
+                scene.abort_to(&id, 1, &[]).await;
+            }
+            Some(has_plan)
+        };
+        let Some((Some(has_plan), _)) = scene.work_and_hold(point, tell).await else {
             break;
-        }
-        let has_plan = scene.store.journal(&id).len() > 2;
-        if has_plan {
-            scene.abort_to(&id, 1, &[]).await;
-        }
-        scene.crashes.let_go();
-        working.await;
+        };
         if has_plan {
             told += 1;
             assert_eq!(outcome(&scene, &id).await, complete(), "told at {point}");

@@ -424,24 +424,15 @@ async fn at(kind: Kind, is_good: bool, point: usize, kill: Option<usize>) -> Opt
     }
     let before = Before::of(&scene);
     let old = scene.deploy(2).await;
-    scene.crashes.hold_at(point);
-    let new = {
-        let working = scene.work();
-        tokio::pin!(working);
-        tokio::select! {
-            biased;
-            () = scene.crashes.held() => {}
-            _ = &mut working => return None,
-        }
+    let ask = async {
         let new = scene.hotfix(3).await.expect("nothing goes back");
         if let Some(kill) = kill {
             scene.crashes.kill_at(kill);
         }
-        scene.crashes.let_go();
-        let killed = working.await;
-        KILLED.with(|count| count.set(killed));
         new
     };
+    let (new, killed) = scene.work_and_hold(point, ask).await?;
+    KILLED.with(|count| count.set(killed));
     let told = || {
         let journals = [&old, &new].map(|id| scene.store.journal(id));
         let log = scene.world.log();

@@ -10,6 +10,7 @@ use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Finish, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::plan::Look;
+use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
 use belay_testkit::{Fault, Scene, check_journal};
@@ -382,6 +383,36 @@ async fn i8_inconclusive_is_never_pass() {
     scene.signal(&id, Ask::Abort).await;
     scene.work().await;
     assert_eq!(scene.summary(&id).await.outcome, complete());
+}
+
+/// It was promoted, and good until then: nothing says that it is bad, and nothing that it is good.
+#[tokio::test(start_paused = true)]
+async fn i8_what_a_bake_could_not_say_leaves_it_a_candidate() {
+    let stop = Rule {
+        on: Vec::new(),
+        act: Act::Stop,
+    };
+    for rules in [vec![], vec![stop]] {
+        let mut scene = with_one(Strategy::BlueGreen).await;
+        scene.on_failure = rules;
+        scene.script.say(2, Look::Bake, Said::Inconclusive);
+        let id = scene.deploy(2).await;
+        scene.work().await;
+        assert!(scene.summary(&id).await.promoted_us.is_some());
+        let known = scene.view().records.remove(&scene.record(2).hash());
+        let known = known.expect("it was deployed");
+        assert_eq!(known.standing, Standing::Candidate);
+        assert_eq!(known.failures, 0, "it is not blamed");
+        let why = known.reason.expect("it says why");
+        assert!(
+            scene
+                .summary(&id)
+                .await
+                .cause
+                .is_some_and(|cause| cause.contains(&why)),
+            "{why}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

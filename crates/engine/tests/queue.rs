@@ -89,20 +89,8 @@ async fn one_that_a_worker_has_just_taken_is_replaced_before_it_begins() {
         scene.queue = Queue::Latest;
         let old = scene.deploy(2).await;
         // The worker stops where it looks at the world, or right before it says what it will do.
-        scene.crashes.hold_at(point);
-        let new = {
-            let working = scene.work();
-            tokio::pin!(working);
-            tokio::select! {
-                biased;
-                () = scene.crashes.held() => {}
-                _ = &mut working => panic!("it is held on its way"),
-            }
-            let new = scene.deploy(3).await;
-            scene.crashes.let_go();
-            working.await;
-            new
-        };
+        let held = scene.work_and_hold(point, scene.deploy(3)).await;
+        let (new, _) = held.expect("it is held on its way");
         let begun = scene.store.journal(&old).len() > 2;
         if begun {
             // Too late: it had begun, and nobody replaces it.
@@ -171,23 +159,15 @@ async fn one_that_a_worker_has_just_taken_ends_once_however_close_the_word_comes
         scene.deploy(1).await;
         scene.work().await;
         let id = scene.deploy(2).await;
-        scene.crashes.hold_at(point);
-        {
-            let working = scene.work();
-            tokio::pin!(working);
-            tokio::select! {
-                biased;
-                () = scene.crashes.held() => {}
-                _ = &mut working => panic!("it is held on its way"),
-            }
+        let tell = async {
             scene.signal(&id, Ask::Abort).await;
             let has_begun = scene.store.journal(&id).len() > 3;
             let ended = outcome(&scene, &id).await;
             assert_eq!(ended.is_some(), !has_begun, "point {point}");
             assert_eq!(has_begun, point == 2, "point {point}");
-            scene.crashes.let_go();
-            working.await;
-        }
+        };
+        let held = scene.work_and_hold(point, tell).await;
+        held.expect("it is held on its way");
         let ended = match point {
             2 => RollbackResult::Complete,
             _ => RollbackResult::None,

@@ -228,6 +228,17 @@ impl Cause {
         }
     }
 
+    /// Whether nobody could say if the release is good.
+    pub fn is_inconclusive(&self) -> bool {
+        match self {
+            Cause::Verification(verdict) => {
+                verdict.outcome == crate::verdict::Outcome::Inconclusive
+            }
+            Cause::Phase { cause, .. } => cause.is_inconclusive(),
+            Cause::Step { .. } | Cause::Request { .. } => false,
+        }
+    }
+
     /// Whether nobody asked for it.
     pub fn is_automatic(&self) -> bool {
         match self {

@@ -28,6 +28,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Longest that anything may take here, by the test's clock: what would wait for ever fails.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// See the module.
 pub struct Scene {
@@ -428,6 +432,30 @@ impl Scene {
 
     /// Works until everything ended or waits for a person, over kills; answers how many workers were killed.
     pub async fn work(&self) -> u32 {
+        in_a_day("it comes to rest", self.work_over_kills()).await
+    }
+
+    /// The same; a worker stands still at the n-th point from now while something else happens. Answers what came of that,
+    /// and how many workers were killed; none: nobody came to that point.
+    pub async fn work_and_hold<T>(
+        &self,
+        point: usize,
+        meanwhile: impl Future<Output = T>,
+    ) -> Option<(T, u32)> {
+        self.crashes.hold_at(point);
+        let working = self.work();
+        tokio::pin!(working);
+        tokio::select! {
+            biased;
+            () = self.crashes.held() => {}
+            _ = &mut working => return None,
+        }
+        let done = meanwhile.await;
+        self.crashes.let_go();
+        Some((done, working.await))
+    }
+
+    async fn work_over_kills(&self) -> u32 {
         let mut killed = 0;
         loop {
             let worker = Worker::new(self.ports(), self.owner());
@@ -462,40 +490,43 @@ impl Scene {
 
     /// Resolves when a deployment stands there.
     pub async fn until(&self, id: &DeploymentId, phase: Phase) {
-        loop {
-            let generation = self.store.generation();
-            if self.summary(id).await.phase == phase {
-                return;
-            }
-            self.store.changed(generation).await;
-        }
+        let stands = async || (self.summary(id).await.phase == phase).then_some(());
+        self.until_so(&format!("{id} is {phase:?}"), stands).await;
     }
 
     /// Resolves when time is what a deployment waits for, at another step than that one.
     pub async fn until_time(&self, id: &DeploymentId, other: Option<StepId>) -> Option<StepId> {
-        loop {
-            let generation = self.store.generation();
+        let waits = async || {
             let deployment = Deployment::of(id.clone(), &self.store.journal(id));
             let step = self.summary(id).await.step;
-            if deployment.waits_for_time() && step != other {
-                return step;
-            }
-            self.store.changed(generation).await;
-        }
+            (deployment.waits_for_time() && step != other).then_some(step)
+        };
+        self.until_so(&format!("{id} waits for time"), waits).await
     }
 
     /// Resolves when a deployment waits on a target for people to say yes.
     pub async fn until_asked(&self, id: &DeploymentId, target: &str) {
-        loop {
-            let generation = self.store.generation();
+        let asks = async || {
             let deployment = Deployment::of(id.clone(), &self.store.journal(id));
-            let step = self.summary(id).await.step;
-            let here = step.and_then(|step| deployment.target_of(step)) == Some(target);
-            if here && self.summary(id).await.phase == Phase::Waiting {
-                return;
+            let summary = self.summary(id).await;
+            let here = summary.step.and_then(|step| deployment.target_of(step)) == Some(target);
+            (here && summary.phase == Phase::Waiting).then_some(())
+        };
+        self.until_so(&format!("{id} waits for people on {target}"), asks)
+            .await;
+    }
+
+    async fn until_so<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let generation = self.store.generation();
+                if let Some(found) = look().await {
+                    return found;
+                }
+                self.store.changed(generation).await;
             }
-            self.store.changed(generation).await;
-        }
+        };
+        in_a_day(what, found).await
     }
 
     /// Works for that long, and stops.
@@ -541,4 +572,9 @@ impl Scene {
             .find(|(_, weight)| **weight == 1000)
             .map(|(name, _)| name.clone())
     }
+}
+
+async fn in_a_day<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    let happens = tokio::time::timeout(DAY, happens).await;
+    happens.unwrap_or_else(|_| panic!("in a day, by the test's clock: {what}"))
 }

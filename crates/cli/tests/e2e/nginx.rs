@@ -1,7 +1,7 @@
 //! A server that is not ours: Debian's nginx with two configurations as two releases, one of which answers 500 for one
 //! path, under load from wrk.
 
-use crate::support::project::Project;
+use crate::support::project::{Project, until};
 
 /// nginx takes no port from its environment, so the release has a start script that fills it in.
 const START: &str = r#"#!/bin/sh
@@ -76,4 +76,15 @@ fn nginx_with_a_broken_path_goes_back_by_itself() {
         "the bad answers were really given: {orders:?}"
     );
     assert_eq!(orders.broken, 0, "{orders:?}");
+
+    let processes = project.processes().into_iter();
+    let workers = processes.filter(|(_, line)| line.contains("worker process"));
+    let workers: Vec<String> = workers.map(|(pid, _)| format!("/proc/{pid}/cwd")).collect();
+    assert!(!workers.is_empty(), "each nginx has a worker of its own");
+    drop(project);
+    // Whoever is gone, or nobody's child yet, stands nowhere.
+    let is_gone = |at: &String| std::fs::read_link(at).is_err();
+    until("nothing is left", || {
+        workers.iter().all(is_gone).then_some(())
+    });
 }

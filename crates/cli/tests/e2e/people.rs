@@ -35,28 +35,17 @@ fn stands(project: &Project, phase: &str) {
     });
 }
 
-/// Someone says something; answers the exit code.
-fn says(project: &Project, who: &str, arguments: &[&str]) -> Option<i32> {
-    let mut command = project.command(arguments);
-    command.env("BELAY_ACTOR", who);
-    command.output().expect("run").status.code()
-}
-
 #[test]
 fn enough_people_have_to_say_yes() {
     let project = project();
     let id = begin(&project, 2, "waiting");
-    assert_eq!(says(&project, "ada@laptop", &["approve"]), Some(0));
+    assert_eq!(project.says("ada@laptop", &["approve"]), Some(0));
     assert_eq!(
-        says(&project, "ada@laptop", &["approve"]),
+        project.says("ada@laptop", &["approve"]),
         Some(6),
         "once each"
     );
-    assert_eq!(
-        says(&project, "mallory", &["approve"]),
-        Some(6),
-        "not asked"
-    );
+    assert_eq!(project.says("mallory", &["approve"]), Some(6), "not asked");
     serves(&project, 1);
     let status = project.belay(&["status"]);
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
@@ -68,7 +57,7 @@ fn enough_people_have_to_say_yes() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(
-        says(&project, "eve", &["approve", "--reason", "fine"]),
+        project.says("eve", &["approve", "--reason", "fine"]),
         Some(0)
     );
     project.json(0, &["watch", &id]);
@@ -78,11 +67,7 @@ fn enough_people_have_to_say_yes() {
         journal.contains("ada@laptop") && journal.contains("fine"),
         "who and why"
     );
-    assert_eq!(
-        says(&project, "bob", &["approve"]),
-        Some(6),
-        "nothing waits"
-    );
+    assert_eq!(project.says("bob", &["approve"]), Some(6), "nothing waits");
 }
 
 #[test]
@@ -90,7 +75,7 @@ fn a_no_goes_back() {
     let project = project();
     let id = begin(&project, 2, "waiting");
     assert_eq!(
-        says(&project, "bob", &["reject", "--reason", "not today"]),
+        project.says("bob", &["reject", "--reason", "not today"]),
         Some(0)
     );
     let ended = project.json(3, &["watch", &id]);
@@ -117,20 +102,20 @@ fn paused_it_begins_nothing_and_stopped_it_is_left() {
     let project = project();
     begin(&project, 2, "waiting");
     assert_eq!(
-        says(&project, "ada", &["resume"]),
+        project.says("ada", &["resume"]),
         Some(6),
         "it is not paused"
     );
-    assert_eq!(says(&project, "ada", &["pause"]), Some(0));
+    assert_eq!(project.says("ada", &["pause"]), Some(0));
     stands(&project, "paused");
     for who in ["ada", "bob"] {
-        let said = says(&project, who, &["approve"]);
+        let said = project.says(who, &["approve"]);
         assert_eq!(said, Some(6), "while it is paused nobody is asked");
     }
-    assert_eq!(says(&project, "ada", &["resume"]), Some(0));
+    assert_eq!(project.says("ada", &["resume"]), Some(0));
     stands(&project, "waiting");
     assert_eq!(
-        says(&project, "ada", &["stop", "--reason", "by hand"]),
+        project.says("ada", &["stop", "--reason", "by hand"]),
         Some(0)
     );
     until("the end", || {
@@ -170,7 +155,7 @@ fn bakes(project: &Project, number: u32) -> String {
 fn a_bake_is_cut_short() {
     let project = project();
     let id = bakes(&project, 2);
-    let said = says(&project, "ada", &["advance", "--reason", "watched it"]);
+    let said = project.says("ada", &["advance", "--reason", "watched it"]);
     assert_eq!(said, Some(0));
     let ended = project.json(0, &["watch", &id]);
     assert_eq!(ended["deployment"]["said"][0]["actor"], "ada", "{ended:#}");

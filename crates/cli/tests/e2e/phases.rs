@@ -1,7 +1,7 @@
 //! Several targets and phases that people wrote: what goes out and back, in which order, and who is asked.
 
 use crate::misfortune::SERVER;
-use crate::support::project::{Project, until};
+use crate::support::project::{Project, ends, until};
 use serde_json::Value;
 use std::process::Output;
 
@@ -211,12 +211,6 @@ fn stands(world: &World, phase: &str) -> Value {
     })
 }
 
-fn says(world: &World, who: &str, arguments: &[&str]) -> Option<i32> {
-    let mut command = world.project.command(arguments);
-    command.env("BELAY_ACTOR", who);
-    command.output().expect("run").status.code()
-}
-
 #[test]
 fn people_are_asked_in_the_middle() {
     let world = one_serves();
@@ -237,10 +231,18 @@ fn people_are_asked_in_the_middle() {
     let title = "second on us: us next: wait for approval by 2 of ada, bob";
     assert_eq!(open["step_title"], title);
     world.serve([2, 1]);
-    assert_eq!(says(&world, "eve", &["approve"]), Some(6), "not asked");
-    assert_eq!(says(&world, "ada", &["approve"]), Some(0));
-    assert_eq!(says(&world, "ada", &["approve"]), Some(6), "once each");
-    assert_eq!(says(&world, "bob@desk", &["approve"]), Some(0));
+    assert_eq!(
+        world.project.says("eve", &["approve"]),
+        Some(6),
+        "not asked"
+    );
+    assert_eq!(world.project.says("ada", &["approve"]), Some(0));
+    assert_eq!(
+        world.project.says("ada", &["approve"]),
+        Some(6),
+        "once each"
+    );
+    assert_eq!(world.project.says("bob@desk", &["approve"]), Some(0));
     world.project.json(0, &["watch", &id]);
     world.serve([2, 2]);
     world.said();
@@ -308,7 +310,6 @@ fn a_failed_command_is_run_again_where_a_rule_says_so() {
     world.serve([1, 1]);
 }
 
-/// The other side proves who it is, and is only spoken to by those who trust it.
 #[test]
 fn a_command_gets_the_secrets_and_what_it_writes_does_not_tell_them() {
     let mut world = one_serves();
@@ -334,6 +335,7 @@ fn a_command_gets_the_secrets_and_what_it_writes_does_not_tell_them() {
     assert!(!failed.contains("hunter2"), "{failed}");
 }
 
+/// The other side proves who it is, and is only spoken to by those who trust it.
 #[test]
 fn requests_go_over_https() {
     let world = one_serves();
@@ -395,7 +397,7 @@ fn requests_go_over_https() {
     world.project.kill_worker();
     let mut trusting = world.project.command(&["deploy"]);
     trusting.env("SSL_CERT_FILE", at("cert.pem"));
-    let done = trusting.output().expect("run");
+    let done = ends(&mut trusting);
     server.kill().expect("it ran");
     server.wait().expect("it ended");
     assert_eq!(done.status.code(), Some(0), "{}", World::text(&done));

@@ -9,11 +9,13 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// Longest time that anything here may take before it counts as hung; no test is about speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for a command, which may wait for much of that one after the other.
+const LIFE: Duration = Duration::from_secs(180);
 
 /// See the module.
 pub(crate) struct Project {
@@ -114,7 +116,14 @@ impl Project {
 
     /// Runs it to its end.
     pub(crate) fn belay(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("belay runs")
+        ends(&mut self.command(arguments))
+    }
+
+    /// Someone says something; answers the exit code.
+    pub(crate) fn says(&self, who: &str, arguments: &[&str]) -> Option<i32> {
+        ends(self.command(arguments).env("BELAY_ACTOR", who))
+            .status
+            .code()
     }
 
     /// Starts it, and goes on beside it.
@@ -200,8 +209,11 @@ impl Project {
             let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
             let line = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
             let of_instance = String::from_utf8_lossy(&read("environ")).contains(&own);
+            // Who renames itself, as nginx's workers do, has neither words nor variables that tell.
+            let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            let is_here = cwd.starts_with(&own);
             let ours = u32::try_from(pid) == Ok(std::process::id());
-            if !ours && !line.is_empty() && (line.contains(&own) || of_instance) {
+            if !ours && !line.is_empty() && (line.contains(&own) || of_instance || is_here) {
                 found.push((pid, line));
             }
         }
@@ -310,6 +322,21 @@ fn kill(pid: i32) -> bool {
 
 fn signal(pid: i32, signal: Signal) -> bool {
     Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, signal).is_ok())
+}
+
+/// Runs a command to its end; one that has none is killed, and the test fails with what it said until then.
+pub(crate) fn ends(command: &mut Command) -> Output {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("belay runs");
+    let pid = i32::try_from(child.id()).expect("a pid");
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    let ended = told.recv_timeout(LIFE).unwrap_or_else(|_| {
+        kill(pid);
+        let said = told.recv_timeout(PATIENCE);
+        panic!("{command:?} has no end: {said:?}")
+    });
+    ended.expect("belay runs")
 }
 
 /// A command that runs beside the test.

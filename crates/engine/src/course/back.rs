@@ -53,7 +53,8 @@ impl Course {
             &cause,
             goal.as_ref(),
             &view,
-            (again, now_us),
+            again,
+            now_us,
         );
         self.journal.conclude();
         for event in events {
