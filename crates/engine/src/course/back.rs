@@ -1,5 +1,6 @@
 //! Going back inside a deployment: the goal is chosen, the plan frozen, and the end compared with the goal.
 
+use super::foreseen::Foreseen;
 use super::run::Course;
 use crate::capacity::Asked;
 use crate::mutant::{self, Mutant};
@@ -11,7 +12,7 @@ use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
-use belay_model::plan::{Action, Plan};
+use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
 
@@ -190,7 +191,8 @@ impl Course {
             _ => goal::undo(targets, view, self.state()),
         };
         let seen = targets.only(|name| before.get(name).is_some());
-        let foreign = seen.diff(&self.state().left, before);
+        let foreseen = Foreseen::of(self.state(), targets);
+        let foreign = foreseen.foreign(&seen, before);
         let foreign = foreign.iter();
         let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
         // Behind them what is said of the goal: without one, it is what a person is asked with.
@@ -199,7 +201,7 @@ impl Course {
             return (None, Plan::empty(), remarks);
         };
         goal::take_newest_seals(view, &mut goal);
-        let mut from = self.foreseen(targets);
+        let mut from = foreseen.states;
         for (name, state) in before.iter() {
             from.set(name, state.clone());
         }
@@ -240,22 +242,6 @@ impl Course {
                 (None, Plan::empty(), remarks)
             }
         }
-    }
-
-    /// What should be there on each target: what was there when we last looked, and what was done since.
-    fn foreseen(&self, targets: &Targets) -> States {
-        let mut states = self.state().left.clone();
-        for id in &self.state().unseen {
-            let name = self.state().target_of(*id).unwrap_or_default();
-            let Action::Effect(effect) = &self.state().step(*id).0.action else {
-                continue;
-            };
-            if let Some(place) = targets.get(name) {
-                let then = place.driver.after(&place.target, states.of(name), effect);
-                states.set(name, then);
-            }
-        }
-        states
     }
 
     /// I5: restored only when what is there equals the goal; and released, where a move was left out.

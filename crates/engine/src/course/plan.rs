@@ -83,10 +83,7 @@ impl Course {
             Err(failure) => return Ok(Some(format!("could not plan: {}", failure.message))),
         };
         let foreign = match &legacy {
-            Some(legacy) => {
-                let known = targets.only(|name| legacy.left.get(name).is_some());
-                known.diff(&legacy.left, &found)
-            }
+            Some(legacy) => legacy.left.foreign(&targets, &found),
             None if is_whole && !mutant::is(Mutant::Overwrites) => {
                 goal::foreign(&targets, &view, &found)
             }
