@@ -243,3 +243,43 @@ async fn a_hotfix_that_goes_back_leaves_it_whole_and_a_stranger_is_seen() {
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
     assert!(asks_about_a_stranger(&scene).await);
 }
+
+/// Release 2 is on the first of two targets and not on the second when someone stops it and takes it back: the second is as it
+/// was, until a stranger comes.
+#[tokio::test(start_paused = true)]
+async fn i5_a_way_back_after_the_end_looks_at_what_it_had_nothing_to_do_on() {
+    let mut scene = Scene::spread(Strategy::BlueGreen, 2, &["eu", "us"]);
+    deploy(&scene, 1).await;
+    let act = Act::Ask {
+        within_ms: None,
+        then: Box::new(Act::RollBack),
+    };
+    let on = Vec::new();
+    scene.on_failure = vec![Rule { on, act }];
+    scene.worlds["us"].faults([Some(Fault::Refused(Class::Authorisation))]);
+    let id = deploy(&scene, 2).await;
+    scene.signal(&id, Ask::Stop).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Stopped));
+    let [eu, us] = ["eu", "us"].map(|name| scene.worlds[name].weights());
+    assert_ne!(eu, us);
+
+    let back = scene.undo(&id).await;
+    let stranger = async {
+        scene.until(&back, Phase::Running).await;
+        let weights = [("stranger".to_owned(), 1000)];
+        scene.worlds["us"].set_weights(weights.into_iter().collect());
+    };
+    tokio::join!(stranger, scene.work());
+    let summary = scene.summary(&back).await;
+    assert_eq!(summary.phase, Phase::NeedsOperator, "{summary:#?}");
+    let why = summary.stuck.unwrap_or_default();
+    assert!(why.contains("the goal is not met: us: route"), "{why}");
+    scene.signal(&back, Ask::Retry).await;
+    scene.work().await;
+    let outcome = scene.summary(&back).await.outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded));
+    for name in ["eu", "us"] {
+        assert_eq!(scene.worlds[name].weights(), us, "{name}");
+    }
+}

@@ -153,8 +153,15 @@ impl Course {
         again: bool,
     ) -> (Option<Goal>, Plan, Vec<String>) {
         let mut touched = self.state().touched();
-        let known = self.state().current().filter(|_| again);
-        let known = known.and_then(|(_, run)| run.goal.clone());
+        let leads_back = again && self.state().leads_back();
+        let mut own = self.state().plans.iter().rev();
+        let known = match leads_back {
+            true => own.find_map(|run| run.goal.clone()),
+            false => own
+                .next()
+                .filter(|_| again)
+                .and_then(|run| run.goal.clone()),
+        };
         let is_known = known.is_some();
         let (goal, mut remarks) = match cause {
             Cause::Request {
@@ -185,6 +192,14 @@ impl Course {
                         .any(|part| part.target.as_deref() == Some(*name))
                 });
                 (goal::before_phase(self.state(), phase), Vec::new())
+            }
+            // What was as it should be may not be so any more.
+            _ if leads_back => {
+                let names = targets.iter().map(|place| &*place.target.name);
+                let goal = known.as_ref();
+                let is_meant = |name: &&str| goal.is_some_and(|goal| goal.want.get(name).is_some());
+                touched = names.filter(is_meant).collect();
+                (None, Vec::new())
             }
             // Nothing was begun: there is nothing to take back, whatever it is worth.
             _ if touched.is_empty() => (self.state().baseline_goal.clone(), Vec::new()),
@@ -275,27 +290,28 @@ impl Course {
         Ok(())
     }
 
-    /// What keeps what was touched from being the goal, and why some of it could not be seen.
+    /// What keeps what is meant from being the goal, and why some of it could not be seen.
     async fn unmet(&self, targets: &Targets) -> (Vec<String>, Option<Failure>) {
         let (_, run) = self.state().current().expect("confirming a plan");
         let goal = run.goal.as_ref().expect("a plan with a goal");
         let is_back = self.state().goes_back();
+        let leads_back = self.state().leads_back();
         let touched = self.state().touched();
         // Forward, all that the release has a place on; what else is there is removed later.
         let record = self.inputs().record.as_ref();
         let has_place = |name: &str| record.is_some_and(|record| record.target(name).is_some());
-        let touched = targets.only(|name| {
+        let meant = targets.only(|name| {
             let is_meant = if is_back {
-                touched.contains(&name)
+                leads_back || touched.contains(&name)
             } else {
                 has_place(name)
             };
             is_meant && goal.want.get(name).is_some()
         });
-        let (now, failures) = self.observe(&touched).await;
+        let (now, failures) = self.observe(&meant).await;
         let mut unmet = match is_back {
-            true => touched.diff(&goal.want, &now),
-            false => touched.lacks(&goal.want, &now),
+            true => meant.diff(&goal.want, &now),
+            false => meant.lacks(&goal.want, &now),
         };
         unmet.extend(failures.iter().map(|failure| failure.message.clone()));
         (unmet, failures.into_iter().next())
