@@ -5,7 +5,7 @@ use crate::fold::{Deployment, PlanRun, Status};
 use crate::lane::{self, Next};
 use crate::mutant::{self, Mutant};
 use belay_model::error::Failure;
-use belay_model::event::{Cause, Kind, Outcome, RollbackResult};
+use belay_model::event::{Cause, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::policy::Act;
 use std::collections::BTreeSet;
@@ -250,11 +250,7 @@ fn all_done(deployment: &Deployment, run: &PlanRun) -> Command {
 
 /// How a way back ends once its goal is met, or a person said it is enough.
 pub fn ending(deployment: &Deployment) -> Outcome {
-    let asked_for = deployment
-        .inputs
-        .as_ref()
-        .is_some_and(|inputs| inputs.kind != Kind::Deploy);
-    if asked_for && !deployment.is_turned_round() && deployment.residue.is_empty() {
+    if deployment.leads_back() && deployment.residue.is_empty() {
         return Outcome::Succeeded;
     }
     let mut residue = deployment.residue.clone();

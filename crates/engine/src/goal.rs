@@ -5,11 +5,10 @@ use crate::mutant::{self, Mutant};
 use crate::targets::Targets;
 use belay_model::back::Risk;
 use belay_model::environment::{Known, Standing, View};
-use belay_model::event::{Kind, Outcome, RollbackResult};
+use belay_model::event::Kind;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, States};
-use belay_model::summary::Summary;
 use std::collections::BTreeMap;
 
 /// The goal in which `record` alone serves, and nothing is left on targets that are not its.
@@ -155,32 +154,6 @@ pub fn foreign(targets: &Targets, view: &View, now: &States) -> Vec<String> {
         (name.to_owned(), state)
     };
     targets.diff(&goal.want, &now.iter().map(without_warm).collect())
-}
-
-/// How many deployments are looked through for the last one that changed something.
-pub const LOOKED_THROUGH: usize = 64;
-
-/// Whether the last deployment, of those with the newest first, left what it should: one that ended half-way left what it left.
-pub fn is_left_whole<'a>(history: impl IntoIterator<Item = &'a Summary>) -> bool {
-    // What ended in the queue, or could not begin, had changed nothing.
-    let has_changed = |summary: &&'a Summary| match &summary.outcome {
-        Some(Outcome::Replaced { .. }) | None => false,
-        Some(Outcome::Stopped) => summary.locked_us.is_some(),
-        Some(Outcome::Failed { rollback, .. }) => *rollback != RollbackResult::None,
-        Some(Outcome::Succeeded) => true,
-    };
-    let changed = history.into_iter().filter(has_changed);
-    let mut outcomes = changed.filter_map(|summary| summary.outcome.as_ref());
-    outcomes.next().is_none_or(|outcome| {
-        matches!(
-            outcome,
-            Outcome::Succeeded
-                | Outcome::Failed {
-                    rollback: RollbackResult::Complete,
-                    ..
-                }
-        )
-    })
 }
 
 /// A candidate that was passed over, and why.

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod fold;
 pub mod freeze;
 pub mod goal;
+pub mod half_way;
 pub mod lease;
 pub mod left;
 pub mod mutant;

@@ -5,7 +5,7 @@ use belay_driver::{Context, Driver, Error, Old, Restorability, Stage};
 use belay_model::error::{Class, Failure};
 use belay_model::plan::{Action, Plan};
 use belay_model::release::{Record, Target};
-use belay_model::state::{Difference, Goal, State, States};
+use belay_model::state::{Difference, DifferenceEntry, Goal, State, States};
 use futures_util::future::join_all;
 use std::sync::Arc;
 
@@ -111,13 +111,27 @@ impl Targets {
 
     /// What keeps `have` from being `want`, on all targets that `want` tells of. One that nobody could observe differs.
     pub fn diff(&self, want: &States, have: &States) -> Vec<String> {
+        self.diff_unless(want, have, |_, _| false)
+    }
+
+    /// The same without what is not meant, by target and entry.
+    pub(crate) fn diff_unless(
+        &self,
+        want: &States,
+        have: &States,
+        is_other: impl Fn(&str, &DifferenceEntry) -> bool,
+    ) -> Vec<String> {
         let of = |place: &Place| {
             let name = &place.target.name;
             let Some(want) = want.get(name) else {
                 return Vec::new();
             };
             match have.get(name) {
-                Some(have) => self.lines(place, &place.driver.diff(want, have)),
+                Some(have) => {
+                    let mut difference = place.driver.diff(want, have);
+                    difference.0.retain(|entry| !is_other(name, entry));
+                    self.lines(place, &difference)
+                }
                 None => vec![format!("{name}: it could not be observed")],
             }
         };

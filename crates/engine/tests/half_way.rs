@@ -153,3 +153,133 @@ async fn a_canary_where_nobody_serves_goes_out_at_once() {
         "all of it before anybody reaches it: {log:#?}"
     );
 }
+
+/// Release 2 has a tenth of the traffic when someone stops it.
+async fn stopped_with_a_share() -> Scene {
+    let mut scene = with_one().await;
+    scene.strategy = canary();
+    let id = scene.deploy(2).await;
+    scene.work_for(3_000).await;
+    scene.signal(&id, Ask::Stop).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Stopped));
+    assert!(is_shared(&scene));
+    scene.strategy = Strategy::BlueGreen;
+    scene
+}
+
+/// Whether releases 1 and 2 have the traffic.
+fn is_shared(scene: &Scene) -> bool {
+    let weights = scene.world.weights();
+    let of = |release| weights.get(&scene.record(release).group()).copied();
+    (of(1), of(2)) == (Some(900), Some(100))
+}
+
+/// A stranger moves the traffic, and a deployment finds it so: whether it asks a person.
+async fn asks_about_a_stranger(scene: &Scene) -> bool {
+    let stranger = [("stranger".to_owned(), 1000)];
+    scene.world.set_weights(stranger.into_iter().collect());
+    let id = deploy(scene, 4).await;
+    let stuck = scene.summary(&id).await.stuck;
+    stuck.is_some_and(|why| why.contains("someone else"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_back_to_what_was_half_way_is_not_taken_for_a_stranger() {
+    let scene = stopped_with_a_share().await;
+    scene.script.say(3, Look::Bake, Said::Fail);
+    let id = deploy(&scene, 3).await;
+    let outcome = scene.summary(&id).await.outcome;
+    let complete = Outcome::Failed {
+        rollback: RollbackResult::Complete,
+        residue: Vec::new(),
+    };
+    assert_eq!(outcome, Some(complete));
+    assert!(is_shared(&scene), "as before");
+    let id = deploy(&scene, 4).await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded), "{summary:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_what_an_undo_brings_back_half_way() {
+    let scene = stopped_with_a_share().await;
+    let id = deploy(&scene, 3).await;
+    let outcome = scene.summary(&id).await.outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded));
+    scene.undo(&id).await;
+    scene.work().await;
+    assert!(is_shared(&scene), "as before");
+    let id = deploy(&scene, 4).await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded), "{summary:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_to_a_release_instead_leaves_it_whole_and_a_stranger_is_seen() {
+    let mut scene = stopped_with_a_share().await;
+    scene.bake_ms = 60_000;
+    let id = scene.deploy(3).await;
+    let people = async {
+        scene.until(&id, Phase::Baking).await;
+        scene.abort_to(&id, 1, &[]).await;
+    };
+    tokio::join!(people, scene.work());
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    assert!(asks_about_a_stranger(&scene).await);
+}
+
+/// What was superseded ended half-way, and the one that took over leads back to before both.
+#[tokio::test(start_paused = true)]
+async fn a_hotfix_that_goes_back_leaves_it_whole_and_a_stranger_is_seen() {
+    let mut scene = with_one().await;
+    scene.strategy = canary();
+    let old = scene.deploy(2).await;
+    scene.work_for(3_000).await;
+    scene.script.say(3, Look::Bake, Said::Fail);
+    scene.hotfix(3).await.expect("it is taken");
+    scene.work().await;
+    assert_eq!(scene.summary(&old).await.outcome, Some(Outcome::Stopped));
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    assert!(asks_about_a_stranger(&scene).await);
+}
+
+/// Release 2 is on the first of two targets and not on the second when someone stops it and takes it back: the second is as it
+/// was, until a stranger comes.
+#[tokio::test(start_paused = true)]
+async fn i5_a_way_back_after_the_end_looks_at_what_it_had_nothing_to_do_on() {
+    let mut scene = Scene::spread(Strategy::BlueGreen, 2, &["eu", "us"]);
+    deploy(&scene, 1).await;
+    let act = Act::Ask {
+        within_ms: None,
+        then: Box::new(Act::RollBack),
+    };
+    let on = Vec::new();
+    scene.on_failure = vec![Rule { on, act }];
+    scene.worlds["us"].faults([Some(Fault::Refused(Class::Authorisation))]);
+    let id = deploy(&scene, 2).await;
+    scene.signal(&id, Ask::Stop).await;
+    scene.work().await;
+    assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Stopped));
+    let [eu, us] = ["eu", "us"].map(|name| scene.worlds[name].weights());
+    assert_ne!(eu, us);
+
+    let back = scene.undo(&id).await;
+    let stranger = async {
+        scene.until(&back, Phase::Running).await;
+        let weights = [("stranger".to_owned(), 1000)];
+        scene.worlds["us"].set_weights(weights.into_iter().collect());
+    };
+    tokio::join!(stranger, scene.work());
+    let summary = scene.summary(&back).await;
+    assert_eq!(summary.phase, Phase::NeedsOperator, "{summary:#?}");
+    let why = summary.stuck.unwrap_or_default();
+    assert!(why.contains("the goal is not met: us: route"), "{why}");
+    scene.signal(&back, Ask::Retry).await;
+    scene.work().await;
+    let outcome = scene.summary(&back).await.outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded));
+    for name in ["eu", "us"] {
+        assert_eq!(scene.worlds[name].weights(), us, "{name}");
+    }
+}

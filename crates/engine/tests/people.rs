@@ -283,3 +283,25 @@ async fn what_was_changed_by_hand_before_is_known_from_the_record() {
     let hands = scene.before(&id, &scene.record(4)).hands;
     assert!(hands.is_empty(), "{hands:?}");
 }
+
+/// Someone says where to, and someone else says no to what waits for an approval, before any worker hears of either.
+#[tokio::test(start_paused = true)]
+async fn a_no_does_not_change_where_it_was_told_to_go() {
+    let mut scene = with_two(&["shop/test"]).await;
+    scene.approve = Some(Approval {
+        title: "go on".to_owned(),
+        by: Vec::new(),
+        count: 1,
+        within_ms: None,
+    });
+    let id = scene.deploy(3).await;
+    tokio::select! {
+        _ = scene.work() => panic!("it ended"),
+        () = scene.until(&id, Phase::Waiting) => {}
+    }
+    scene.abort_to(&id, 1, &[]).await;
+    scene.signal(&id, Ask::Reject).await;
+    let summary = ended(&scene, &id).await;
+    assert_eq!(summary.outcome, complete());
+    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+}

@@ -3,8 +3,10 @@
 
 use belay_engine::worker::Worker;
 use belay_model::config::{CanaryStep, Check, Percent, Strategy};
-use belay_model::event::{Outcome, PhaseInput, RollbackResult};
+use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
+use belay_model::plan::Look;
 use belay_model::summary::Phase;
+use belay_model::verdict::Outcome as Said;
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
 fn canary() -> Strategy {
@@ -136,6 +138,35 @@ async fn revisions_are_never_rewound() {
     deploy(&scene, 2).await;
     let log = go_back(&scene, 1).await;
     assert_eq!(log[0], "make a revision of r1", "{log:?}");
+}
+
+/// A stranger had it so that users reach the newest revision, whichever that is: going back, they do again.
+#[tokio::test(start_paused = true)]
+async fn traffic_that_followed_the_newest_revision_follows_it_again() {
+    for serves in [false, true] {
+        let scene = Scene::of(Kind::Revisions, Strategy::BlueGreen, 4);
+        if serves {
+            deploy(&scene, 1).await;
+        }
+        scene.world.meddle();
+        let route = || scene.world.state().resources["route"].spec.clone();
+        let (before, users) = (route(), scene.world.users());
+        scene.script.say(2, Look::Bake, Said::Fail);
+        let id = scene.deploy(2).await;
+        scene.work().await;
+        if serves {
+            // It goes on with what someone else changed.
+            scene.signal(&id, Ask::Retry).await;
+            scene.work().await;
+        }
+        let complete = Outcome::Failed {
+            rollback: RollbackResult::Complete,
+            residue: Vec::new(),
+        };
+        let summary = scene.summary(&id).await;
+        assert_eq!(summary.outcome, Some(complete), "{summary:#?}");
+        assert_eq!((route(), scene.world.users()), (before, users));
+    }
 }
 
 #[tokio::test(start_paused = true)]

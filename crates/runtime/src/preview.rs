@@ -7,10 +7,10 @@ use crate::{Belay, Error, PlannedStep, RollbackRequest};
 use belay_driver::Restorability;
 use belay_engine::capacity::{self, Asked, Fitted};
 use belay_engine::fold::Deployment;
-use belay_engine::goal::{self, Skipped};
+use belay_engine::goal::Skipped;
 use belay_engine::taken_back::{self, Gone};
 use belay_engine::targets::Targets;
-use belay_engine::{left, planning};
+use belay_engine::{half_way, left, planning};
 use belay_model::back::Risk;
 use belay_model::config::BackOrder;
 use belay_model::environment::Standing;
@@ -225,8 +225,8 @@ impl Belay {
         targets: &Targets,
         now: &States,
     ) -> Result<Asked, Error> {
-        let history = self.store().history(scope, goal::LOOKED_THROUGH).await?;
-        Ok(if goal::is_left_whole(&history) {
+        let is_whole = half_way::is_left_whole(self.store().as_ref(), scope).await?;
+        Ok(if is_whole {
             Asked::by_serving(targets, &self.view(scope).await?)
         } else {
             Asked::by_states(targets, now)

@@ -1,7 +1,7 @@
 //! How things stand.
 
 use crate::{Belay, Error};
-use belay_engine::goal;
+use belay_engine::{goal, half_way};
 use belay_model::environment::{Standing, View};
 use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
@@ -63,7 +63,8 @@ pub struct TargetStatus {
     pub listen: Option<String>,
     /// What is there.
     pub groups: Vec<GroupStatus>,
-    /// While no deployment is open: how what is there differs from what Belay left, one line each. Someone else did it.
+    /// While no deployment is open, and the last one left what it should: how what is there differs from that, one line each.
+    /// Someone else did it.
     pub foreign: Vec<String>,
 }
 
@@ -125,7 +126,10 @@ impl Belay {
             }
             _ => None,
         };
-        let targets = self.targets_as_they_are(&view, open.is_empty()).await;
+        // Where one ended half-way, nobody knows what should be there.
+        let is_known =
+            open.is_empty() && half_way::is_left_whole(self.store().as_ref(), &scope).await?;
+        let targets = self.targets_as_they_are(&view, is_known).await;
         let frozen = self.frozen(&scope).await?.map(|held| held.why);
         Ok(ScopeStatus {
             scope,
@@ -140,7 +144,7 @@ impl Belay {
     async fn targets_as_they_are(
         &self,
         view: &View,
-        at_rest: bool,
+        is_known: bool,
     ) -> BTreeMap<String, Result<TargetStatus, String>> {
         let newest = || {
             view.records
@@ -153,7 +157,7 @@ impl Belay {
         let mut told = BTreeMap::new();
         for target in &known.record.targets {
             let name = target.name.clone();
-            let status = self.as_it_is(view, &known.record, &name, at_rest).await;
+            let status = self.as_it_is(view, &known.record, &name, is_known).await;
             told.insert(name, status);
         }
         told
@@ -164,7 +168,7 @@ impl Belay {
         view: &View,
         record: &Record,
         name: &str,
-        at_rest: bool,
+        is_known: bool,
     ) -> Result<TargetStatus, String> {
         let targets = self.targets([record]).map_err(|error| error.to_string())?;
         let target = targets.only(|other| other == name);
@@ -175,7 +179,7 @@ impl Belay {
             Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
         };
         let mut status = target_status(name, states.of(name), view);
-        if at_rest {
+        if is_known {
             status.foreign = goal::foreign(&target, view, &states);
         }
         Ok(status)

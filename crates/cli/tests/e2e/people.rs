@@ -2,6 +2,7 @@
 
 use crate::misfortune::{GOOD, SERVER, release, serves};
 use crate::support::project::{Project, until};
+use serde_json::json;
 
 /// Release 1 serves; the next ones wait for two yeses of three people.
 fn project() -> Project {
@@ -124,6 +125,9 @@ fn paused_it_begins_nothing_and_stopped_it_is_left() {
         (open == 0).then_some(())
     });
     serves(&project, 1);
+    let status = project.json(0, &["status"]);
+    let foreign = status.pointer("/services/0/targets/0/foreign");
+    assert_eq!(foreign, Some(&json!([])), "nobody else was there");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Going back inside a deployment: the goal is chosen, the plan frozen, and the end compared with the goal.
 
+use super::foreseen::Foreseen;
 use super::run::Course;
 use crate::capacity::Asked;
 use crate::mutant::{self, Mutant};
@@ -11,7 +12,7 @@ use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
-use belay_model::plan::{Action, Plan};
+use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
 
@@ -154,8 +155,15 @@ impl Course {
         again: bool,
     ) -> (Option<Goal>, Plan, Vec<String>) {
         let mut touched = self.state().touched();
-        let known = self.state().current().filter(|_| again);
-        let known = known.and_then(|(_, run)| run.goal.clone());
+        let leads_back = again && self.state().leads_back();
+        let mut own = self.state().plans.iter().rev();
+        let known = match leads_back {
+            true => own.find_map(|run| run.goal.clone()),
+            false => own
+                .next()
+                .filter(|_| again)
+                .and_then(|run| run.goal.clone()),
+        };
         let is_known = known.is_some();
         let (goal, mut remarks) = match cause {
             Cause::Request {
@@ -187,12 +195,21 @@ impl Course {
                 });
                 (goal::before_phase(self.state(), phase), Vec::new())
             }
+            // What was as it should be may not be so any more.
+            _ if leads_back => {
+                let names = targets.iter().map(|place| &*place.target.name);
+                let goal = known.as_ref();
+                let is_meant = |name: &&str| goal.is_some_and(|goal| goal.want.get(name).is_some());
+                touched = names.filter(is_meant).collect();
+                (None, Vec::new())
+            }
             // Nothing was begun: there is nothing to take back, whatever it is worth.
             _ if touched.is_empty() => (self.state().baseline_goal.clone(), Vec::new()),
             _ => goal::undo(targets, view, self.state()),
         };
         let seen = targets.only(|name| before.get(name).is_some());
-        let foreign = seen.diff(&self.state().left, before);
+        let foreseen = Foreseen::of(self.state(), targets);
+        let foreign = foreseen.foreign(&seen, before);
         let foreign = foreign.iter();
         let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
         // Behind them what is said of the goal: without one, it is what a person is asked with.
@@ -201,7 +218,7 @@ impl Course {
             return (None, Plan::empty(), remarks);
         };
         goal::take_newest_seals(view, &mut goal);
-        let mut from = self.foreseen(targets);
+        let mut from = foreseen.states;
         for (name, state) in before.iter() {
             from.set(name, state.clone());
         }
@@ -244,22 +261,6 @@ impl Course {
         }
     }
 
-    /// What should be there on each target: what was there when we last looked, and what was done since.
-    fn foreseen(&self, targets: &Targets) -> States {
-        let mut states = self.state().left.clone();
-        for id in &self.state().unseen {
-            let name = self.state().target_of(*id).unwrap_or_default();
-            let Action::Effect(effect) = &self.state().step(*id).0.action else {
-                continue;
-            };
-            if let Some(place) = targets.get(name) {
-                let then = place.driver.after(&place.target, states.of(name), effect);
-                states.set(name, then);
-            }
-        }
-        states
-    }
-
     /// I5: restored only when what is there equals the goal; and released, where a move was left out.
     pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
         let (unmet, unseen) = match self.targets() {
@@ -291,27 +292,28 @@ impl Course {
         Ok(())
     }
 
-    /// What keeps what was touched from being the goal, and why some of it could not be seen.
+    /// What keeps what is meant from being the goal, and why some of it could not be seen.
     async fn unmet(&self, targets: &Targets) -> (Vec<String>, Option<Failure>) {
         let (_, run) = self.state().current().expect("confirming a plan");
         let goal = run.goal.as_ref().expect("a plan with a goal");
         let is_back = self.state().goes_back();
+        let leads_back = self.state().leads_back();
         let touched = self.state().touched();
         // Forward, all that the release has a place on; what else is there is removed later.
         let record = self.inputs().record.as_ref();
         let has_place = |name: &str| record.is_some_and(|record| record.target(name).is_some());
-        let touched = targets.only(|name| {
+        let meant = targets.only(|name| {
             let is_meant = if is_back {
-                touched.contains(&name)
+                leads_back || touched.contains(&name)
             } else {
                 has_place(name)
             };
             is_meant && goal.want.get(name).is_some()
         });
-        let (now, failures) = self.observe(&touched).await;
+        let (now, failures) = self.observe(&meant).await;
         let mut unmet = match is_back {
-            true => touched.diff(&goal.want, &now),
-            false => touched.lacks(&goal.want, &now),
+            true => meant.diff(&goal.want, &now),
+            false => meant.lacks(&goal.want, &now),
         };
         unmet.extend(failures.iter().map(|failure| failure.message.clone()));
         (unmet, failures.into_iter().next())

@@ -3,10 +3,12 @@
 //!
 //! The hotfix is planned before anything ends. Where it cannot go out, it ends, and the old one goes on.
 
+use super::foreseen::Foreseen;
 use super::run::Course;
 use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::ports::{Batch, StoreError, Writer};
+use crate::targets::Targets;
 use crate::{conclude, queue, taken_back};
 use belay_model::back::Back;
 use belay_model::event::{Ask, Event, Outcome};
@@ -21,7 +23,7 @@ pub(super) struct Legacy {
     pub(super) baseline: States,
     pub(super) baseline_goal: Goal,
     /// What it left, as far as it knows.
-    pub(super) left: States,
+    pub(super) left: Foreseen,
     /// Records that know its targets.
     pub(super) records: Vec<Record>,
     pub(super) touched: Vec<String>,
@@ -30,7 +32,7 @@ pub(super) struct Legacy {
 }
 
 impl Legacy {
-    fn of(state: &Deployment) -> Option<Self> {
+    fn of(state: &Deployment, targets: &Targets) -> Option<Self> {
         let baseline_goal = state.baseline_goal.clone()?;
         let found = state.takes_over.iter().map(|over| &*over.found);
         let goals = [&baseline_goal].into_iter().chain(found);
@@ -41,7 +43,7 @@ impl Legacy {
             baseline: state.baseline.clone(),
             records: records.cloned().collect(),
             baseline_goal,
-            left: state.left.clone(),
+            left: Foreseen::of(state, targets),
             touched: state.touched().into_iter().map(str::to_owned).collect(),
             debts: match mutant::is(Mutant::PaysNoDebts) {
                 true => Vec::new(),
@@ -65,7 +67,11 @@ impl Course {
         if next.is_called_off() {
             return self.go_on("it was called off").await;
         }
-        let legacy = Legacy::of(self.state()).expect("it is planned");
+        let targets = match self.targets() {
+            Ok(targets) => targets,
+            Err(failure) => return self.go_on(&failure.message).await,
+        };
+        let legacy = Legacy::of(self.state(), &targets).expect("it is planned");
         if let Some(why) = next.plan_with(Some(legacy)).await? {
             next.end_unchanged(why.clone());
             next.journal.flush().await?;

@@ -3,6 +3,7 @@
 //! A value crosses a crash only through the journal: nothing kept here is needed to go on after SIGKILL.
 
 mod back;
+mod foreseen;
 mod hand_over;
 mod hands;
 mod perform;

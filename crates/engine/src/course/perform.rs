@@ -1,5 +1,6 @@
 //! One attempt of an effect: journalled before it begins and when it ends, and compared with what is there then.
 
+use super::foreseen::Foreseen;
 use super::hands::{Accepted, Note};
 use super::run::{Course, Times};
 use crate::conclude;
@@ -113,13 +114,17 @@ impl Course {
         if id.plan > 0 || !is_move || is_first || has_begun(phase) {
             return Ok(None);
         }
-        let Ok(place) = self.place(id) else {
+        let (Ok(targets), Some(name)) = (self.targets(), self.state().target_of(id)) else {
             return Ok(None);
         };
-        let name = &place.target.name;
-        let seen = self.observe_one(&place).await.map_err(Stays::Unseen)?;
-        let left = self.state().left.of(name);
-        let foreign = place.driver.diff(left, &seen).lines();
+        let own = targets.only(|other| other == name);
+        let Some(place) = own.get(name) else {
+            return Ok(None);
+        };
+        let seen = self.observe_one(place).await.map_err(Stays::Unseen)?;
+        let foreseen = Foreseen::of(self.state(), &own);
+        let now = [(name.to_owned(), seen.clone())].into_iter().collect();
+        let foreign = foreseen.foreign(&own, &now);
         if !foreign.is_empty() && !self.state().step(id).1.is_as_it_is {
             return Err(Stays::Foreign(format!(
                 "someone else changed {name} before its phase began: {}; `retry` goes on with it as it is",
@@ -255,14 +260,18 @@ impl Course {
     /// Differences between what is there and what it should be after this attempt, without what the step itself
     /// touches where it is not known to be done.
     fn foreign(&self, id: StepId, finish: &Finish, now: Option<&State>) -> Vec<String> {
-        let (Some(now), Ok(Place { target, driver })) = (now, self.place(id)) else {
+        let (Some(now), Ok(targets)) = (now, self.targets()) else {
             return Vec::new();
         };
-        let before = self.state().left.of(&target.name);
-        let Work::Effect(effect) = &self.work(id) else {
+        let name = self.state().target_of(id).unwrap_or_default();
+        let (Some(Place { target, driver }), Work::Effect(effect)) =
+            (targets.get(name), &self.work(id))
+        else {
             return Vec::new();
         };
-        let after = driver.after(&target, before, effect);
+        let foreseen = Foreseen::before(self.state(), &targets, id);
+        let before = foreseen.states.of(name);
+        let after = driver.after(target, before, effect);
         let touched: Vec<String> = driver
             .diff(&after, before)
             .0
@@ -277,7 +286,8 @@ impl Course {
         let foreign = driver.diff(expected, now);
         let foreign = foreign
             .must()
-            .filter(|entry| *finish == Finish::Done || !touched.contains(&entry.key));
+            .filter(|entry| *finish == Finish::Done || !touched.contains(&entry.key))
+            .filter(|entry| !foreseen.is_doubtful(name, entry));
         foreign
             .map(|entry| {
                 format!(

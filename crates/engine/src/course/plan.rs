@@ -7,7 +7,7 @@ use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::targets::Targets;
-use crate::{capacity, conclude, freeze, goal, left, planning, taken_back};
+use crate::{capacity, conclude, freeze, goal, half_way, left, planning, taken_back};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
@@ -69,7 +69,8 @@ impl Course {
         }
         let left = self.left().await?;
         let undone = self.undone().await?;
-        let is_whole = self.is_left_whole().await?;
+        let store = self.ports.store.as_ref();
+        let is_whole = half_way::is_left_whole(store, &self.inputs().scope).await?;
         let planned = match self.survey(&view, undone.as_ref(), legacy.as_ref()).await {
             Ok((targets, found)) => {
                 let scale = Scale::of(&targets, &view, &found, legacy.as_ref(), is_whole);
@@ -83,10 +84,7 @@ impl Course {
             Err(failure) => return Ok(Some(format!("could not plan: {}", failure.message))),
         };
         let foreign = match &legacy {
-            Some(legacy) => {
-                let known = targets.only(|name| legacy.left.get(name).is_some());
-                known.diff(&legacy.left, &found)
-            }
+            Some(legacy) => legacy.left.foreign(&targets, &found),
             None if is_whole && !mutant::is(Mutant::Overwrites) => {
                 goal::foreign(&targets, &view, &found)
             }
@@ -186,13 +184,6 @@ impl Course {
             Some(failure) => Err(failure),
             None => Ok((targets, states)),
         }
-    }
-
-    /// Whether it is known what should be there: one that ended half-way left what it left.
-    async fn is_left_whole(&self) -> Result<bool, StoreError> {
-        let (scope, store) = (&self.inputs().scope, &self.ports.store);
-        let history = store.history(scope, goal::LOOKED_THROUGH).await?;
-        Ok(goal::is_left_whole(&history))
     }
 
     fn forward_plan(

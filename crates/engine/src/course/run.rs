@@ -1,5 +1,6 @@
 //! The loop, and what all its parts ask: the fold, the target and its driver, what is there now.
 
+use super::foreseen::Foreseen;
 use super::hands::{Accepted, Hands, Note, Told};
 use super::perform::Work;
 use super::sinks::Lines;
@@ -360,10 +361,16 @@ impl Course {
         self.blind = 0;
     }
 
-    /// What was there on a step's target when we last looked.
+    /// What should be there on a step's target before it.
     pub(super) fn left_of(&self, step: StepId) -> State {
         let name = self.state().target_of(step).unwrap_or_default();
-        self.state().left.of(name).clone()
+        match self.targets() {
+            Ok(targets) => {
+                let foreseen = Foreseen::before(self.state(), &targets, step);
+                foreseen.states.of(name).clone()
+            }
+            Err(_) => self.state().left.of(name).clone(),
+        }
     }
 
     /// For people, or for time.

@@ -12,6 +12,7 @@ pub use run::{PlanRun, Status, StepRun};
 
 use crate::mutant::{self, Mutant};
 use belay_model::back::Back;
+use belay_model::error::Effect;
 use belay_model::event::{Entry, Event, Finish, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::policy::{self, Act};
@@ -64,7 +65,7 @@ pub struct Deployment {
     pub baseline_goal: Option<Goal>,
     /// What was there when we last looked.
     pub left: States,
-    /// Effects that were done since, and whose result nobody could look at, in order.
+    /// Effects that were done since, or may have been, and whose result nobody could look at; each once, in order.
     pub unseen: Vec<StepId>,
     /// It waits for a person, and why.
     pub parked: Option<Parked>,
@@ -295,7 +296,8 @@ impl Deployment {
         if let Some(state) = state {
             let target = self.target_of(step).unwrap_or_default().to_owned();
             self.seen(&target, state.clone());
-        } else if *finish == Finish::Done {
+        } else if self.step(step).0.effect().is_some() && may_be_done(finish) {
+            self.unseen.retain(|earlier| *earlier != step);
             self.unseen.push(step);
         }
         let is_called_done = mutant::is(Mutant::CallsItDone) && self.goes_back();
@@ -375,5 +377,13 @@ impl Deployment {
         let run = &self.plans[0];
         let is_open = run.open().any(|index| run.step(index).promotes);
         self.promoted = !is_open && self.left_out().next().is_none();
+    }
+}
+
+/// Whether the world may not be as it was before.
+fn may_be_done(finish: &Finish) -> bool {
+    match finish {
+        Finish::Done | Finish::Unknown => true,
+        Finish::Failed(failure) => failure.effect != Effect::NotApplied,
     }
 }

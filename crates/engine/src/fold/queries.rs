@@ -75,6 +75,12 @@ impl Deployment {
         self.plans.iter().skip(1).any(|run| !run.again)
     }
 
+    /// Whether it was asked for as a way back, and still leads there.
+    pub(crate) fn leads_back(&self) -> bool {
+        let inputs = self.inputs.as_ref();
+        inputs.is_some_and(|inputs| inputs.kind != Kind::Deploy) && !self.is_turned_round()
+    }
+
     /// Whether every verification that was begun passed: what someone skipped or a rule ignored proves nothing (P5). One
     /// that was cut short counts as soon as a later one on the same target has passed the same checks.
     pub fn is_proved(&self) -> bool {

@@ -158,7 +158,8 @@ impl Deployment {
                     let why = request
                         .reason
                         .map_or_else(String::new, |why| format!(": {why}"));
-                    self.abort = Some(Request {
+                    // A no does not say where to: who has said that already is heard.
+                    self.abort.get_or_insert(Request {
                         actor: request.actor,
                         reason: Some(format!("rejected{why}")),
                         back: request.back,

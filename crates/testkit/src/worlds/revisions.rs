@@ -27,6 +27,23 @@ fn params(effect: &Effect) -> Params {
     serde_json::from_value(effect.params.clone()).expect("own parameters")
 }
 
+fn moves(weights: &BTreeMap<String, u32>) -> Effect {
+    move_traffic(&Params::Weights(weights.clone()), weights)
+}
+
+/// The last move, where the traffic shall follow the newest revision, whichever that is: once it is the right one.
+fn follows(then: &Listed, want: &Listed) -> Option<Effect> {
+    let following = Listed {
+        weights: want.weights.clone(),
+        ..then.clone()
+    };
+    let is_right = following.resolved() == want.resolved();
+    (is_right && then.weights != want.weights).then(|| Effect {
+        wave: Wave::Shrink,
+        ..moves(&want.weights)
+    })
+}
+
 impl Rules for Revisions {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -79,10 +96,9 @@ impl Rules for Revisions {
             });
         }
         let weights = shared(&wanted, &now.resolved(), stage.share);
-        effects.extend(
-            (weights != now.weights)
-                .then(|| move_traffic(&Params::Weights(weights.clone()), &weights)),
-        );
+        // Where the traffic follows the newest one, and that is the right one, there is nothing to move.
+        let is_met = now.weights == want.weights && now.resolved() == wanted && effects.is_empty();
+        effects.extend((weights != now.weights && !is_met).then(|| moves(&weights)));
         let mut gone: Vec<&Content> = now.active().map(|one| &one.content).collect();
         gone.retain(|content| stage.old == Old::Remove && !want.has(content.record.short()));
         gone.dedup_by_key(|content| &content.record);
@@ -96,6 +112,11 @@ impl Rules for Revisions {
                 &params,
                 Vec::new(),
             ));
+        }
+        if stage.old == Old::Remove && stage.share == 1000 {
+            let then = |at: State, effect: &Effect| self.after(&at, effect);
+            let then = Listed::of(&effects.iter().fold(from.clone(), then));
+            effects.extend(follows(&then, &want));
         }
         Ok(effects)
     }
