@@ -14,6 +14,7 @@ use belay_model::event::{Cause, Event, Outcome, RollbackResult};
 use belay_model::plan::{Action, Plan};
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
+use std::sync::Arc;
 
 impl Course {
     /// The plan was done and its goal not met, or nobody knew where to go: the way there from what is there now. Nothing
@@ -35,12 +36,20 @@ impl Course {
         let view = self.view().await?;
         let elsewhere = cause.leads_to().and_then(|to| view.records.get(to));
         let (targets, before, failures) = self.look(elsewhere.map(|known| &known.record)).await;
+        let doubt = self.doubt(&failures);
+        if let Some((_, failure)) = &doubt
+            && self.may_look_again(failure).await?
+        {
+            return Ok(());
+        }
+        self.has_looked();
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
-        let (goal, plan, mut remarks) = match targets {
-            Ok(targets) => self.way_back(&targets, &view, &before, &cause, again),
-            Err(failure) => (None, Plan::empty(), vec![failure.message]),
+        let (goal, plan, mut remarks) = match (targets, doubt) {
+            (Ok(_), Some((why, _))) => (None, Plan::empty(), vec![why]),
+            (Ok(targets), None) => self.way_back(&targets, &view, &before, &cause, again),
+            (Err(failure), _) => (None, Plan::empty(), vec![failure.message]),
         };
-        if let Some(failure) = failures.first() {
+        if let Some((_, failure)) = failures.first().filter(|_| goal.is_some()) {
             remarks.push(format!(
                 "what is there now could not be observed, so this rollback cannot be taken back: {}",
                 failure.message
@@ -129,18 +138,40 @@ impl Course {
         self.journal.flush().await
     }
 
-    /// What is there now, as far as it can be told.
+    /// What is there now, as far as it can be told; where it cannot, of which target and why.
     async fn look(
         &self,
         elsewhere: Option<&Record>,
-    ) -> (Result<Targets, Failure>, States, Vec<Failure>) {
+    ) -> (Result<Targets, Failure>, States, Vec<(String, Failure)>) {
         match self.targets_with(elsewhere) {
             Ok(targets) => {
-                let (states, failures) = self.observe(&targets).await;
+                let cx = self.context(None, 0, Arc::default());
+                let (states, failures) = targets.observe(&cx).await;
                 (Ok(targets), states, failures)
             }
-            Err(failure) => (Err(failure.clone()), States::default(), vec![failure]),
+            Err(failure) => {
+                let unseen = (String::new(), failure.clone());
+                (Err(failure), States::default(), vec![unseen])
+            }
         }
+    }
+
+    /// Where nobody can say what is there: something was begun, nobody heard what became of it, and it cannot be looked at.
+    /// Planned from what was there before it, a way back could remove what has the traffic by now, or swap once too often.
+    fn doubt(&self, failures: &[(String, Failure)]) -> Option<(String, Failure)> {
+        let state = self.state();
+        let in_doubt = state.in_doubt.iter();
+        let mut unseen = in_doubt.filter_map(|id| {
+            let name = state.target_of(*id)?;
+            let failure = failures.iter().find(|(of, _)| of == name)?;
+            let step = state.step(*id).0.title();
+            let why = format!(
+                "nobody knows what became of \"{step}\", and {name} cannot be looked at: {}; `retry` looks again",
+                failure.1.message
+            );
+            Some((why, failure.1.clone()))
+        });
+        unseen.next()
     }
 
     fn way_back(
