@@ -6,7 +6,7 @@ use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::taken_back::Gone;
 use crate::targets::Targets;
-use crate::{capacity, conclude, decide, goal, planning};
+use crate::{capacity, conclude, decide, goal, one_phase, planning};
 use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
@@ -206,15 +206,7 @@ impl Course {
                 (goal, remarks)
             }
             Cause::Phase { phase, .. } => {
-                let phase = usize::from(*phase);
-                let run = &self.state().plans[0];
-                let parts = &run.plan.phases[run.parts(phase)];
-                touched.retain(|name| {
-                    parts
-                        .iter()
-                        .any(|part| part.target.as_deref() == Some(*name))
-                });
-                (goal::before_phase(self.state(), phase), Vec::new())
+                one_phase::undo(targets, view, self.state(), usize::from(*phase))
             }
             // Nothing was begun: there is nothing to take back, whatever it is worth.
             _ if touched.is_empty() => (self.state().baseline_goal.clone(), Vec::new()),
@@ -237,7 +229,10 @@ impl Course {
         // I2: what something was begun on, and no more; another goal than what was there is one for all of them.
         let baseline = self.state().baseline_goal.as_ref();
         let is_other = baseline.is_none_or(|baseline| baseline.record != goal.record);
-        let is_whole = is_other && !matches!(cause, Cause::Phase { .. });
+        let is_phase = matches!(cause, Cause::Phase { .. });
+        let is_whole = is_other && !is_phase;
+        // Of one phase, what is meant is what its goal tells of.
+        touched.retain(|name| !is_phase || goal.want.get(name).is_some());
         if mutant::is(Mutant::ForgetsTargets) {
             touched.truncate(1);
         }
