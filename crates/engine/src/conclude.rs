@@ -352,9 +352,12 @@ fn stands_by(
         return Vec::new();
     }
     let own = inputs.record.as_ref().map(Record::hash);
+    // What a rollback takes the traffic from is of an earlier deployment.
+    let served = view.serving().map(|known| known.record.hash());
     let is_ours = |hash: &&RecordHash| {
         let known = view.records.get(*hash);
         let is_left = own.as_ref() == Some(*hash)
+            || served.as_ref() == Some(*hash)
             || known.is_some_and(|known| known.deployment.as_ref() == Some(&state.id));
         is_left && goal.record.as_ref() != Some(*hash) && !view.cleanups.contains_key(*hash)
     };

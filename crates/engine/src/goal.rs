@@ -343,29 +343,6 @@ pub fn brought(deployment: &Deployment) -> Option<RecordHash> {
     inputs.record.as_ref().map(Record::hash)
 }
 
-/// What the targets of a phase were like when the phase began there; other targets are not meant.
-pub fn before_phase(deployment: &Deployment, phase: usize) -> Option<Goal> {
-    let run = deployment.plans.first()?;
-    let baseline = deployment.baseline_goal.as_ref()?;
-    let own = run.goal.iter().flat_map(|goal| goal.records.clone());
-    // Of several parts on one target the first counts.
-    let want = run.parts(phase).rev().filter_map(|part| {
-        let name = run.plan.phases[part].target.as_ref()?;
-        let before = run.before.get(&part);
-        let before = before.unwrap_or_else(|| deployment.baseline.of(name));
-        Some((name.clone(), before.clone()))
-    });
-    Some(Goal {
-        want: want.collect(),
-        records: baseline.records.clone().into_iter().chain(own).collect(),
-        title: format!(
-            "what was there before phase {}",
-            run.plan.phases[phase].name
-        ),
-        record: baseline.record.clone(),
-    })
-}
-
 /// What going back from inside a deployment leads to, with remarks for people; no goal: a person decides.
 pub fn undo(
     targets: &Targets,
@@ -409,18 +386,7 @@ pub fn undo(
     } else {
         format!("was unhealthy ({})", sick.join("; "))
     };
-    // What the deployment itself brought is no way back from it.
-    let own = deployment
-        .inputs
-        .as_ref()
-        .and_then(|inputs| inputs.record.as_ref())
-        .map(Record::hash);
-    let newest = view
-        .records
-        .values()
-        .filter(|known| known.standing.is_good() && Some(known.record.hash()) != own)
-        .max_by_key(|known| known.good_at_us);
-    if let Some(newest) = newest {
+    if let Some(newest) = newest_good(view, deployment) {
         remarks.push(format!(
             "what was there before {why}, so it goes to {}, the newest good one",
             newest.record.title()
@@ -435,4 +401,16 @@ pub fn undo(
     }
     remarks.push(format!("WARNING: what was there before {why}, but no release was ever good here: it is used all the same"));
     (Some(baseline), remarks)
+}
+
+/// What goes back by itself leads to where what was there before will not do. What the deployment itself brought is no way back
+/// from it.
+pub(crate) fn newest_good<'a>(view: &'a View, deployment: &Deployment) -> Option<&'a Known> {
+    let inputs = deployment.inputs.as_ref();
+    let own = inputs.and_then(|inputs| inputs.record.as_ref());
+    let own = own.map(Record::hash);
+    let others = view.records.values();
+    others
+        .filter(|known| known.standing.is_good() && Some(known.record.hash()) != own)
+        .max_by_key(|known| known.good_at_us)
 }

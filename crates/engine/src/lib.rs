@@ -26,4 +26,5 @@ mod cleanup;
 mod conclude;
 mod journal;
 mod lane;
+mod one_phase;
 mod retry;

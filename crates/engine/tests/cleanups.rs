@@ -29,6 +29,10 @@ fn claims(scene: &Scene, id: &DeploymentId) -> u64 {
     epochs.max().expect("it was claimed")
 }
 
+async fn outcome(scene: &Scene, id: &DeploymentId) -> Option<Outcome> {
+    scene.summary(id).await.outcome
+}
+
 /// Where in the life of a worker a clean-up's first request is sent.
 async fn first_request() -> usize {
     let scene = Scene::new(Strategy::BlueGreen, 2);
@@ -193,4 +197,25 @@ fn a_clock_that_leaps_ahead_has_a_worker_begin_anew() {
         let breaches = play(&story).breaches;
         assert!(breaches.is_empty(), "{at_ms}: {breaches:#?}");
     }
+}
+
+/// Release 1 was warm, served again for a while, and stands by once that is taken back: its removal is owed again.
+#[tokio::test(start_paused = true)]
+async fn what_a_rollback_that_is_taken_back_leaves_standing_by_is_removed_in_its_time() {
+    let scene = Scene::new(Strategy::BlueGreen, 2);
+    scene.deploy(1).await;
+    scene.work().await;
+    let second = scene.deploy(2).await;
+    scene.work_for(5_000).await;
+    assert_eq!(outcome(&scene, &second).await, Some(Outcome::Succeeded));
+    let back = scene.go_back(None).await;
+    scene.work().await;
+    assert_eq!(outcome(&scene, &back).await, Some(Outcome::Succeeded));
+    let undo = scene.undo(&back).await;
+    scene.work().await;
+    assert_eq!(outcome(&scene, &undo).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+    let log = scene.world.log();
+    let grown = log.iter().filter(|line| line.starts_with("grow r1-"));
+    assert_eq!(grown.count(), 1, "it was warm, and stood by: {log:?}");
 }

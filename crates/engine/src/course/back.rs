@@ -7,7 +7,7 @@ use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::taken_back::Gone;
 use crate::targets::Targets;
-use crate::{capacity, conclude, decide, goal, planning};
+use crate::{capacity, conclude, decide, goal, one_phase, planning};
 use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
@@ -15,6 +15,7 @@ use belay_model::event::{Cause, Event, Outcome, RollbackResult};
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
+use std::sync::Arc;
 
 impl Course {
     /// The plan was done and its goal not met, or nobody knew where to go: the way there from what is there now. Nothing
@@ -36,12 +37,20 @@ impl Course {
         let view = self.view().await?;
         let elsewhere = cause.leads_to().and_then(|to| view.records.get(to));
         let (targets, before, failures) = self.look(elsewhere.map(|known| &known.record)).await;
+        let doubt = self.doubt(&failures);
+        if let Some((_, failure)) = &doubt
+            && self.may_look_again(failure).await?
+        {
+            return Ok(());
+        }
+        self.has_looked();
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
-        let (goal, plan, mut remarks) = match targets {
-            Ok(targets) => self.way_back(&targets, &view, &before, &cause, again),
-            Err(failure) => (None, Plan::empty(), vec![failure.message]),
+        let (goal, plan, mut remarks) = match (targets, doubt) {
+            (Ok(_), Some((why, _))) => (None, Plan::empty(), vec![why]),
+            (Ok(targets), None) => self.way_back(&targets, &view, &before, &cause, again),
+            (Err(failure), _) => (None, Plan::empty(), vec![failure.message]),
         };
-        if let Some(failure) = failures.first() {
+        if let Some((_, failure)) = failures.first().filter(|_| goal.is_some()) {
             remarks.push(format!(
                 "what is there now could not be observed, so this rollback cannot be taken back: {}",
                 failure.message
@@ -132,18 +141,40 @@ impl Course {
         self.journal.flush().await
     }
 
-    /// What is there now, as far as it can be told.
+    /// What is there now, as far as it can be told; where it cannot, of which target and why.
     async fn look(
         &self,
         elsewhere: Option<&Record>,
-    ) -> (Result<Targets, Failure>, States, Vec<Failure>) {
+    ) -> (Result<Targets, Failure>, States, Vec<(String, Failure)>) {
         match self.targets_with(elsewhere) {
             Ok(targets) => {
-                let (states, failures) = self.observe(&targets).await;
+                let cx = self.context(None, 0, Arc::default());
+                let (states, failures) = targets.observe(&cx).await;
                 (Ok(targets), states, failures)
             }
-            Err(failure) => (Err(failure.clone()), States::default(), vec![failure]),
+            Err(failure) => {
+                let unseen = (String::new(), failure.clone());
+                (Err(failure), States::default(), vec![unseen])
+            }
         }
+    }
+
+    /// Where nobody can say what is there: something was begun, nobody heard what became of it, and it cannot be looked at.
+    /// Planned from what was there before it, a way back could remove what has the traffic by now, or swap once too often.
+    fn doubt(&self, failures: &[(String, Failure)]) -> Option<(String, Failure)> {
+        let state = self.state();
+        let in_doubt = state.in_doubt.iter();
+        let mut unseen = in_doubt.filter_map(|id| {
+            let name = state.target_of(*id)?;
+            let failure = failures.iter().find(|(of, _)| of == name)?;
+            let step = state.step(*id).0.title();
+            let why = format!(
+                "nobody knows what became of \"{step}\", and {name} cannot be looked at: {}; `retry` looks again",
+                failure.1.message
+            );
+            Some((why, failure.1.clone()))
+        });
+        unseen.next()
     }
 
     fn way_back(
@@ -185,15 +216,7 @@ impl Course {
                 (goal, remarks)
             }
             Cause::Phase { phase, .. } => {
-                let phase = usize::from(*phase);
-                let run = &self.state().plans[0];
-                let parts = &run.plan.phases[run.parts(phase)];
-                touched.retain(|name| {
-                    parts
-                        .iter()
-                        .any(|part| part.target.as_deref() == Some(*name))
-                });
-                (goal::before_phase(self.state(), phase), Vec::new())
+                one_phase::undo(targets, view, self.state(), usize::from(*phase))
             }
             // What was as it should be may not be so any more.
             _ if leads_back => {
@@ -225,7 +248,10 @@ impl Course {
         // I2: what something was begun on, and no more; another goal than what was there is one for all of them.
         let baseline = self.state().baseline_goal.as_ref();
         let is_other = baseline.is_none_or(|baseline| baseline.record != goal.record);
-        let is_whole = is_other && !matches!(cause, Cause::Phase { .. });
+        let is_phase = matches!(cause, Cause::Phase { .. });
+        let is_whole = is_other && !is_phase;
+        // Of one phase, what is meant is what its goal tells of.
+        touched.retain(|name| !is_phase || goal.want.get(name).is_some());
         if mutant::is(Mutant::ForgetsTargets) {
             touched.truncate(1);
         }

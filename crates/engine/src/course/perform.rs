@@ -371,7 +371,12 @@ impl Reach {
             .driver
             .settle(&cx, &self.target, effect, Some(&handle))
             .await;
-        match settled.map_err(Failure::from)? {
+        // It was accepted: that it could not be followed says nothing about what it does.
+        let lost_sight = |error| Failure {
+            effect: Touched::MaybeApplied,
+            ..Failure::from(error)
+        };
+        match settled.map_err(lost_sight)? {
             Settled::Done => Ok(Times::new()),
             Settled::Quiet => {
                 // It is over, and only the world tells whether it was done: the platform may have broken it off.

@@ -12,13 +12,15 @@ use belay_model::plan::{Action, Plan, Step, Wave};
 use belay_model::release::Record;
 use belay_model::state::Goal;
 use belay_model::state::State;
+use std::collections::BTreeMap;
 
-/// Whether a part of what is there is of a release that went back and that nobody owes a clean-up: left half-way.
-fn has_bad(view: &View, state: &State) -> bool {
+/// Whether a part of what is there is of a release that went back and that nobody owes a clean-up: left half-way. `but`: not
+/// of that one.
+fn has_bad(view: &View, state: &State, but: Option<&RecordHash>) -> bool {
     let text = serde_json::to_string(state).unwrap_or_default();
     view.records.iter().any(|(hash, known)| {
         let is_bad = known.standing == Standing::Quarantined && !view.cleanups.contains_key(hash);
-        is_bad && text.contains(hash.as_str())
+        is_bad && Some(hash) != but && text.contains(hash.as_str())
     })
 }
 
@@ -57,12 +59,19 @@ impl Audit {
             .any(|entry| matches!(&entry.event, Event::Finished { state: Some(_), .. }));
         // Of what serves and is all there is, it may turn out only now.
         let is_own = goal.record == inputs.record.as_ref().map(Record::hash);
-        if is_touched && !is_own && goal.record.as_ref().is_some_and(is_quarantined) {
+        // Of one phase it matters what was there on what it has begun.
+        let is_phase = matches!(cause, Cause::Phase { .. });
+        let is_bad = goal.record.as_ref().is_some_and(is_quarantined);
+        if is_touched && !is_own && !is_phase && is_bad {
             let title = &goal.title;
             self.breach(format!("P5: {title} is quarantined and shall serve again"));
         }
         match cause {
-            Cause::Phase { phase, .. } => self.phase_only(usize::from(*phase), plan, &own),
+            Cause::Phase { phase, .. } => {
+                let phase = usize::from(*phase);
+                self.phase_only(phase, plan, &own);
+                self.phase_leads_to(id, inputs, phase, goal, &view);
+            }
             Cause::Request { back, .. } if back.to.is_some() => {
                 self.leads_to_release(inputs, back, &view, goal, plan);
             }
@@ -71,7 +80,7 @@ impl Audit {
             _ if own
                 .baseline
                 .values()
-                .any(|state| !state.unhealthy().is_empty() || has_bad(&view, state)) => {}
+                .any(|state| !state.unhealthy().is_empty() || has_bad(&view, state, None)) => {}
             _ => self.leads_to_baseline(inputs, goal, &own),
         }
         if !matches!(cause, Cause::Phase { .. }) {
@@ -171,6 +180,60 @@ impl Audit {
                     "I2: only {it} shall go back, and {other} goes, too"
                 ));
             }
+        }
+    }
+
+    /// I5, P5: what was there when the phase began, on what it has begun; where that was rolled back by then, what is good.
+    fn phase_leads_to(
+        &self,
+        id: &DeploymentId,
+        inputs: &Inputs,
+        phase: usize,
+        goal: &Goal,
+        view: &View,
+    ) {
+        let mut seen = self.seen();
+        let own = seen.owns.get_mut(id).expect("it was planned");
+        let phases = &own.plans[0].phases;
+        let mut before: BTreeMap<&str, (usize, &State)> = BTreeMap::new();
+        for part in own.begun_phases.iter().rev() {
+            let Some(name) = phases[*part].target.as_deref() else {
+                continue;
+            };
+            if phases[*part].name == phases[phase].name {
+                let state = own.phases.get(part).unwrap_or(&own.baseline[name]);
+                before.insert(name, (*part, state));
+            }
+        }
+        let brought = inputs.record.as_ref().map(Record::hash);
+        let mut states = before.values();
+        let is_bad = states.any(|(_, state)| has_bad(view, state, brought.as_ref()));
+        let good = goal.record.as_ref().and_then(|hash| view.records.get(hash));
+        let good = good.filter(|known| known.standing.is_good() && goal.record != brought);
+        let (mut breaches, mut meant) = (Vec::new(), Vec::new());
+        for (name, (part, state)) in before {
+            let world = &self.ground(&inputs.scope).worlds[name];
+            let want = match (is_bad, good) {
+                (true, Some(good)) => world.desired(&good.record, &super::stage::target(name)),
+                (true, None) => {
+                    let title = &goal.title;
+                    breaches.push(format!("P5: {title} is quarantined and shall serve again"));
+                    continue;
+                }
+                (false, _) => state.clone(),
+            };
+            let lines = world.diff(&want, goal.want.of(name)).lines();
+            let lines = lines.into_iter().filter(|_| !own.is_foreign);
+            breaches.extend(lines.map(|line| {
+                format!("I5: the phase goes to something else than was there: {name}: {line}")
+            }));
+            meant.push((part, want));
+        }
+        // That is what has to be there in the end.
+        own.phases.extend(meant.into_iter().filter(|_| is_bad));
+        drop(seen);
+        for breach in breaches {
+            self.breach(breach);
         }
     }
 

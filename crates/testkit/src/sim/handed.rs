@@ -25,6 +25,8 @@ pub(super) struct Own {
     pub(super) is_foreign: bool,
     /// Targets that an effect was begun on, by those that it took over from, too.
     pub(super) begun: BTreeSet<String>,
+    /// Phases of the first plan that an effect was begun in.
+    pub(super) begun_phases: BTreeSet<usize>,
     /// Those.
     pub(super) before: Vec<DeploymentId>,
     pub(super) plans: Vec<Plan>,
@@ -160,13 +162,15 @@ impl Audit {
         let Some(target) = phase.target.clone() else {
             return;
         };
+        let place = plan.phases.iter().position(|it| it == phase);
+        let place = place.expect("its own");
         if planned.effect().is_some() {
             own.begun.insert(target.clone());
+            own.begun_phases.extend((step.plan == 0).then_some(place));
         }
         let Some(before) = before else { return };
         if step.plan == 0 {
-            let place = plan.phases.iter().position(|it| it == phase);
-            own.phases.insert(place.expect("its own"), before.clone());
+            own.phases.insert(place, before.clone());
         }
         let is_foreign = seen.places.get(&inputs.scope);
         let is_foreign = is_foreign.is_some_and(|here| here.meddled_us.is_some());

@@ -1,0 +1,83 @@
+//! Going back from what nobody can see: something was begun, and nobody has heard what became of it.
+
+use belay_model::config::Strategy;
+use belay_model::error::Class;
+use belay_model::event::{Ask, Outcome, RollbackResult};
+use belay_model::summary::Phase;
+use belay_testkit::Hints::Prompt;
+use belay_testkit::sim::play;
+use belay_testkit::sim::story::{Act, Deed, Incident, Order, Place, Story, Trouble, Weather};
+use belay_testkit::{Fault, Kind, Scene, check_journal};
+
+/// Release 2 has the traffic by now, and neither its answer came nor can anybody look. A way back planned from what was there
+/// before would remove it under its users.
+#[tokio::test(start_paused = true)]
+async fn p4_what_may_have_the_traffic_by_now_is_not_removed_unseen() {
+    for kind in [Kind::SideBySide, Kind::Swap] {
+        let scene = Scene::of(kind, Strategy::BlueGreen, 2);
+        scene.deploy(1).await;
+        scene.work().await;
+        let lost = Fault::AnswerLost(Class::Application);
+        scene.world.faults([None, Some(lost)]);
+        let before = scene.world.log().len();
+        let id = scene.deploy(2).await;
+        tokio::join!(scene.work(), async {
+            while scene.world.log().len() < before + 2 {
+                scene.pass(1).await;
+            }
+            scene.world.lock_out(Class::Authentication);
+        });
+        let summary = scene.summary(&id).await;
+        assert_eq!(summary.phase, Phase::NeedsOperator, "{kind:?}");
+        let why = summary.stuck.expect("it says why");
+        assert!(why.contains("nobody knows what became of"), "{why}");
+        let log = scene.world.log()[before..].to_vec();
+        assert_eq!(log.len(), 2, "nothing is done unseen: {log:?}");
+        assert_eq!(scene.serving(), Some(scene.record(2).group()));
+
+        scene.world.let_in();
+        scene.signal(&id, Ask::Retry).await;
+        scene.work().await;
+        check_journal(&scene.store.journal(&id));
+        let rollback = RollbackResult::Complete;
+        let residue = Vec::new();
+        let complete = Some(Outcome::Failed { rollback, residue });
+        assert_eq!(scene.summary(&id).await.outcome, complete);
+        assert_eq!(scene.serving(), Some(scene.record(1).group()));
+        assert_eq!(scene.world.breaches(), Vec::<String>::new());
+    }
+}
+
+/// What a platform has accepted goes on, whether it can be followed or not: nothing else is begun before it is found out.
+#[test]
+fn i4_what_was_accepted_and_cannot_be_followed_may_have_happened() {
+    for kind in [Kind::Swap, Kind::InPlace, Kind::Revisions, Kind::Resized] {
+        for at_ms in 0..120 {
+            let place = Place {
+                targets: vec![kind],
+                instances: 1,
+                broken: Vec::new(),
+                said: Vec::new(),
+                faults: Vec::new(),
+            };
+            let act = Act {
+                after_ms: 0,
+                place: 0,
+                deed: Deed::Deploy(Order::plain(1)),
+            };
+            let story = Story {
+                weather: Weather::Passing,
+                places: vec![place],
+                workers: vec![Prompt],
+                acts: vec![act],
+                incidents: vec![Incident {
+                    worker: 0,
+                    trouble: Trouble::NoPlatform(at_ms, 2_000),
+                }],
+                answers: Vec::new(),
+            };
+            let breaches = play(&story).breaches;
+            assert!(breaches.is_empty(), "{kind:?} {at_ms}: {breaches:#?}");
+        }
+    }
+}
