@@ -1,15 +1,13 @@
 //! What must hold when a deployment has ended, and when everything has: the world is as its outcome says.
 
 use super::audit::Audit;
-use super::backwards::{cause_phase, last_abort};
+use super::backwards::last_abort;
 use super::handed::{self, Own};
-use super::orders::back_of;
 use super::stage::{Ground, target};
 use super::turns;
 use belay_driver::Driver;
 use belay_engine::fold::{Deployment, Status};
 use belay_model::event::{Entry, Event, Finish, Inputs, Kind, Outcome, RollbackResult};
-use belay_model::id::DeploymentId;
 use belay_model::plan::{Action, Phase, Plan, Step};
 use belay_model::release::Record;
 use belay_model::state::Goal;
@@ -115,32 +113,32 @@ fn is_foreign(audit: &Audit, inputs: &Inputs, journal: &[Entry]) -> bool {
         .is_some_and(|at_us| jumps || ends.max().is_none_or(|last_us| last_us < at_us + 1_000_000))
 }
 
-struct Case<'a> {
+pub(super) struct Case<'a> {
     /// As the simulator saw it.
-    own: Own,
-    journal: &'a [Entry],
-    audit: &'a Audit,
-    deployment: &'a Deployment,
-    inputs: &'a Inputs,
-    ground: &'a Ground,
-    is_foreign: bool,
+    pub(super) own: Own,
+    pub(super) journal: &'a [Entry],
+    pub(super) audit: &'a Audit,
+    pub(super) deployment: &'a Deployment,
+    pub(super) inputs: &'a Inputs,
+    pub(super) ground: &'a Ground,
+    pub(super) is_foreign: bool,
 }
 
 impl Case<'_> {
-    fn breach(&self, what: impl std::fmt::Display) {
+    pub(super) fn breach(&self, what: impl std::fmt::Display) {
         let id = &self.deployment.id;
         self.audit.breach(format!("{what} ({id})"));
     }
 
     /// A person or a policy went on without something that was not done.
-    fn was_left_out(&self) -> bool {
+    pub(super) fn was_left_out(&self) -> bool {
         let runs = self.deployment.plans.iter().flat_map(|run| &run.steps);
         let mut runs = runs.map(|course| course.status());
         !self.deployment.residue.is_empty()
             || runs.any(|status| matches!(status, Status::Ignored(_) | Status::Skipped))
     }
 
-    fn is_quiet(&self) {
+    pub(super) fn is_quiet(&self) {
         for (name, world) in &self.ground.worlds {
             if !world.is_quiet() {
                 self.breach(format!(
@@ -204,152 +202,14 @@ impl Case<'_> {
         }
     }
 
-    /// What was there before that deployment is there, and what was run with it was taken back.
-    fn is_undone(&self, of: &DeploymentId) {
-        let own = self.audit.seen().owns.get(of).cloned();
-        let Some(own) = own.filter(|own| !own.is_foreign && !self.is_foreign) else {
-            return;
-        };
-        for (name, world) in &self.ground.worlds {
-            for line in world.diff(&own.baseline[name], &world.state()).lines() {
-                self.breach(format!(
-                    "I5: {of} is undone, and {name} is not as before: {line}"
-                ));
-            }
-        }
-        let is_whole = |id: &DeploymentId| {
-            let journal = self.audit.store().journal(id);
-            let last = journal.last().map(|entry| &entry.event);
-            matches!(
-                last,
-                Some(Event::Ended {
-                    outcome: Outcome::Succeeded | Outcome::Stopped,
-                    ..
-                })
-            )
-        };
-        let all = own.before.iter().chain([of]);
-        let all: Vec<&DeploymentId> = all.filter(|id| is_whole(id)).collect();
-        self.runs_are_taken_back(&all);
-    }
-
-    /// Each command of these that was run was taken back since.
-    fn runs_are_taken_back(&self, of: &[&DeploymentId]) {
-        let seen = self.audit.seen();
-        let name = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
-        let mut owed = BTreeMap::new();
-        let mut paid = 0;
-        for (id, text) in &seen.ran {
-            let name = name(text);
-            if of.contains(&id) && !name.starts_with("un-") {
-                owed.insert(back_of(&name), name);
-            } else if owed.remove(&name).is_some() {
-                paid += 1;
-            }
-        }
-        drop(seen);
-        self.audit.add("commands taken back", paid);
-        for name in owed.values() {
-            self.breach(format!("I2: it went back, and {name} was not taken back"));
-        }
-    }
-
-    fn place(&self) -> &super::story::Place {
+    pub(super) fn place(&self) -> &super::story::Place {
         let grounds = self.audit.grounds.iter();
         let number = grounds.take_while(|ground| ground.scope != self.ground.scope);
         &self.audit.story.places[number.count()]
     }
 
-    /// I5: what was there before is there again.
-    fn went_back(&self, residue: &[String]) {
-        self.is_quiet();
-        self.names_what_stays(residue);
-        let Some(goal) = self
-            .deployment
-            .plans
-            .last()
-            .and_then(|run| run.goal.as_ref())
-        else {
-            return self.breach("I5: it went back, and to nothing");
-        };
-        self.is_met(goal);
-        self.went_there();
-        // What is gone back to is not blamed for more than what was seen of it.
-        let own = self.inputs.record.as_ref().map(Record::hash);
-        let blamed = self.deployment.plans.iter();
-        let blamed = blamed.filter(|run| run.goal.as_ref().is_some_and(|goal| goal.record != own));
-        let blamed = blamed.filter_map(|run| run.cause.as_ref());
-        let view = self.audit.store().view(&self.inputs.scope);
-        if self.inputs.kind == Kind::Deploy
-            && blamed
-                .clone()
-                .any(belay_model::event::Cause::blames_release)
-        {
-            use belay_model::environment::Standing;
-            let known = self
-                .inputs
-                .record
-                .as_ref()
-                .and_then(|it| view.records.get(&it.hash()));
-            if known.is_none_or(|known| known.standing != Standing::Quarantined) {
-                self.breach("P5: what was rolled back is not quarantined");
-            }
-        }
-        let known = view.serving().map(|known| known.record.hash());
-        if !self.is_foreign && known != goal.record && !self.audit.here(&self.inputs.scope).is_rough
-        {
-            self.breach("it went back, and something else is known to serve");
-        }
-    }
-
-    /// I5: where it was told to, if someone said where; and all that was run was taken back.
-    fn went_there(&self) {
-        let last = self.deployment.plans.last();
-        let to = last.and_then(|run| run.cause.as_ref()?.leads_to());
-        if let Some(wanted) = last_abort(self.journal).and_then(|back| back.to.as_ref())
-            && to != Some(wanted)
-        {
-            self.breach("I5: it was told to go to a release, and went somewhere else");
-        }
-        if self.was_left_out() {
-            return;
-        }
-        if let Some(to) = to {
-            self.audit.count("to a release: is there");
-            let view = self.audit.store().view(&self.inputs.scope);
-            let known = view.records.get(to).map(|known| &known.record);
-            self.serves(known);
-        }
-        if self.inputs.kind == Kind::Deploy {
-            let all = self.own.before.iter().chain([&self.deployment.id]);
-            self.runs_are_taken_back(&all.collect::<Vec<_>>());
-        }
-        if !self.own.before.is_empty() {
-            self.audit.count("hotfixes: went back");
-        }
-    }
-
-    /// By policy, or because someone gave up.
-    fn went_half_way(&self, residue: &[String]) {
-        self.names_what_stays(residue);
-        let plans = &self.deployment.plans;
-        if plans.len() == 1 && self.deployment.abandon.is_none() {
-            let is_left = residue
-                .first()
-                .is_some_and(|line| line.contains("on_failure: stop"));
-            if is_left {
-                self.audit.left_by_policy(self.deployment, self.inputs);
-            }
-        }
-        let phase = plans.last().and_then(|run| cause_phase(run.cause.as_ref()));
-        let is_whole = !self.was_left_out() && self.deployment.abandon.is_none();
-        if let Some(phase) = phase.filter(|_| plans.len() == 2 && is_whole && !self.is_foreign) {
-            self.audit.phase_is_back(self.inputs, &self.own, phase);
-        }
-    }
-
     /// I14: what cannot be taken back is named.
-    fn names_what_stays(&self, residue: &[String]) {
+    pub(super) fn names_what_stays(&self, residue: &[String]) {
         for line in self.stays() {
             if !residue.contains(&line) {
                 self.breach(format!("I14: nobody is told that this stays: {line}"));
@@ -392,7 +252,7 @@ impl Case<'_> {
     }
 
     /// A goal of a way back is met on what was touched.
-    fn is_met(&self, goal: &Goal) {
+    pub(super) fn is_met(&self, goal: &Goal) {
         if self.is_foreign || self.was_left_out() {
             return;
         }
@@ -411,7 +271,7 @@ impl Case<'_> {
     }
 
     /// All users reach that record, on all targets.
-    fn serves(&self, record: Option<&Record>) {
+    pub(super) fn serves(&self, record: Option<&Record>) {
         if self.is_foreign {
             return;
         }

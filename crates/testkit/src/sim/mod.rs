@@ -7,10 +7,11 @@
 //! smaller (`shrink`) and printed as a test (`source`).
 //!
 //! A new thing that people do is a variant of [`story::Deed`] and its arm in `people`; a new thing that goes wrong is one of
-//! [`story::Trouble`] and its arm in `stage`; a new invariant is a check in `audit` or in [`crate::breaches`].
+//! [`story::Trouble`] and its arm in `seats`; a new invariant is a check in `audit` or in [`crate::breaches`].
 
 mod audit;
 mod backwards;
+mod calls;
 mod chance;
 mod commands;
 mod counters;
@@ -18,8 +19,12 @@ mod ended;
 mod handed;
 mod orders;
 mod people;
+mod planned;
 mod policies;
 mod rates;
+mod report;
+mod restored;
+mod seats;
 mod shrink;
 mod source;
 mod stage;
@@ -31,9 +36,10 @@ mod wire;
 
 pub use chance::draw;
 pub use counters::Counters;
+pub use report::Report;
 pub use shrink::shrunk;
 pub use source::as_test;
-pub use stage::{Report, play};
+pub use stage::play;
 pub use story::Story;
 
 /// What a printed test uses: all words of a story.

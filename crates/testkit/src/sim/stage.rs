@@ -1,21 +1,15 @@
-//! Plays a story: seats with workers that come and go, people, and whoever answers what waits for a person. Time is paused
-//! and goes on by itself when nobody has anything to do, so that a story always goes the same way.
+//! Plays a story: a place for all that there is, seats for workers (`seats`), people, and whoever answers what waits for a
+//! person. Time is paused and goes on by itself when nobody has anything to do, so that a story always goes the same way.
 
 use super::audit::Audit;
-use super::commands::Commands;
 use super::counters::Counters;
-use super::story::{Deed, Incident, Story, Trouble, Weather};
-use super::wire::{Link, Skewed, Wire, Wires};
-use super::{people, told};
-use crate::scene::{KeepAll, NoSecrets};
-use crate::{Crashes, FakeClock, Fault, Hints, MemoryStore, Reach, Script, World};
-use belay_driver::Driver;
-use belay_engine::ports::{Clock, Ports, Store};
-use belay_engine::worker::Worker;
-use belay_model::event::Entry;
-use belay_model::id::{
-    ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
-};
+use super::people;
+use super::report::Report;
+use super::story::{Deed, Story, Trouble, Weather};
+use super::wire::Link;
+use crate::{Crashes, FakeClock, MemoryStore, Script, World};
+use belay_engine::ports::Store;
+use belay_model::id::{ArtifactDigest, EnvironmentName, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::{Record, Target};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -25,43 +19,8 @@ use tokio::task::JoinSet;
 
 /// How long a lease lives, milliseconds.
 const LEASE_MS: u64 = 1_000;
-/// From a worker's death to the next one on its seat, milliseconds.
-const RESTART_MS: u64 = 300;
 /// The longest that one deployment may take once nothing fails any more: the longest bake, and what else waits.
 const LONGEST_MS: u64 = 40 * 60_000;
-
-/// What came of a story.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// What may never happen and did, one line each.
-    pub breaches: Vec<String>,
-    /// What was seen.
-    pub counters: Counters,
-    /// All journals, in the order of their beginnings.
-    pub journals: Vec<(DeploymentId, Vec<Entry>)>,
-    /// What happened on each target.
-    pub logs: Vec<(String, Vec<String>)>,
-}
-
-impl Report {
-    /// All of it, for whoever looks into a seed, and to compare two runs.
-    pub fn trace(&self) -> String {
-        let mut lines = Vec::new();
-        for (id, journal) in &self.journals {
-            lines.push(format!("{id}:"));
-            lines.extend(journal.iter().map(told::line));
-        }
-        for (name, log) in &self.logs {
-            lines.push(format!("{name}: {}", log.join("; ")));
-        }
-        lines.extend(
-            self.breaches
-                .iter()
-                .map(|breach| format!("BREACH {breach}")),
-        );
-        lines.join("\n")
-    }
-}
 
 /// Plays a story to its end.
 ///
@@ -135,8 +94,8 @@ pub(super) struct Stage {
     pub(super) audit: Arc<Audit>,
     pub(super) next: AtomicU32,
     pub(super) is_over: AtomicBool,
-    script: Arc<Script>,
-    links: Vec<Arc<Link>>,
+    pub(super) script: Arc<Script>,
+    pub(super) links: Vec<Arc<Link>>,
 }
 
 impl Stage {
@@ -274,132 +233,6 @@ impl Stage {
             self.store.changed(generation).await;
         }
     }
-
-    /// Workers on a seat, one after the other.
-    async fn sit(self: Arc<Self>, seat: usize) {
-        let incidents = self.story.incidents.iter();
-        let kills = incidents.filter_map(|incident| match incident.trouble {
-            Trouble::Kill(at) if incident.worker == seat => Some(at),
-            _ => None,
-        });
-        let mut kills = kills.collect::<Vec<_>>().into_iter();
-        for life in 0.. {
-            let still = self.links[seat].is_still.clone();
-            let crashes = Arc::new(Crashes::still_while(still));
-            crashes.kill_at(kills.next().unwrap_or(usize::MAX));
-            let owner = format!("w{seat}.{life}");
-            let worker = Worker::new(self.ports(seat, &owner, &crashes), owner.as_str());
-            self.live(&worker, &crashes).await;
-            drop(worker);
-            self.audit.count("kills");
-            self.clock.sleep_ms(RESTART_MS).await;
-        }
-    }
-
-    /// Until it is killed.
-    async fn live(&self, worker: &Worker, crashes: &Crashes) {
-        loop {
-            let generation = self.store.generation();
-            tokio::select! {
-                biased;
-                () = crashes.killed() => return,
-                done = worker.run() => if let Err(error) = done {
-                    self.audit.breach(format!("a worker gave up: {error}"));
-                },
-            }
-            // Nothing to do; whoever asks for something starts it again.
-            self.store.changed(generation).await;
-        }
-    }
-
-    fn ports(&self, seat: usize, owner: &str, crashes: &Arc<Crashes>) -> Ports {
-        let (link, hints) = (&self.links[seat], self.story.workers[seat]);
-        match hints {
-            Hints::Prompt => {}
-            Hints::LateBy(_) => self.audit.count("hints: late"),
-            Hints::Lost => self.audit.count("hints: lost"),
-            Hints::Doubled => self.audit.count("hints: doubled"),
-        }
-        let store = Arc::new(self.store.reached_through(crashes.clone(), hints));
-        link.connect(&store);
-        let mut wires = BTreeMap::new();
-        for ground in self.grounds.iter() {
-            for (name, world) in &ground.worlds {
-                let wire: Arc<dyn Driver> = Arc::new(Wire {
-                    world: world.reached_through(crashes.clone()),
-                    scope: ground.scope.clone(),
-                    owner: owner.to_owned(),
-                    store: self.store.clone(),
-                    link: link.clone(),
-                    audit: self.audit.clone(),
-                });
-                wires.insert(name.clone(), wire);
-            }
-        }
-        Ports {
-            store,
-            clock: Arc::new(Skewed {
-                inner: self.clock.clone(),
-                link: link.clone(),
-            }),
-            verifier: self.script.clone(),
-            runner: Arc::new(Commands {
-                crashes: crashes.clone(),
-                audit: self.audit.clone(),
-            }),
-            secrets: Arc::new(NoSecrets),
-            retention: Arc::new(KeepAll),
-            drivers: Arc::new(Wires(wires)),
-        }
-    }
-
-    async fn befall(self: Arc<Self>, incident: Incident) {
-        let Some(link) = self.links.get(incident.worker) else {
-            return;
-        };
-        let clock = &self.clock;
-        match incident.trouble {
-            Trouble::Kill(_) => {}
-            Trouble::NoStore(at_ms, for_ms) => {
-                clock.sleep_ms(at_ms).await;
-                self.audit.count("cuts: from the store");
-                link.reach(Reach::Refused);
-                clock.sleep_ms(for_ms).await;
-                link.reach(Reach::Here);
-            }
-            Trouble::NoAnswers(at_ms, for_ms) => {
-                clock.sleep_ms(at_ms).await;
-                self.audit.count("cuts: from its answers");
-                link.reach(Reach::Silent);
-                clock.sleep_ms(for_ms).await;
-                link.reach(Reach::Here);
-            }
-            Trouble::NoPlatform(at_ms, for_ms) => {
-                clock.sleep_ms(at_ms).await;
-                self.audit.count("cuts: from platforms");
-                link.is_cut.set(|_| true);
-                clock.sleep_ms(for_ms).await;
-                link.is_cut.set(|_| false);
-            }
-            Trouble::Jump(at_ms, by_ms) => {
-                clock.sleep_ms(at_ms).await;
-                self.audit.count("jumps of clocks");
-                link.skew_us.fetch_add(by_ms * 1000, Ordering::Relaxed);
-            }
-            Trouble::Leap(at_ms, by_ms) => {
-                clock.sleep_ms(at_ms).await;
-                self.audit.count("leaps of clocks");
-                link.ahead_ms.fetch_add(by_ms, Ordering::Relaxed);
-            }
-            Trouble::Stall(at_ms, for_ms) => {
-                clock.sleep_ms(at_ms).await;
-                self.audit.count("stalls");
-                link.is_still.set(|_| true);
-                clock.sleep_ms(for_ms).await;
-                link.is_still.set(|_| false);
-            }
-        }
-    }
 }
 
 /// Never resolves; ends with the panic of a task.
@@ -418,16 +251,5 @@ fn scope(place: usize) -> Scope {
     Scope {
         service: ServiceName::new(format!("service{}", place.div_ceil(2))),
         environment: EnvironmentName::new(format!("environment{}", place / 2)),
-    }
-}
-
-/// How a fault is called in the table.
-pub(super) fn name(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Refused(_) => "faults: refused",
-        Fault::AnswerLost(_) => "faults: answer lost",
-        Fault::Half(_) => "faults: broken half-way",
-        Fault::Throttled(_) => "faults: throttled",
-        Fault::Late(_) => "faults: late",
     }
 }
