@@ -10,8 +10,9 @@ use crate::targets::Targets;
 use crate::{capacity, conclude, decide, goal, one_phase, planning};
 use belay_model::back::Back;
 use belay_model::environment::View;
-use belay_model::error::Failure;
+use belay_model::error::{Effect as Touched, Failure};
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
+use belay_model::id::StepId;
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
@@ -163,7 +164,11 @@ impl Course {
     /// Planned from what was there before it, a way back could remove what has the traffic by now, or swap once too often.
     fn doubt(&self, failures: &[(String, Failure)]) -> Option<(String, Failure)> {
         let state = self.state();
-        let in_doubt = state.in_doubt.iter();
+        let in_doubt = |id: &&StepId| {
+            let failure = state.step(**id).1.failure();
+            failure.is_some_and(|failure| failure.effect == Touched::MaybeApplied)
+        };
+        let in_doubt = state.unseen.iter().filter(in_doubt);
         let mut unseen = in_doubt.filter_map(|id| {
             let name = state.target_of(*id)?;
             let failure = failures.iter().find(|(of, _)| of == name)?;

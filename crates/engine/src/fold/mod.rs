@@ -67,8 +67,6 @@ pub struct Deployment {
     pub left: States,
     /// Effects that were done since, or may have been, and whose result nobody could look at; each once, in order.
     pub unseen: Vec<StepId>,
-    /// Effects that may have been done since, as nobody has heard what became of them.
-    pub in_doubt: Vec<StepId>,
     /// It waits for a person, and why.
     pub parked: Option<Parked>,
     /// No further step begins until someone says so.
@@ -106,7 +104,6 @@ impl Deployment {
             baseline_goal: None,
             left: States::default(),
             unseen: Vec::new(),
-            in_doubt: Vec::new(),
             parked: None,
             paused: None,
             stop: None,
@@ -302,10 +299,6 @@ impl Deployment {
         } else if self.step(step).0.effect().is_some() && may_be_done(finish) {
             self.unseen.retain(|earlier| *earlier != step);
             self.unseen.push(step);
-        } else if matches!(finish, Finish::Failed(failure) if failure.effect == Effect::MaybeApplied)
-            && self.step(step).0.effect().is_some()
-        {
-            self.in_doubt.push(step);
         }
         let is_called_done = mutant::is(Mutant::CallsItDone) && self.goes_back();
         let run = self.run_mut(step);
@@ -340,7 +333,6 @@ impl Deployment {
         };
         let plans = &self.plans;
         self.unseen.retain(|id| is_other(plans, *id));
-        self.in_doubt.retain(|id| is_other(plans, *id));
         self.left.set(target, state);
     }
 
