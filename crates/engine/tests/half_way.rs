@@ -1,6 +1,6 @@
 //! What comes after a deployment that ended half-way: what serves then is told by what is there.
 
-use belay_model::config::{CanaryStep, Duration, FirstFailure, Percent, Strategy};
+use belay_model::config::{CanaryStep, Check, Duration, FirstFailure, Percent, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Outcome, RollbackResult};
@@ -33,6 +33,10 @@ async fn with_one() -> Scene {
     scene
 }
 
+fn live_check() -> Check {
+    serde_json::from_value(serde_json::json!({ "http": "/", "at": "live" })).expect("a check")
+}
+
 fn known_to_serve(scene: &Scene) -> Option<u32> {
     let view = scene.view();
     view.serving().map(|known| known.record.release.0)
@@ -58,9 +62,7 @@ async fn what_was_stopped_with_all_the_traffic_serves_and_is_gone_back_from_and_
     };
     let on = Vec::new();
     scene.on_failure = vec![Rule { on, act: ask }];
-    scene.checks = vec![
-        serde_json::from_value(serde_json::json!({ "http": "/", "at": "live" })).expect("a check"),
-    ];
+    scene.checks = vec![live_check()];
     scene.script.say(2, Look::Live, Said::Inconclusive);
     let id = deploy(&scene, 2).await;
     assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
@@ -84,37 +86,80 @@ async fn what_was_stopped_with_all_the_traffic_serves_and_is_gone_back_from_and_
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
 }
 
-/// Release 2 is bad, cannot be taken back, and someone gives up: the next one that fails does not go back to it.
+/// Release 2 is bad, cannot be taken back, and someone gives up: the next one that fails does not go back to it, whether it has
+/// all of the traffic by then or a part of it.
 #[tokio::test(start_paused = true)]
 async fn nobody_is_led_back_to_a_bad_release_that_someone_gave_up_on() {
-    let scene = with_one().await;
+    for (strategy, share) in [(Strategy::BlueGreen, 1000), (canary(), 100)] {
+        let mut scene = with_one().await;
+        scene.strategy = strategy;
+        scene.checks = vec![live_check()];
+        scene.script.say(2, Look::Live, Said::Fail);
+        let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
+        scene.world.faults([None, None].into_iter().chain(refused));
+        let id = deploy(&scene, 2).await;
+        assert_eq!(known_to_serve(&scene), Some(1), "it is not promoted");
+        scene.signal(&id, Ask::Abandon).await;
+        scene.work().await;
+        let outcome = scene.summary(&id).await.outcome;
+        assert!(matches!(
+            outcome,
+            Some(Outcome::Failed {
+                rollback: RollbackResult::Incomplete,
+                ..
+            })
+        ));
+        let bad = scene.record(2);
+        assert_eq!(scene.world.weights().get(&bad.group()), Some(&share));
+        let standing = scene.view().records[&bad.hash()].standing;
+        assert_eq!(standing, Standing::Quarantined);
+        scene.world.faults([]);
+        scene.script.say(3, Look::Bake, Said::Fail);
+        let id = deploy(&scene, 3).await;
+        let summary = scene.summary(&id).await;
+        let complete = Outcome::Failed {
+            rollback: RollbackResult::Complete,
+            residue: Vec::new(),
+        };
+        assert_eq!(summary.outcome, Some(complete), "{summary:#?}");
+        assert_eq!(scene.serving(), Some(scene.record(1).group()), "{share}");
+    }
+}
+
+/// The bad release is on both targets, and the next one fails on the first: it goes back to another one than what was there,
+/// and that goes for the target, too, that it had not come to.
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_back_to_instead_of_a_bad_release_is_one_for_all_targets() {
+    let mut scene = Scene::spread(Strategy::BlueGreen, 2, &["eu", "us"]);
+    deploy(&scene, 1).await;
     scene.script.say(2, Look::Bake, Said::Fail);
-    let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
-    scene.world.faults([None, None].into_iter().chain(refused));
+    for world in scene.worlds.values() {
+        let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
+        world.faults([None, None].into_iter().chain(refused));
+    }
     let id = deploy(&scene, 2).await;
     scene.signal(&id, Ask::Abandon).await;
     scene.work().await;
-    let outcome = scene.summary(&id).await.outcome;
-    assert!(matches!(
-        outcome,
-        Some(Outcome::Failed {
-            rollback: RollbackResult::Incomplete,
-            ..
-        })
-    ));
-    assert_eq!(scene.serving(), Some(scene.record(2).group()));
-    let standing = scene.view().records[&scene.record(2).hash()].standing;
-    assert_eq!(standing, Standing::Quarantined);
-    scene.world.faults([]);
-    scene.script.say(3, Look::Bake, Said::Fail);
+    for (name, world) in &scene.worlds {
+        let bad = scene.record(2).group();
+        assert_eq!(world.weights().get(&bad), Some(&1000), "{name}");
+        world.faults([]);
+    }
+    scene.checks = vec![live_check()];
+    scene.script.say(3, Look::Live, Said::Fail);
     let id = deploy(&scene, 3).await;
-    let summary = scene.summary(&id).await;
-    let complete = Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    };
-    assert_eq!(summary.outcome, Some(complete), "{summary:#?}");
-    assert_eq!(scene.serving(), Some(scene.record(1).group()));
+    let phase = scene.summary(&id).await.phase;
+    assert_eq!(phase, Phase::Ended);
+    assert!(
+        !scene.worlds["us"]
+            .log()
+            .iter()
+            .any(|line| line.contains("r3-"))
+    );
+    let group = scene.record(1).group();
+    for (name, world) in &scene.worlds {
+        assert_eq!(world.weights().get(&group), Some(&1000), "{name}");
+    }
 }
 
 /// Of a first release only the copies are there when someone stops it: there is nobody to share the traffic with.

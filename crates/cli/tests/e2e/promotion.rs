@@ -152,18 +152,21 @@ fn what_is_the_same_there_under_another_number_is_good_there() {
     shop.refused("E0242", &["deploy", "-e", "production"]);
 }
 
-/// What an instance of an environment runs in.
-fn code_of(shop: &Shop, environment: &str) -> String {
+/// The code that an instance of an environment runs, and its variables.
+fn instance(shop: &Shop, environment: &str) -> (String, String) {
     let mark = format!("BELAY_ENVIRONMENT={environment}\0");
-    let runs_there = |pid: &i32| {
+    let variables = |pid: i32| {
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environ).contains(&mark)
+        (pid, String::from_utf8_lossy(&environ).into_owned())
     };
     let processes = shop.project.processes().into_iter();
     let servers = processes.filter(|(_, line)| line.contains("server.py"));
-    let pid = servers.map(|(pid, _)| pid).find(runs_there);
-    let pid = pid.expect("an instance");
-    std::fs::read_to_string(format!("/proc/{pid}/cwd/server.py")).expect("its code")
+    let mut servers = servers.map(|(pid, _)| variables(pid));
+    let (pid, variables) = servers
+        .find(|(_, variables)| variables.contains(&mark))
+        .expect("an instance");
+    let code = std::fs::read_to_string(format!("/proc/{pid}/cwd/server.py"));
+    (code.expect("its code"), variables)
 }
 
 fn text(value: &Value, pointer: &str) -> String {
@@ -178,13 +181,13 @@ fn the_same_release_goes_on_whatever_the_working_directory_has_become() {
     let shop = Shop::new();
     let overlay = "config: { RELEASE: 1 of production }\n    approve: {}";
     let production = format!("{FROM}\n    {overlay}");
-    shop.configure("RELEASE: 1", SHORT, &production);
+    shop.configure("RELEASE: 1, COLOUR: red", SHORT, &production);
     shop.deploy(0, "staging");
-    let staging = code_of(&shop, "staging");
+    let (staging, _) = instance(&shop, "staging");
 
     // Another release by now, and one that could not even start.
     shop.project.write("dist/server.py", "import nothing");
-    shop.configure("RELEASE: 2", SHORT, &production);
+    shop.configure("RELEASE: 2, COLOUR: blue", SHORT, &production);
     let plan = shop.project.json(0, &[&PROMOTE[..], &["--plan"]].concat());
     let plan = &plan["plan"];
     assert_eq!(
@@ -225,7 +228,10 @@ fn the_same_release_goes_on_whatever_the_working_directory_has_become() {
         shop.production().as_deref(),
         Some("release 1 of production")
     );
-    assert_eq!(code_of(&shop, "production"), staging, "the same bits");
+    let (code, variables) = instance(&shop, "production");
+    assert_eq!(code, staging, "the same bits");
+    let is_red = variables.contains("\0COLOUR=red\0");
+    assert!(is_red, "and settings: {variables}");
 
     let release = shop.project.json(0, &["release", "show", "1"]);
     assert_eq!(
