@@ -64,6 +64,10 @@ pub enum Mutant {
     OneOrderForAll,
     /// Where only the phase shall go back everything does.
     TakesAllBack,
+    /// A phase goes back to what was there before it, whatever that is worth by now.
+    PutsTheBadBack,
+    /// What a platform accepted counts as not done when it cannot be followed.
+    ForgetsWhatWasAccepted,
     /// Rules of the deployment come before those of its steps.
     OuterFirst,
     /// What was run is not taken back.
@@ -84,7 +88,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, with the invariant that each breaks.
-    pub const ALL: [(Mutant, &'static str); 38] = [
+    pub const ALL: [(Mutant, &'static str); 40] = [
         (Mutant::ActsFirst, "I1"),
         (Mutant::ShrinksFirst, "I2"),
         (Mutant::ForgetsTargets, "I2"),
@@ -115,6 +119,8 @@ impl Mutant {
         (Mutant::AllAtOnce, "order"),
         (Mutant::OneOrderForAll, "order"),
         (Mutant::TakesAllBack, "rules"),
+        (Mutant::PutsTheBadBack, "P5"),
+        (Mutant::ForgetsWhatWasAccepted, "I4"),
         (Mutant::OuterFirst, "rules"),
         (Mutant::LeavesCommands, "I2"),
         (Mutant::SettlesNothing, "I4"),

@@ -2,6 +2,7 @@
 
 use crate::fold::{Deployment, PlanRun};
 use crate::goal;
+use crate::mutant::{self, Mutant};
 use crate::targets::Targets;
 use belay_model::environment::{Known, Standing, View};
 use belay_model::state::{Goal, State};
@@ -86,5 +87,7 @@ fn quarantined<'a>(
         let is_bad = known.standing == Standing::Quarantined && own.as_ref() != Some(*hash);
         is_bad && !view.cleanups.contains_key(*hash) && text.contains(hash.as_str())
     });
-    known.map(|(_, known)| known)
+    known
+        .map(|(_, known)| known)
+        .filter(|_| !mutant::is(Mutant::PutsTheBadBack))
 }

@@ -5,6 +5,7 @@ use super::hands::{Accepted, Note};
 use super::run::{Course, Times};
 use crate::conclude;
 use crate::fold::Deployment;
+use crate::mutant::{self, Mutant};
 use crate::ports::{Materials, Ports, Running, StoreError};
 use crate::targets::Place;
 use belay_driver::{Applied, Context, Driver, Material, Settled};
@@ -372,9 +373,12 @@ impl Reach {
             .settle(&cx, &self.target, effect, Some(&handle))
             .await;
         // It was accepted: that it could not be followed says nothing about what it does.
-        let lost_sight = |error| Failure {
-            effect: Touched::MaybeApplied,
-            ..Failure::from(error)
+        let lost_sight = |error| {
+            let mut failure = Failure::from(error);
+            if !mutant::is(Mutant::ForgetsWhatWasAccepted) {
+                failure.effect = Touched::MaybeApplied;
+            }
+            failure
         };
         match settled.map_err(lost_sight)? {
             Settled::Done => Ok(Times::new()),
