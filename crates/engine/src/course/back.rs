@@ -3,6 +3,7 @@
 use super::foreseen::Foreseen;
 use super::run::Course;
 use crate::capacity::Asked;
+use crate::fold::Status;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::taken_back::Gone;
@@ -163,8 +164,9 @@ impl Course {
     /// Planned from what was there before it, a way back could remove what has the traffic by now, or swap once too often.
     fn doubt(&self, failures: &[(String, Failure)]) -> Option<(String, Failure)> {
         let state = self.state();
-        let in_doubt = state.in_doubt.iter();
-        let mut unseen = in_doubt.filter_map(|id| {
+        let unseen = state.unseen.iter();
+        let in_doubt = unseen.filter(|id| *state.step(**id).1.status() != Status::Done);
+        let mut said = in_doubt.filter_map(|id| {
             let name = state.target_of(*id)?;
             let failure = failures.iter().find(|(of, _)| of == name)?;
             let step = state.step(*id).0.title();
@@ -174,7 +176,7 @@ impl Course {
             );
             Some((why, failure.1.clone()))
         });
-        unseen.next()
+        said.next()
     }
 
     fn way_back(

@@ -67,8 +67,6 @@ pub struct Deployment {
     pub left: States,
     /// Effects that were done since, or may have been, and whose result nobody could look at; each once, in order.
     pub unseen: Vec<StepId>,
-    /// Effects that may have been done since, as nobody has heard what became of them.
-    pub in_doubt: Vec<StepId>,
     /// It waits for a person, and why.
     pub parked: Option<Parked>,
     /// No further step begins until someone says so.
@@ -106,7 +104,6 @@ impl Deployment {
             baseline_goal: None,
             left: States::default(),
             unseen: Vec::new(),
-            in_doubt: Vec::new(),
             parked: None,
             paused: None,
             stop: None,
@@ -302,10 +299,6 @@ impl Deployment {
         } else if self.step(step).0.effect().is_some() && may_be_done(finish) {
             self.unseen.retain(|earlier| *earlier != step);
             self.unseen.push(step);
-        } else if matches!(finish, Finish::Failed(failure) if failure.effect == Effect::MaybeApplied)
-            && self.step(step).0.effect().is_some()
-        {
-            self.in_doubt.push(step);
         }
         let is_called_done = mutant::is(Mutant::CallsItDone) && self.goes_back();
         let run = self.run_mut(step);
@@ -333,14 +326,10 @@ impl Deployment {
 
     /// That is there, whatever was done before.
     fn seen(&mut self, target: &str, state: State) {
-        let is_other = |plans: &[PlanRun], id: StepId| {
-            let run = &plans[usize::from(id.plan)];
-            let phase = &run.plan.phases[run.phase_of(usize::from(id.index))];
-            phase.target.as_deref() != Some(target)
-        };
-        let plans = &self.plans;
-        self.unseen.retain(|id| is_other(plans, *id));
-        self.in_doubt.retain(|id| is_other(plans, *id));
+        let unseen = std::mem::take(&mut self.unseen);
+        let others = unseen.into_iter();
+        let others = others.filter(|id| self.target_of(*id) != Some(target));
+        self.unseen = others.collect();
         self.left.set(target, state);
     }
 
