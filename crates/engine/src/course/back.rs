@@ -3,6 +3,7 @@
 use super::foreseen::Foreseen;
 use super::run::Course;
 use crate::capacity::Asked;
+use crate::fold::Status;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::taken_back::Gone;
@@ -164,12 +165,9 @@ impl Course {
     /// Planned from what was there before it, a way back could remove what has the traffic by now, or swap once too often.
     fn doubt(&self, failures: &[(String, Failure)]) -> Option<(String, Failure)> {
         let state = self.state();
-        let in_doubt = |id: &&StepId| {
-            let failure = state.step(**id).1.failure();
-            failure.is_some_and(|failure| failure.effect == Touched::MaybeApplied)
-        };
-        let in_doubt = state.unseen.iter().filter(in_doubt);
-        let mut unseen = in_doubt.filter_map(|id| {
+        let unseen = state.unseen.iter();
+        let in_doubt = unseen.filter(|id| *state.step(**id).1.status() != Status::Done);
+        let mut said = in_doubt.filter_map(|id| {
             let name = state.target_of(*id)?;
             let failure = failures.iter().find(|(of, _)| of == name)?;
             let step = state.step(*id).0.title();
@@ -179,7 +177,7 @@ impl Course {
             );
             Some((why, failure.1.clone()))
         });
-        unseen.next()
+        said.next()
     }
 
     fn way_back(

@@ -326,13 +326,10 @@ impl Deployment {
 
     /// That is there, whatever was done before.
     fn seen(&mut self, target: &str, state: State) {
-        let is_other = |plans: &[PlanRun], id: StepId| {
-            let run = &plans[usize::from(id.plan)];
-            let phase = &run.plan.phases[run.phase_of(usize::from(id.index))];
-            phase.target.as_deref() != Some(target)
-        };
-        let plans = &self.plans;
-        self.unseen.retain(|id| is_other(plans, *id));
+        let unseen = std::mem::take(&mut self.unseen);
+        let others = unseen.into_iter();
+        let others = others.filter(|id| self.target_of(*id) != Some(target));
+        self.unseen = others.collect();
         self.left.set(target, state);
     }
 
