@@ -37,10 +37,12 @@ enum Way {
     Killed,
     /// It does not come, and nobody is killed (I11).
     Silence,
+    /// It was accepted, and then the platform cannot be reached to follow it.
+    Accepted,
 }
 
 impl Way {
-    const ALL: [Way; 3] = [Way::Error, Way::Killed, Way::Silence];
+    const ALL: [Way; 4] = [Way::Error, Way::Killed, Way::Silence, Way::Accepted];
 }
 
 /// A place with a note about it that no goal needs, both changed by one call that may not be repeated.
@@ -54,6 +56,8 @@ struct Noted {
     hangs: Option<Notify>,
     /// Nobody is killed: it is waited for.
     is_patient: bool,
+    /// The call is accepted instead.
+    is_accepted: bool,
 }
 
 fn set(state: &mut State, keys: &[&str], record: &Value) {
@@ -180,6 +184,9 @@ impl Driver for Noted {
             told.notify_one();
             std::future::pending::<()>().await;
         }
+        if self.is_accepted {
+            return Ok(Applied::Accepted { handle: json!(1) });
+        }
         Err(Error::maybe_applied(Class::Connectivity, "answer lost"))
     }
 
@@ -188,9 +195,12 @@ impl Driver for Noted {
         _: &Context,
         _: &Target,
         _: &Effect,
-        _: Option<&Value>,
+        handle: Option<&Value>,
     ) -> Result<Settled, Error> {
-        Ok(Settled::Quiet)
+        match handle {
+            Some(_) => Err(Error::not_applied(Class::Connectivity, "there is no way")),
+            None => Ok(Settled::Quiet),
+        }
     }
 
     async fn restorable(&self, _: &Context, _: &Target, _: &Goal) -> Result<Restorability, Error> {
@@ -259,7 +269,8 @@ async fn i4_what_may_not_be_repeated_is_not_where_anything_of_it_is_seen() {
     {
         let scene = Scene::new(Strategy::Basic, 1);
         let driver = Arc::new(Noted {
-            hangs: (way != Way::Error).then(Notify::new),
+            hangs: matches!(way, Way::Killed | Way::Silence).then(Notify::new),
+            is_accepted: way == Way::Accepted,
             is_patient: way == Way::Silence,
             ..Noted::default()
         });
