@@ -48,34 +48,55 @@ async fn p4_what_may_have_the_traffic_by_now_is_not_removed_unseen() {
     }
 }
 
+/// One place; the platform is out of reach for two seconds.
+fn story(kind: Kind, broken: Vec<u32>, acts: Vec<Act>, at_ms: u64) -> Story {
+    let place = Place {
+        targets: vec![kind],
+        instances: 3,
+        broken,
+        said: Vec::new(),
+        faults: Vec::new(),
+    };
+    Story {
+        weather: Weather::Passing,
+        places: vec![place],
+        workers: vec![Prompt],
+        acts,
+        incidents: vec![Incident {
+            worker: 0,
+            trouble: Trouble::NoPlatform(at_ms, 2_000),
+        }],
+        answers: Vec::new(),
+    }
+}
+
+fn deploy(after_ms: u64, release: u32) -> Act {
+    Act {
+        after_ms,
+        place: 0,
+        deed: Deed::Deploy(Order::plain(release)),
+    }
+}
+
 /// What a platform has accepted goes on, whether it can be followed or not: nothing else is begun before it is found out.
 #[test]
 fn i4_what_was_accepted_and_cannot_be_followed_may_have_happened() {
     for kind in [Kind::Swap, Kind::InPlace, Kind::Revisions, Kind::Resized] {
         for at_ms in 0..120 {
-            let place = Place {
-                targets: vec![kind],
-                instances: 1,
-                broken: Vec::new(),
-                said: Vec::new(),
-                faults: Vec::new(),
-            };
-            let act = Act {
-                after_ms: 0,
-                place: 0,
-                deed: Deed::Deploy(Order::plain(1)),
-            };
-            let story = Story {
-                weather: Weather::Passing,
-                places: vec![place],
-                workers: vec![Prompt],
-                acts: vec![act],
-                incidents: vec![Incident {
-                    worker: 0,
-                    trouble: Trouble::NoPlatform(at_ms, 2_000),
-                }],
-                answers: Vec::new(),
-            };
+            let story = story(kind, Vec::new(), vec![deploy(0, 1)], at_ms);
+            let breaches = play(&story).breaches;
+            assert!(breaches.is_empty(), "{kind:?} {at_ms}: {breaches:#?}");
+        }
+    }
+}
+
+/// Release 2 never gets ready, and nobody sees how far it came: the next attempt looks first, and takes it for its own.
+#[test]
+fn i4_what_came_half_way_unseen_is_looked_at_before_it_is_tried_again() {
+    for kind in [Kind::Swap, Kind::InPlace, Kind::Revisions, Kind::Resized] {
+        for at_ms in (10_000..11_200).step_by(10) {
+            let acts = vec![deploy(0, 1), deploy(10_000, 2)];
+            let story = story(kind, vec![2], acts, at_ms);
             let breaches = play(&story).breaches;
             assert!(breaches.is_empty(), "{kind:?} {at_ms}: {breaches:#?}");
         }

@@ -7,7 +7,7 @@ use crate::conclude;
 use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::ports::{Materials, Ports, Running, StoreError};
-use crate::targets::Place;
+use crate::targets::{Place, Targets};
 use belay_driver::{Applied, Context, Driver, Material, Settled};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::{Event, Finish};
@@ -149,6 +149,9 @@ impl Course {
         // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left.
         let is_back = self.state().goes_back();
         let left = self.left_of(step);
+        // An earlier attempt may have done something that nobody has seen: it is looked at before it is tried again (I4).
+        let doubt = self.state().unseen.contains(&step);
+        let doubt = doubt.then(|| self.own_foreseen(step)).flatten();
         let reach = self.reach(step, attempt, &effect);
         let acceptance = self.hands.acceptance();
         self.hands.call(step, async move {
@@ -162,10 +165,20 @@ impl Course {
                     };
                 }
             };
-            let seen = if is_back {
-                reach.observe().await.unwrap_or(left)
-            } else {
-                left
+            let seen = match doubt {
+                Some(doubt) => reach.before_again(&effect, &left, &doubt, is_back).await,
+                None if is_back => Ok(reach.observe().await.unwrap_or(left)),
+                None => Ok(left),
+            };
+            let seen = match seen {
+                Ok(seen) => seen,
+                Err((outcome, state)) => {
+                    return Note::Attempted {
+                        attempt,
+                        outcome,
+                        state,
+                    };
+                }
             };
             let outcome = reach.apply(step, attempt, &effect, &seen, acceptance).await;
             let (outcome, state) = match outcome {
@@ -180,6 +193,14 @@ impl Course {
                 state,
             }
         });
+    }
+
+    /// A step's own target, and what should be there.
+    fn own_foreseen(&self, step: StepId) -> Option<(Targets, Foreseen)> {
+        let (targets, name) = (self.targets().ok()?, self.state().target_of(step)?);
+        let own = targets.only(|other| other == name);
+        let foreseen = Foreseen::of(self.state(), &own);
+        Some((own, foreseen))
     }
 
     fn perform_run(&mut self, step: StepId, attempt: u32, run: Run) {

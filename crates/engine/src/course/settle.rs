@@ -1,10 +1,12 @@
 //! What became of an attempt that we lost sight of (I4).
 
+use super::foreseen::Foreseen;
 use super::hands::Note;
 use super::perform::{Reach, Work};
 use super::run::{Course, Times};
 use crate::mutant::{self, Mutant};
 use crate::retry;
+use crate::targets::Targets;
 use belay_driver::{Settled, is_there, is_untouched};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::Finish;
@@ -121,6 +123,37 @@ impl Reach {
             let pause_ms = retry::pause_ms(failures, failure.retry_after_ms);
             self.ports.clock.sleep_ms(pause_ms).await;
         }
+    }
+
+    /// What an attempt begins from whose forerunner may have done something that nobody has seen. Or how it ends: that was
+    /// done, or may not be repeated; nobody can look yet; or someone else changed something, which forward is theirs to judge.
+    pub(super) async fn before_again(
+        &self,
+        effect: &Effect,
+        before: &State,
+        (own, foreseen): &(Targets, Foreseen),
+        is_back: bool,
+    ) -> Result<State, (Result<Times, Failure>, Option<State>)> {
+        let (finish, now) = match self.look_once(effect, None, before).await {
+            Ok(found) => found,
+            Err(failure) => {
+                let effect = Touched::MaybeApplied;
+                return Err((Err(Failure { effect, ..failure }), None));
+            }
+        };
+        match finish {
+            Finish::Done => return Err((Ok(Times::new()), Some(now))),
+            Finish::Failed(failure) => return Err((Err(failure), Some(now))),
+            Finish::Unknown => {}
+        }
+        let there = [(self.target.name.clone(), now.clone())];
+        let foreign = foreseen.foreign(own, &there.into_iter().collect());
+        if is_back || foreign.is_empty() {
+            return Ok(now);
+        }
+        let message = format!("someone else changed {}", foreign.join("; "));
+        let error = belay_driver::Error::not_applied(Class::Conflict, message);
+        Err((Err(error.into()), Some(now)))
     }
 
     async fn look_once(
