@@ -11,9 +11,8 @@ use crate::targets::Targets;
 use crate::{capacity, conclude, decide, goal, one_phase, planning};
 use belay_model::back::Back;
 use belay_model::environment::View;
-use belay_model::error::{Effect as Touched, Failure};
+use belay_model::error::Failure;
 use belay_model::event::{Cause, Event, Outcome, RollbackResult};
-use belay_model::id::StepId;
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
@@ -342,7 +341,12 @@ impl Course {
         let (now, failures) = self.observe(&meant).await;
         let mut unmet = match is_back {
             true => meant.diff(&goal.want, &now),
-            false => meant.lacks(&goal.want, &now),
+            // What is there and never became ready serves nobody.
+            false => [
+                meant.lacks(&goal.want, &now),
+                meant.unwell(&goal.want, &now),
+            ]
+            .concat(),
         };
         unmet.extend(failures.iter().map(|failure| failure.message.clone()));
         (unmet, failures.into_iter().next())
