@@ -4,10 +4,11 @@
 //! there, and then the goal's own number is too few for what comes to it. So before traffic goes back there are as many as the
 //! goal has or as are asked for now, whichever is more; and what this deployment did not ask for is not taken away again.
 
-use crate::fold::Deployment;
+use crate::fold::{Deployment, Status};
+use crate::mutant::{self, Mutant};
 use crate::targets::{Place, Targets};
 use belay_model::environment::View;
-use belay_model::plan::Action;
+use belay_model::plan::Wave;
 use belay_model::state::{Goal, State, States};
 use std::collections::BTreeMap;
 
@@ -72,25 +73,38 @@ impl Asked {
 
     /// By a deployment that is open: all that its plans lead through, or to once it is promoted.
     pub fn by_deployment(targets: &Targets, deployment: &Deployment) -> Self {
-        if let [only] = deployment.plans.as_slice()
-            && let Some(goal) = only.goal.as_ref().filter(|_| deployment.promoted)
-        {
-            return Self::by_states(targets, &goal.want);
+        if let Some(reached) = deployment.promoted_to() {
+            return Self::by_states(targets, reached);
         }
         let mut asked = Self::by_states(targets, &deployment.baseline);
         asked.is_done = false;
-        let mut at = deployment.baseline.clone();
-        let phases = deployment.plans.iter().flat_map(|run| &run.plan.phases);
-        for phase in phases {
-            let name = phase.target.as_deref().unwrap_or_default();
-            let Some(place) = targets.get(name) else {
-                continue;
-            };
-            for step in &phase.steps {
-                if let Action::Effect(effect) = &step.action {
-                    let next = place.driver.after(&place.target, at.of(name), effect);
+        let found = deployment.takes_over.as_ref().map(|over| &over.found.want);
+        let mut from = found.unwrap_or(&deployment.baseline).clone();
+        for place in targets.iter() {
+            asked.add(place, from.of(&place.target.name));
+        }
+        for run in &deployment.plans {
+            // Each plan began where the one before it was left, and not where that would have come to.
+            let mut at = from.clone();
+            for (index, course) in run.steps.iter().enumerate() {
+                let phase = &run.plan.phases[run.phase_of(index)];
+                let place = targets.get(phase.target.as_deref().unwrap_or_default());
+                let (Some(place), Some(effect)) = (place, run.step(index).effect()) else {
+                    continue;
+                };
+                let after = |at: &States| {
+                    let name = &place.target.name;
+                    place.driver.after(&place.target, at.of(name), effect)
+                };
+                let next = after(&at);
+                asked.add(place, &next);
+                at.set(&place.target.name, next);
+                // What grew perhaps did, and what shrank perhaps did not.
+                let may_be_more = effect.wave == Wave::Grow && course.has_begun();
+                if may_be_more || *course.status() == Status::Done {
+                    let next = after(&from);
                     asked.add(place, &next);
-                    at.set(name, next);
+                    from.set(&place.target.name, next);
                 }
             }
         }
@@ -130,7 +144,11 @@ pub fn back(targets: &Targets, mut goal: Goal, now: &States, asked: &Asked) -> F
         };
         let state = driver.scaled(target, goal.want.of(&target.name), need.whole);
         up.set(&target.name, state.clone());
-        let is_restored = !need.is_bounded() && asked.is_own(&target.name, need.now);
+        if mutant::is(Mutant::ForgetsTheScale) {
+            continue;
+        }
+        let is_own = asked.is_own(&target.name, need.now) || mutant::is(Mutant::TakesTheScaleAway);
+        let is_restored = !need.is_bounded() && is_own;
         let line = if is_restored {
             let (whole, own) = (count(need.whole), need.own);
             format!("{whole} before the traffic moves, as many as there are now; {own} afterwards")

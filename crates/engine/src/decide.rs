@@ -233,7 +233,11 @@ fn halt(
 
 fn all_done(deployment: &Deployment, run: &PlanRun) -> Command {
     if !deployment.goes_back() {
-        return match deployment.left_out().next() {
+        let mut left_out = deployment.left_out();
+        return match left_out
+            .next()
+            .filter(|_| !mutant::is(Mutant::TakesItsWord))
+        {
             // Goals are met by content: what is there says whether it is what was asked for.
             Some(_) => Command::Confirm,
             None => Command::End(Outcome::Succeeded),

@@ -329,10 +329,8 @@ fn capacity_ask(deployment: &Deployment, step: StepId) -> Option<(Option<u64>, &
     let grows = step
         .effect()
         .is_some_and(|effect| effect.wave == Wave::Grow);
-    let mut rules = step
-        .on_failure
-        .iter()
-        .filter(|_| grows && deployment.goes_back());
+    let asks = grows && deployment.goes_back() && !mutant::is(Mutant::NeverAsks);
+    let mut rules = step.on_failure.iter().filter(|_| asks);
     rules.find_map(|rule| match &rule.act {
         Act::Ask { within_ms, then } => Some((*within_ms, &**then)),
         _ => None,

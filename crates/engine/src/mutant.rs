@@ -84,11 +84,25 @@ pub enum Mutant {
     AsksAtOnce,
     /// A clock that leaps ahead has a worker claim for ever what is over.
     TurnsInCircles,
+    /// The end does not name the failures that it went past.
+    PassesInSilence,
+    /// Where moves were left out nobody looks whether the release is there.
+    TakesItsWord,
+    /// The way back brings up what the goal has, however many there are now.
+    ForgetsTheScale,
+    /// What people scaled is taken away again.
+    TakesTheScaleAway,
+    /// In proportion users are moved before their instances are there.
+    MovesUsersFirst,
+    /// Nobody is asked whether what is ready will do.
+    NeverAsks,
+    /// What was good elsewhere once goes out.
+    PromotesAnything,
 }
 
 impl Mutant {
     /// All of them, with the invariant that each breaks.
-    pub const ALL: [(Mutant, &'static str); 40] = [
+    pub const ALL: [(Mutant, &'static str); 47] = [
         (Mutant::ActsFirst, "I1"),
         (Mutant::ShrinksFirst, "I2"),
         (Mutant::ForgetsTargets, "I2"),
@@ -129,6 +143,13 @@ impl Mutant {
         (Mutant::GivesUpSoon, "P2"),
         (Mutant::AsksAtOnce, "P2"),
         (Mutant::TurnsInCircles, "time"),
+        (Mutant::PassesInSilence, "rules"),
+        (Mutant::TakesItsWord, "rules"),
+        (Mutant::ForgetsTheScale, "scale"),
+        (Mutant::TakesTheScaleAway, "scale"),
+        (Mutant::MovesUsersFirst, "scale"),
+        (Mutant::NeverAsks, "scale"),
+        (Mutant::PromotesAnything, "P5"),
     ];
 }
 

@@ -274,7 +274,10 @@ fn parts(
     }
     let count = capacity.desired.clamp(1, PARTS);
     for part in 1..count {
-        let stage = by_share(1000 * part / count, capabilities);
+        let mut stage = by_share(1000 * part / count, capabilities);
+        if mutant::is(Mutant::MovesUsersFirst) {
+            stage.capacity /= 2;
+        }
         for effect in by_wave(driver.plan(target, &at, &goal, stage)?).concat() {
             at = driver.after(target, &at, &effect);
             effects.push(effect);

@@ -148,9 +148,24 @@ impl Targets {
         self.diff(want, &self.0.iter().filter_map(of).collect())
     }
 
+    /// What of `want` is there and serves badly.
+    pub(crate) fn unwell(&self, want: &States, have: &States) -> Vec<String> {
+        let of = |place: &Place| {
+            let name = &place.target.name;
+            let (want, mut have) = (want.of(name), have.of(name).clone());
+            have.resources
+                .retain(|key, _| want.resources.contains_key(key));
+            self.labelled(place, have.unhealthy())
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+
     /// One line per unmet entry; with the name of the target where there are several.
     fn lines(&self, place: &Place, difference: &Difference) -> Vec<String> {
-        let lines = difference.lines();
+        self.labelled(place, difference.lines())
+    }
+
+    fn labelled(&self, place: &Place, lines: Vec<String>) -> Vec<String> {
         if self.0.len() == 1 {
             return lines;
         }

@@ -3,8 +3,10 @@
 
 use belay_model::config::{BackCapacity, Duration, Strategy};
 use belay_model::error::Class;
-use belay_model::event::{Ask, Event, Outcome, RollbackResult};
+use belay_model::event::{Ask, Entry, Event, Outcome, PhaseInput, RollbackResult};
 use belay_model::id::DeploymentId;
+use belay_model::plan::{Action, Call, OnUnknown, Run, Step};
+use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
@@ -511,4 +513,114 @@ fn serving(scene: &Scene) -> Option<String> {
     let users = scene.world.users();
     let alone = users.iter().find(|(_, share)| **share == 1000);
     alone.map(|(name, _)| name.clone())
+}
+
+/// Told to go back while it goes back, in a state that nobody had planned: its own instances are nobody else's scale.
+#[tokio::test(start_paused = true)]
+async fn what_a_way_back_had_brought_up_is_no_scale_either() {
+    let mut was_caught = false;
+    for ms in (0..200).step_by(10) {
+        let mut scene = Scene::of(Kind::Resized, Strategy::Basic, USUAL);
+        scene.deploy(1).await;
+        scene.work().await;
+        // Both release 1 and 2 stay, and release 3 cannot take them away.
+        let refused = Fault::Refused(Class::Authorisation);
+        scene.world.faults([None, Some(refused.clone())]);
+        let on = Vec::new();
+        let act = Act::Ignore { as_passed: false };
+        scene.on_failure = vec![Rule { on, act }];
+        scene.deploy(2).await;
+        scene.work().await;
+        assert_eq!(scene.world.asked_for(), Some(2 * USUAL));
+        scene.on_failure = Vec::new();
+        scene.world.faults([None, Some(refused)]);
+        let third = scene.deploy(3).await;
+        let people = async {
+            scene.until(&third, Phase::RollingBack).await;
+            scene.pass(ms).await;
+            if scene.summary(&third).await.outcome.is_none() {
+                scene.signal(&third, Ask::Abort).await;
+            }
+        };
+        tokio::join!(people, scene.work());
+        let journal = scene.store.journal(&third);
+        let is_back = |entry: &&Entry| matches!(entry.event, Event::RollbackPlanned { .. });
+        was_caught |= journal.iter().filter(is_back).count() > 1;
+        let lines = remarks(&scene, &third);
+        let is_told = lines.iter().any(|line| line.contains("someone else"));
+        assert!(!is_told, "{ms} ms: {lines:?}");
+        assert_eq!(scene.world.asked_for(), Some(2 * USUAL), "{ms} ms");
+    }
+    assert!(was_caught, "it is over before anybody says so");
+}
+
+/// Someone scales what bakes, or had scaled what served before it: the hotfix that takes its place is for as many users.
+#[tokio::test(start_paused = true)]
+async fn a_hotfix_keeps_the_scale_of_what_bakes() {
+    for (kind, is_early) in SCALED.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let mut scene = Scene::of(kind, Strategy::Basic, USUAL);
+        scene.deploy(1).await;
+        scene.work().await;
+        if is_early {
+            scene.world.scale(10);
+        }
+        scene.bake_ms = 60 * 60 * 1000;
+        let second = scene.deploy(2).await;
+        scene.work_for(60_000).await;
+        assert_eq!(scene.summary(&second).await.phase, Phase::Baking);
+        scene.world.scale(10);
+        let id = scene.hotfix(3).await.expect("it bakes");
+        scene.work().await;
+        let outcome = scene.summary(&second).await.outcome;
+        assert_eq!(outcome, Some(Outcome::Stopped), "{kind:?}");
+        let outcome = scene.summary(&id).await.outcome;
+        assert_eq!(outcome, Some(Outcome::Succeeded), "{kind:?}");
+        assert_eq!(scene.world.asked_for(), Some(10), "{kind:?} {is_early}");
+        let lines = remarks(&scene, &id);
+        let is_kept = lines.iter().any(|line| line.contains("that is kept"));
+        assert!(is_kept, "{kind:?} {is_early}: {lines:?}");
+    }
+}
+
+/// What a hotfix finds half-way is what Belay itself brought up.
+#[tokio::test(start_paused = true)]
+async fn what_a_hotfix_finds_half_way_is_no_scale() {
+    let mut was_more = false;
+    for ms in (0..200).step_by(10) {
+        let mut scene = Scene::of(Kind::Resized, Strategy::Basic, USUAL);
+        scene.deploy(1).await;
+        scene.work().await;
+        scene.deploy(2).await;
+        scene.work_for(ms).await;
+        was_more |= scene.world.asked_for() > Some(USUAL);
+        // It fails before it moves anything.
+        scene.phases = vec![PhaseInput {
+            name: "all".to_owned(),
+            target: Some("shop/test".to_owned()),
+            strategy: None,
+            share: None,
+            before: vec![Step::of(Action::Run(Run {
+                title: "migrate".to_owned(),
+                call: Call::Command("migrate".parse().expect("a command")),
+                back: None,
+                timeout_ms: 1000,
+                on_unknown: OnUnknown::Ask,
+                residue: None,
+                record: None,
+            }))],
+            after: Vec::new(),
+            back_before: Vec::new(),
+            back_after: Vec::new(),
+            on_failure: Vec::new(),
+        }];
+        scene.runner.fails("migrate", 1, Class::Application);
+        let hotfix = scene.hotfix(1).await.expect("the other one goes forward");
+        scene.work().await;
+        let summary = scene.summary(&hotfix).await;
+        let lines = remarks(&scene, &hotfix);
+        let is_told = lines.iter().any(|line| line.contains("someone else"));
+        assert!(!is_told, "{ms} ms: {lines:?}");
+        assert_eq!(scene.world.asked_for(), Some(USUAL), "{ms} ms: {summary:?}");
+    }
+    assert!(was_more, "both have their part of it at no time");
 }

@@ -4,10 +4,11 @@ use belay_model::config::Strategy;
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
-use belay_model::plan::{Action, Call, OnUnknown, Run, Step};
+use belay_model::plan::{Action, Call, Look, OnUnknown, Run, Step};
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::{Phase, Summary};
-use belay_testkit::{Fault, Scene, check_journal};
+use belay_model::verdict::Outcome as Verdict;
+use belay_testkit::{Fault, Kind, Scene, check_journal};
 
 const IGNORE: Act = Act::Ignore { as_passed: false };
 const PASS: Act = Act::Ignore { as_passed: true };
@@ -129,4 +130,55 @@ async fn a_command_that_is_ignored_is_named_and_one_that_counts_as_passed_is_not
         assert_eq!(summary.ignored.len(), count, "{:?}", summary.ignored);
         assert!(serves && standing.is_good());
     }
+}
+
+/// On a platform that replaces in place the content is there, and no copy of it ever becomes ready.
+#[tokio::test(start_paused = true)]
+async fn a_release_that_is_there_and_serves_nobody_is_no_success() {
+    for act in [IGNORE, PASS] {
+        let mut scene = Scene::of(Kind::InPlace, Strategy::Rolling, 1);
+        scene.world.break_release(scene.record(2).hash());
+        let on = Vec::new();
+        scene.on_failure = vec![Rule { on, act }];
+        let (summary, ..) = ends(&scene, None).await;
+        assert_eq!(scene.world.users().len(), 0);
+        let lines = unmet(&summary);
+        assert!(lines[0].ends_with("it never became ready"), "{lines:?}");
+    }
+}
+
+/// Nor does the next one, which replaces it part by part, take what is not ready for someone else's doing.
+#[tokio::test(start_paused = true)]
+async fn what_was_left_unready_keeps_nobody_from_replacing_it() {
+    let mut scene = Scene::of(Kind::Resized, Strategy::Rolling, 4);
+    scene.world.break_release(scene.record(1).hash());
+    scene.on_failure = vec![Rule {
+        on: Vec::new(),
+        act: IGNORE,
+    }];
+    let first = scene.deploy(1).await;
+    scene.work().await;
+    unmet(&scene.summary(&first).await);
+    let (summary, serves, _) = ends(&scene, None).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+    assert!(serves);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_way_for_a_hotfix_names_what_it_went_past() {
+    let mut scene = with_one(Strategy::BlueGreen, IGNORE).await;
+    let live = serde_json::json!({ "http": "/", "at": "live" });
+    scene.checks = vec![serde_json::from_value(live).expect("a check")];
+    scene.script.say(2, Look::Live, Verdict::Fail);
+    scene.bake_ms = 60_000;
+    let second = scene.deploy(2).await;
+    scene.work_for(20_000).await;
+    assert_eq!(scene.summary(&second).await.phase, Phase::Baking);
+    let hotfix = scene.hotfix(3).await.expect("it bakes");
+    scene.work().await;
+    let summary = scene.summary(&second).await;
+    assert_eq!(summary.outcome, Some(Outcome::Stopped));
+    assert_eq!(summary.ignored.len(), 1, "{:?}", summary.ignored);
+    let summary = scene.summary(&hotfix).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded));
 }

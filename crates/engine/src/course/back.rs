@@ -341,7 +341,12 @@ impl Course {
         let (now, failures) = self.observe(&meant).await;
         let mut unmet = match is_back {
             true => meant.diff(&goal.want, &now),
-            false => meant.lacks(&goal.want, &now),
+            // What is there and never became ready serves nobody.
+            false => [
+                meant.lacks(&goal.want, &now),
+                meant.unwell(&goal.want, &now),
+            ]
+            .concat(),
         };
         unmet.extend(failures.iter().map(|failure| failure.message.clone()));
         (unmet, failures.into_iter().next())

@@ -24,6 +24,8 @@ pub(super) struct Legacy {
     pub(super) baseline_goal: Goal,
     /// What it left, as far as it knows.
     pub(super) left: Foreseen,
+    /// All of that is its release, and serves.
+    pub(super) is_promoted: bool,
     /// Records that know its targets.
     pub(super) records: Vec<Record>,
     pub(super) touched: Vec<String>,
@@ -44,6 +46,7 @@ impl Legacy {
             records: records.cloned().collect(),
             baseline_goal,
             left: Foreseen::of(state, targets),
+            is_promoted: state.promoted_to().is_some(),
             touched: state.touched().into_iter().map(str::to_owned).collect(),
             debts: match mutant::is(Mutant::PaysNoDebts) {
                 true => Vec::new(),
@@ -82,7 +85,7 @@ impl Course {
         let said = conclude::on_superseded(&self.id, self.inputs(), by, &view);
         let ended = |outcome| vec![(now_us, Event::ended(outcome))];
         let own = Batch {
-            events: ended(Outcome::Stopped),
+            events: vec![(now_us, self.ended(Outcome::Stopped))],
             environment: said.into_iter().map(|event| (now_us, event)).collect(),
             ..self.journal.batch()
         };

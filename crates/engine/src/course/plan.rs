@@ -24,8 +24,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// What is half-way there tells nothing of a scale: where another deployment hands over, what it found counts, and where
-    /// the last one left things half-way, all of it is taken for its own.
+    /// What is half-way there tells nothing of a scale: where another deployment hands over on its way, what it found counts, and
+    /// where the last one left things half-way, all of it is taken for its own.
     fn of(
         targets: &Targets,
         view: &View,
@@ -37,7 +37,8 @@ impl Scale {
             None if !is_whole => Asked::by_states(targets, found),
             _ => Asked::by_serving(targets, view),
         };
-        let now = legacy.map_or(found, |legacy| &legacy.baseline).clone();
+        let half_way = legacy.filter(|legacy| !legacy.is_promoted);
+        let now = half_way.map_or(found, |legacy| &legacy.baseline).clone();
         Self { now, asked }
     }
 }
@@ -163,6 +164,9 @@ impl Course {
             environment: promotion.from.clone(),
         };
         let entries = self.ports.store.environment(&place, 0).await?;
+        if mutant::is(Mutant::PromotesAnything) {
+            return Ok(None);
+        }
         Ok(promotion.withdrawn(&View::of(&entries)))
     }
 

@@ -419,12 +419,19 @@ impl Course {
 
     /// Says with it what did not stop it (GitLab's `allow_failure`: passed, with warnings).
     pub(super) fn push_end(&mut self, outcome: Outcome) {
+        let ended = self.ended(outcome);
+        self.journal.push(ended);
+    }
+
+    pub(super) fn ended(&self, outcome: Outcome) -> Event {
         let state = self.state();
         let skipped = state.residue.iter().cloned();
         let is_named = matches!(outcome, Outcome::Succeeded);
         let skipped = skipped.filter(|_| is_named);
-        let ignored = skipped.chain(state.ignored()).collect();
-        self.journal.push(Event::Ended { outcome, ignored });
+        let ignored = skipped.chain(state.ignored());
+        let ignored = ignored.filter(|_| !mutant::is(Mutant::PassesInSilence));
+        let ignored = ignored.collect();
+        Event::Ended { outcome, ignored }
     }
 
     pub(super) fn work(&self, id: StepId) -> Work {

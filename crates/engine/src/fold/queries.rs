@@ -6,6 +6,7 @@ use belay_model::event::Kind;
 use belay_model::id::{RecordHash, StepId};
 use belay_model::plan::{Action, Effect, Step, Wave};
 use belay_model::release::Record;
+use belay_model::state::States;
 
 impl Deployment {
     /// The plan that runs: the last one.
@@ -104,6 +105,14 @@ impl Deployment {
                 _ => true,
             }
         })
+    }
+
+    /// What it came to, where it was promoted and has not gone back.
+    pub(crate) fn promoted_to(&self) -> Option<&States> {
+        match self.plans.as_slice() {
+            [only] if self.promoted => only.goal.as_ref().map(|goal| &goal.want),
+            _ => None,
+        }
     }
 
     /// Moves of the forward plan that failed or were left out, and it went on all the same.

@@ -1,15 +1,16 @@
 //! Looks at every event in the moment in which it is appended, when the world is as it is then: the invariants that a journal
 //! alone cannot show. What must hold of an end is in `ended`.
 
+use super::capacity::Scaled;
 use super::counters::Counters;
 use super::ended;
 use super::handed::Own;
 use super::stage::Ground;
-use super::story::Story;
+use super::story::{Place, Story};
 use crate::{FakeClock, MemoryStore};
 use belay_engine::fold::Deployment;
 use belay_engine::ports::Clock;
-use belay_model::event::{Ask, Entry, Event, Inputs, Kind};
+use belay_model::event::{Ask, Entry, Event, Inputs, Kind, Outcome};
 use belay_model::id::{DeploymentId, Scope};
 use belay_model::summary::{Phase, Summary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +57,8 @@ pub(super) struct Here {
     pub(super) is_rough: bool,
     /// How the last one ended is known to say what is there.
     pub(super) is_known: bool,
+    /// What someone made of the scale of its targets last.
+    pub(super) scaled: BTreeMap<String, Scaled>,
 }
 
 impl Audit {
@@ -109,8 +112,19 @@ impl Audit {
             .expect("a place")
     }
 
+    /// The same as the story has it.
+    pub(super) fn place(&self, scope: &Scope) -> &Place {
+        let grounds = self.grounds.iter();
+        let number = grounds.take_while(|ground| ground.scope != *scope).count();
+        &self.story.places[number]
+    }
+
     pub(super) fn store(&self) -> Arc<MemoryStore> {
         self.store.upgrade().expect("it outlives its audit")
+    }
+
+    pub(super) fn now_us(&self) -> i64 {
+        self.clock.now_us()
     }
 
     /// A stranger was there.
@@ -155,6 +169,11 @@ impl Audit {
                 self.has_lock(id, inputs, "is planned");
                 self.captured(id, inputs, plan, baseline, takes_over.as_deref());
                 self.planned(inputs, plan, goal);
+                self.is_good_there(inputs);
+                match inputs.kind {
+                    Kind::Deploy => self.needs_forward(id, inputs, remarks),
+                    _ => self.needs_back(id, inputs, (goal, plan), baseline, remarks),
+                }
                 self.foreign(inputs, takes_over.is_some(), remarks, batch);
             }
             Event::Started {
@@ -170,7 +189,12 @@ impl Audit {
                 }
             }
             Event::RollbackPlanned {
-                cause, goal, plan, ..
+                cause,
+                goal,
+                plan,
+                before,
+                remarks,
+                ..
             } => {
                 let earlier = self.until(id, entry);
                 if cause.is_automatic() && inputs.kind == Kind::Deploy {
@@ -180,18 +204,27 @@ impl Audit {
                     }
                 }
                 self.goes_back(id, inputs, cause, goal.as_deref(), plan, &earlier);
+                if let (Some(goal), Some(before)) = (goal, before) {
+                    self.needs_back(id, inputs, (goal, plan), before, remarks);
+                }
             }
             Event::Parked {
                 step,
                 why,
                 until_ms,
-                ..
+                then,
             } => {
                 if why.contains("a bug in Belay") {
                     self.breach(format!("{id}: {why}"));
                 }
                 let deployment = Deployment::of(id.clone(), &self.until(id, entry));
+                let cannot = step.filter(|_| deployment.goes_back());
+                if let Some(step) = cannot {
+                    let asks = (*until_ms, then.as_ref());
+                    self.asks_for_capacity(&deployment, inputs, step, asks);
+                }
                 match (until_ms, step) {
+                    (Some(_), Some(_)) if cannot.is_some() => {}
                     (Some(_), Some(step)) => self.asks_by_policy(&deployment, inputs, *step),
                     _ => self.needs_operator(&deployment, *step, why),
                 }
@@ -202,11 +235,11 @@ impl Audit {
             } => {
                 self.count("hotfixes: did not take over");
             }
-            Event::Ended { outcome, .. } => {
+            Event::Ended { outcome, ignored } => {
                 let journal = self.store().journal(id);
                 let deployment = Deployment::of(id.clone(), &journal);
-                self.end_counted(outcome, &deployment);
-                ended::judge(self, &deployment, inputs, outcome, &journal);
+                self.end_counted(outcome, &deployment, &journal);
+                ended::judge(self, &deployment, inputs, outcome, ignored, &journal);
             }
             _ => {}
         }
@@ -219,8 +252,8 @@ impl Audit {
         journal
     }
 
-    fn end_counted(&self, outcome: &belay_model::event::Outcome, deployment: &Deployment) {
-        use belay_model::event::{Outcome, RollbackResult};
+    fn end_counted(&self, outcome: &Outcome, deployment: &Deployment, journal: &[Entry]) {
+        use belay_model::event::RollbackResult;
         self.count(match outcome {
             Outcome::Succeeded => "ended: succeeded",
             Outcome::Stopped => "ended: stopped",
@@ -232,7 +265,9 @@ impl Audit {
                 RollbackResult::Incomplete => "ended: incomplete",
             },
         });
-        if deployment.epoch == 0 {
+        if ended::is_called_off(deployment, journal) {
+            self.count("called off while they waited");
+        } else if deployment.epoch == 0 {
             self.breach(format!("I6: {} ended under no lease", deployment.id));
         }
     }

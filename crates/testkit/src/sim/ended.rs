@@ -7,7 +7,7 @@ use super::stage::{Ground, target};
 use super::turns;
 use belay_driver::Driver;
 use belay_engine::fold::{Deployment, Status};
-use belay_model::event::{Entry, Event, Finish, Inputs, Kind, Outcome, RollbackResult};
+use belay_model::event::{Ask, Entry, Event, Finish, Inputs, Kind, Outcome, RollbackResult};
 use belay_model::plan::{Action, Phase, Plan, Step};
 use belay_model::release::Record;
 use belay_model::state::Goal;
@@ -25,6 +25,7 @@ pub(super) fn judge(
     deployment: &Deployment,
     inputs: &Inputs,
     outcome: &Outcome,
+    ignored: &[String],
     journal: &[Entry],
 ) {
     for breach in crate::breaches(journal) {
@@ -43,6 +44,7 @@ pub(super) fn judge(
         ground,
         is_foreign: is_foreign(audit, inputs, journal),
     };
+    case.went_past(outcome, ignored);
     match outcome {
         Outcome::Succeeded => case.succeeded(),
         Outcome::Failed {
@@ -51,8 +53,11 @@ pub(super) fn judge(
         } => case.went_back(residue),
         Outcome::Failed {
             rollback: RollbackResult::None,
-            ..
-        } => case.unchanged(journal),
+            residue,
+        } => {
+            audit.is_withdrawn(inputs, residue);
+            case.unchanged(journal);
+        }
         Outcome::Failed {
             rollback: RollbackResult::Incomplete | RollbackResult::Limited,
             residue,
@@ -73,7 +78,7 @@ pub(super) fn judge(
                 ..
             }
     );
-    if matches!(outcome, Outcome::Replaced { .. }) {
+    if matches!(outcome, Outcome::Replaced { .. }) || is_called_off(deployment, journal) {
         return case.never_began();
     }
     let is_silent = matches!(
@@ -87,6 +92,15 @@ pub(super) fn judge(
         here.is_known = if is_silent { here.is_known } else { is_known };
         here.is_rough |= !is_known || left_out;
     });
+}
+
+/// It waited, and someone did not want it any more: it ends with the word that says so, and nobody had it.
+pub(super) fn is_called_off(deployment: &Deployment, journal: &[Entry]) -> bool {
+    let asks = [Ask::Abort, Ask::Stop, Ask::Abandon];
+    let is_asked =
+        |entry: &Entry| matches!(&entry.event, Event::Signal { ask, .. } if asks.contains(ask));
+    let before = journal.iter().rev().nth(1);
+    deployment.plans.is_empty() && deployment.epoch == 0 && before.is_some_and(is_asked)
 }
 
 /// Whether a stranger was there after the last time that an effect was seen to end, or a person took what they did as it is.
@@ -166,7 +180,7 @@ impl Case<'_> {
                 .record
                 .as_ref()
                 .map_or(0, |record| record.release.0 % 100);
-            let place = self.place();
+            let place = self.audit.place(&self.inputs.scope);
             let said = place
                 .said
                 .iter()
@@ -183,6 +197,8 @@ impl Case<'_> {
         if self.inputs.kind == Kind::Deploy && last_abort(self.journal).is_some() {
             self.breach("I12: it was told to go back, and ended as if nobody had said so");
         }
+        self.has_enough();
+        self.is_not_less();
         if self.was_left_out() {
             return;
         }
@@ -200,12 +216,6 @@ impl Case<'_> {
         {
             self.is_met(goal);
         }
-    }
-
-    pub(super) fn place(&self) -> &super::story::Place {
-        let grounds = self.audit.grounds.iter();
-        let number = grounds.take_while(|ground| ground.scope != self.ground.scope);
-        &self.audit.story.places[number.count()]
     }
 
     /// I14: what cannot be taken back is named.

@@ -2,6 +2,7 @@
 //! the lock, the baseline and everything that was begun in the moment in which the deployment before it ends.
 
 use super::audit::Audit;
+use super::capacity::Need;
 use super::ended;
 use belay_driver::Driver;
 use belay_engine::fold::Deployment;
@@ -32,6 +33,8 @@ pub(super) struct Own {
     pub(super) plans: Vec<Plan>,
     /// What was there when a phase began, by its place in the first plan.
     pub(super) phases: BTreeMap<usize, State>,
+    /// What its last plan owes to users, by target.
+    pub(super) needs: BTreeMap<String, Need>,
 }
 
 /// The hotfix that a deployment made way for, if that is how it ended.
@@ -164,17 +167,27 @@ impl Audit {
         };
         let place = plan.phases.iter().position(|it| it == phase);
         let place = place.expect("its own");
-        if planned.effect().is_some() {
+        let effect = planned.effect().cloned();
+        if effect.is_some() {
             own.begun.insert(target.clone());
             own.begun_phases.extend((step.plan == 0).then_some(place));
         }
-        let Some(before) = before else { return };
+        let Some(before) = before else {
+            drop(seen);
+            if let Some(effect) = &effect {
+                self.moves_with_enough(id, inputs, (&target, effect, step));
+            }
+            return;
+        };
         if step.plan == 0 {
             own.phases.insert(place, before.clone());
         }
         let is_foreign = seen.places.get(&inputs.scope);
         let is_foreign = is_foreign.is_some_and(|here| here.meddled_us.is_some());
         drop(seen);
+        if let Some(effect) = &effect {
+            self.moves_with_enough(id, inputs, (&target, effect, step));
+        }
         let world = &self.ground(&inputs.scope).worlds[&target];
         for line in world.diff(before, &world.state()).lines() {
             if !is_foreign {

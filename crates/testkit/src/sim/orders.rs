@@ -200,6 +200,7 @@ fn step(id: &DeploymentId, order: &Order, extra: &Extra, nth: usize) -> Step {
 fn rule((class, remedy): &(Class, Remedy)) -> Rule {
     let then = |then: &Then| match then {
         Then::GoOn => Does::Ignore { as_passed: false },
+        Then::GoOnQuietly => Does::Ignore { as_passed: true },
         Then::PhaseBack => Does::RollBackPhase,
         Then::AllBack => Does::RollBack,
         Then::LeaveIt => Does::Stop,

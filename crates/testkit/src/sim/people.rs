@@ -4,6 +4,7 @@ use super::orders;
 use super::stage::{Ground, Stage};
 use super::story::{Deed, Order};
 use super::ways;
+use super::{capacity, promotions};
 use belay_engine::ports::{Batch, Clock, Store, StoreError, Writer};
 use belay_engine::queue::{self, Entrant};
 use belay_model::back::Back;
@@ -37,11 +38,7 @@ async fn deed(stage: &Stage, ground: &Ground, deed: &Deed) {
     let audit = &stage.audit;
     match deed {
         Deed::Deploy(order) => {
-            let policy = match order.replaces {
-                true => Queue::Latest,
-                false => Queue::All,
-            };
-            release(stage, ground, order, policy, None).await;
+            release(stage, ground, order, queue_of(order), None).await;
         }
         Deed::Hotfix(order, passes_freeze) => {
             let hotfix = Hotfix {
@@ -107,6 +104,12 @@ async fn deed(stage: &Stage, ground: &Ground, deed: &Deed) {
                 world.sicken(&name);
             }
         }
+        Deed::Scale(target, to) => capacity::scale(stage, ground, *target, *to).await,
+        Deed::Bound(target, fewest, most) => {
+            capacity::bound(stage, ground, *target, *fewest, *most);
+        }
+        Deed::TellOne(nth, ask) => tell_one(stage, ground, *nth, ask).await,
+        Deed::Promote(order, from) => promotions::promote(stage, ground, order, *from).await,
         Deed::LockOut(target, class, ms) => {
             audit.count("locked out");
             let world = ground.world(*target).clone();
@@ -118,6 +121,14 @@ async fn deed(stage: &Stage, ground: &Ground, deed: &Deed) {
                 world.let_in();
             });
         }
+    }
+}
+
+/// What becomes of those that wait when an order comes.
+pub(super) fn queue_of(order: &Order) -> Queue {
+    match order.replaces {
+        true => Queue::Latest,
+        false => Queue::All,
     }
 }
 
@@ -217,13 +228,29 @@ pub(super) async fn tell(stage: &Stage, ground: &Ground, ask: Ask, times: u8) {
     }
 }
 
-pub(super) async fn signal(stage: &Stage, id: &DeploymentId, actor: &str, ask: &Ask, back: Back) {
-    let event = Event::Signal {
+/// To one of those that are open, as the commands do: what waits and is not wanted any more ends at once.
+async fn tell_one(stage: &Stage, ground: &Ground, nth: usize, ask: &Ask) {
+    let open = stage.store.queue(&ground.scope);
+    let Some(id) = open.get(nth) else { return };
+    let event = said("ann", ask, Back::default());
+    match queue::tell(stage.store.as_ref(), id, stage.clock.now_us(), &event).await {
+        Ok(()) => stage.audit.count("asked: one of the queue"),
+        Err(StoreError::Missing(_)) => stage.audit.count("asked: too late"),
+        Err(error) => stage.audit.breach(format!("it cannot be told: {error}")),
+    }
+}
+
+fn said(actor: &str, ask: &Ask, back: Back) -> Event {
+    Event::Signal {
         actor: actor.to_owned(),
         ask: ask.clone(),
         reason: Some("the story says so".to_owned()),
         back,
-    };
+    }
+}
+
+pub(super) async fn signal(stage: &Stage, id: &DeploymentId, actor: &str, ask: &Ask, back: Back) {
+    let event = said(actor, ask, back);
     let batch = Batch {
         deployment: id.clone(),
         writer: Writer::Anyone,

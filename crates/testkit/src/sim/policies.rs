@@ -32,7 +32,7 @@ fn rules<'a>(
 }
 
 /// What the first rule says that fits.
-fn act<'a>(
+pub(super) fn act<'a>(
     deployment: &'a Deployment,
     inputs: &'a Inputs,
     id: StepId,

@@ -28,7 +28,9 @@ impl Audit {
         let is_nowhere = cause.is_some_and(|cause| cause.leads_to().is_some()) && step.is_none();
         // Nor that what someone wants to go to although it never proved itself does so now.
         let is_unproven = self.leads_to_unproven(deployment);
-        if weather.is_gentle() && !is_last && !is_nowhere && !is_unproven {
+        // Nor that what was there before never became ready, and someone had wanted it left like that.
+        let is_broken = self.leads_to_broken(deployment);
+        if weather.is_gentle() && !is_last && !is_nowhere && !is_unproven && !is_broken {
             self.breach(format!(
                 "P2: {id} needs a person in {weather:?} weather: {why}"
             ));
@@ -43,6 +45,19 @@ impl Audit {
         let known = view.and_then(|mut view| view.records.remove(goal?.record.as_ref()?));
         let is_candidate = known.is_some_and(|known| known.standing == Standing::Candidate);
         deployment.goes_back() && is_candidate
+    }
+
+    fn leads_to_broken(&self, deployment: &Deployment) -> bool {
+        let (Some(run), Some(inputs)) = (deployment.plans.last(), &deployment.inputs) else {
+            return false;
+        };
+        let want = run.goal.as_ref().map(|goal| &goal.want);
+        let want = serde_json::to_string(&want).unwrap_or_default();
+        let ground = self.ground(&inputs.scope);
+        let mut broken = self.place(&inputs.scope).broken.iter();
+        let is_meant = |release: &u32| want.contains(ground.record(*release).hash().as_str());
+        let is_left = self.here(&inputs.scope).is_rough;
+        is_left && deployment.goes_back() && broken.any(is_meant)
     }
 
     /// Who was parked and is asked about has said why, and holds its lock.

@@ -73,6 +73,8 @@ impl Case<'_> {
             return self.breach("I5: it went back, and to nothing");
         };
         self.is_met(goal);
+        self.has_enough();
+        self.is_not_less();
         self.went_there();
         // What is gone back to is not blamed for more than what was seen of it.
         let own = self.inputs.record.as_ref().map(Record::hash);

@@ -100,6 +100,12 @@ fn smaller(story: &Story) -> Vec<Story> {
                     offer(&|it| it.acts[number].deed = Deed::Hotfix(plainer.clone(), *passes));
                 }
             }
+            Deed::Promote(order, from) => {
+                offer(&|it| it.acts[number].deed = Deed::Deploy(order.clone()));
+                for plainer in plainer(order) {
+                    offer(&|it| it.acts[number].deed = Deed::Promote(plainer.clone(), *from));
+                }
+            }
             Deed::GoTo(release, _) => {
                 offer(&|it| it.acts[number].deed = Deed::GoTo(*release, Vec::new()));
             }

@@ -5,6 +5,9 @@ use super::story::Story;
 /// A test that plays it, to be pasted into `crates/engine/tests`; `why` is told above it.
 pub fn as_test(story: &Story, name: &str, why: &str) -> String {
     let story = format!("{story:#?}").replace('[', "vec![");
+    // Where two things have one name, and where there is nothing to write them with.
+    let story = story.replace("capacity: Ask,", "capacity: BackCapacity::Ask,");
+    let story = durations(&story);
     let mut lines = vec![
         format!("/// {why}"),
         "#[test]".to_owned(),
@@ -21,4 +24,17 @@ pub fn as_test(story: &Story, name: &str, why: &str) -> String {
     lines.push("    assert!(breaches.is_empty(), \"{breaches:#?}\");".to_owned());
     lines.push("}".to_owned());
     lines.join("\n") + "\n"
+}
+
+/// `Duration { ms: 5 }`, over three lines, as a call.
+fn durations(story: &str) -> String {
+    let mut parts = story.split("Duration {");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (inside, rest) = part.split_once('}').unwrap_or((part, ""));
+        let ms: String = inside.chars().filter(char::is_ascii_digit).collect();
+        text.push_str(&format!("Duration::from_ms({ms})"));
+        text.push_str(rest);
+    }
+    text
 }

@@ -71,8 +71,13 @@ impl Ground {
 
     /// A target by number.
     pub(super) fn world(&self, number: usize) -> &World {
+        self.named(number).1
+    }
+
+    /// The same with its name.
+    pub(super) fn named(&self, number: usize) -> (&String, &World) {
         let number = number % self.worlds.len();
-        self.worlds.values().nth(number).expect("some")
+        self.worlds.iter().nth(number).expect("some")
     }
 }
 
@@ -196,8 +201,11 @@ impl Stage {
         let acts = self.story.acts.iter();
         let acting: u64 = acts.clone().map(|act| act.after_ms).sum();
         let deploys = acts.filter(|act| {
-            use Deed::{Deploy, GoBack, GoTo, Hotfix, Undo};
-            matches!(act.deed, Deploy(_) | Hotfix(..) | GoBack | Undo | GoTo(..))
+            use Deed::{Deploy, GoBack, GoTo, Hotfix, Promote, Undo};
+            matches!(
+                act.deed,
+                Deploy(_) | Hotfix(..) | GoBack | Undo | GoTo(..) | Promote(..)
+            )
         });
         let incidents = self
             .story

@@ -115,6 +115,14 @@ pub enum Deed {
     Sicken(usize),
     /// A target cannot be looked at, for so many milliseconds.
     LockOut(usize, Class, u64),
+    /// Someone scales what serves on a target to so many instances.
+    Scale(usize, u32),
+    /// Someone has what serves on a target scaled by itself, to no fewer and no more than that.
+    Bound(usize, u32, u32),
+    /// Someone says something to one of those that are open, counted from the one that runs.
+    TellOne(usize, Ask),
+    /// A release goes out because it is good in another place.
+    Promote(Order, usize),
 }
 
 /// What is asked for with a release.
@@ -216,6 +224,8 @@ pub enum Remedy {
 pub enum Then {
     /// It goes on.
     GoOn,
+    /// It goes on, and nobody wants to be told.
+    GoOnQuietly,
     /// The phase goes back.
     PhaseBack,
     /// Everything goes back.

@@ -9,7 +9,7 @@ use belay_engine::goal;
 use belay_engine::ports::Store;
 use belay_engine::targets::Targets;
 use belay_model::back::{Back, Risk};
-use belay_model::config::Queue;
+use belay_model::config::{BackOrder, Queue};
 use belay_model::environment::Standing;
 use belay_model::event::{Ask, Event, Inputs, Kind};
 use belay_model::id::{DeploymentId, ReleaseNumber};
@@ -57,6 +57,8 @@ async fn create_back(
     goal: Option<Goal>,
     back: Back,
 ) {
+    let mut order = Order::plain(0);
+    order.back = capacity_of(stage, ground, record.as_ref()).await;
     let with = |inputs| Inputs {
         kind,
         record,
@@ -64,7 +66,29 @@ async fn create_back(
         back,
         ..inputs
     };
-    create(stage, ground, &Order::plain(0), Queue::All, with).await;
+    create(stage, ground, &order, Queue::All, with).await;
+}
+
+/// How much of its capacity it needs: as the deployment had it that put it out last.
+async fn capacity_of(stage: &Stage, ground: &Ground, record: Option<&Record>) -> BackOrder {
+    let history = stage
+        .store
+        .history(&ground.scope, 64)
+        .await
+        .expect("memory");
+    let hash = record.map(Record::hash);
+    let mut tries = history.into_iter();
+    let last = tries.find(|it| it.kind == "deploy" && it.record == hash);
+    let journal = last.map(|last| stage.store.journal(&last.id));
+    let first = journal.and_then(|journal| journal.into_iter().next());
+    match first.map(|entry| entry.event) {
+        Some(Event::Created(inputs)) => BackOrder {
+            capacity: inputs.back_order.capacity,
+            ask_within: inputs.back_order.ask_within,
+            ..BackOrder::default()
+        },
+        _ => BackOrder::default(),
+    }
 }
 
 /// The last deployment here that had a plan, and what it started from.

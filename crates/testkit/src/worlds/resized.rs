@@ -3,7 +3,9 @@
 //! other smaller. The platform starts and stops instances by itself; nothing can stand aside. There are no
 //! preconditions.
 
-use super::rules::{Broken, Content, Rules, effect, instances_of, is_more, number, resource};
+use super::rules::{
+    Broken, Content, Rules, effect, instances_of, is_more, number, resource, whole_after,
+};
 use belay_driver::{Capabilities, Capacity, Error, Old, Split, Stage};
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::Record;
@@ -125,7 +127,7 @@ impl Rules for Resized {
         for (_, group) in others.filter(|_| is_whole) {
             let left = group.desired.min(rest);
             rest -= left;
-            if (group.desired, group.instances) != (left, left) {
+            if group.desired != left || group.instances > left {
                 effects.push(resize(Wave::Switch, &group.content, left));
             }
         }
@@ -212,6 +214,21 @@ impl Rules for Resized {
             }
         }
         *there = state(&groups);
+    }
+
+    /// What is stuck on its way up is not foreseen to get ready because less of it is asked for.
+    fn after(&self, from: &State, effect: &Effect) -> State {
+        let mut groups = of(from);
+        if let Params::Resize(content, desired) = params(effect)
+            && let Some(group) = groups.get_mut(&content.name)
+            && group.instances < group.desired
+            && desired < group.desired
+        {
+            group.desired = desired;
+            group.instances = group.instances.min(desired);
+            return state(&groups);
+        }
+        whole_after(self, from, effect)
     }
 
     fn goes_on_by_itself(&self, _: &Effect) -> bool {

@@ -84,13 +84,18 @@ pub(super) trait Rules: Send + Sync {
 
     /// What is there when all of an effect is done.
     fn after(&self, from: &State, effect: &Effect) -> State {
-        let mut after = from.clone();
-        for part in 0..self.parts(from, effect) {
-            self.make(&mut after, effect, part, &Broken::new());
-        }
-        after.resources.retain(|key, _| !key.starts_with(HIDDEN));
-        after
+        whole_after(self, from, effect)
     }
+}
+
+/// What is there when all parts of an effect happened, and nothing of it is stuck.
+pub(super) fn whole_after<R: Rules + ?Sized>(rules: &R, from: &State, effect: &Effect) -> State {
+    let mut after = from.clone();
+    for part in 0..rules.parts(from, effect) {
+        rules.make(&mut after, effect, part, &Broken::new());
+    }
+    after.resources.retain(|key, _| !key.starts_with(HIDDEN));
+    after
 }
 
 /// What runs: a record, and how people call its copies.

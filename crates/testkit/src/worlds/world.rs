@@ -99,6 +99,11 @@ impl World {
         self.rules.users(&self.platform().truth)
     }
 
+    /// Whom users would reach if that were there, likewise.
+    pub fn users_of(&self, state: &State) -> BTreeMap<String, u32> {
+        self.rules.users(state)
+    }
+
     /// Groups that have copies, whether users reach them or not.
     pub fn groups(&self) -> Vec<String> {
         self.rules.copies(&self.platform().truth)

@@ -1,6 +1,9 @@
 //! Stories from seeds.
 
+mod newer;
 mod orders;
+
+pub use newer::SINCE;
 
 use super::story::{Act, Deed, Incident, Place, Story, Trouble, Weather};
 use crate::{Fault, Hints, Kind};
@@ -44,14 +47,15 @@ pub fn draw(seed: u64) -> Story {
     let incidents = (0..many).filter_map(|_| incident(rng, weather, workers.len(), &times));
     let incidents = incidents.collect();
     let answers = (0..rng.random_range(0..6)).map(|_| answer(rng)).collect();
-    Story {
+    let story = Story {
         weather,
         places,
         workers,
         acts,
         incidents,
         answers,
-    }
+    };
+    newer::with(seed, story)
 }
 
 fn one<T: Clone>(rng: &mut StdRng, from: &[T]) -> T {
@@ -128,16 +132,19 @@ fn hints(rng: &mut StdRng, weather: Weather) -> Hints {
 
 fn act(rng: &mut StdRng, places: &[Place], weather: Weather) -> Act {
     let place = rng.random_range(0..places.len());
-    let after_ms = match rng.random_range(0..6) {
+    Act {
+        after_ms: pause(rng),
+        place,
+        deed: deed(rng, &places[place], weather),
+    }
+}
+
+fn pause(rng: &mut StdRng) -> u64 {
+    match rng.random_range(0..6) {
         0 => 0,
         1 | 2 => rng.random_range(0..100),
         3 => rng.random_range(0..3_000),
         _ => rng.random_range(0..40_000),
-    };
-    Act {
-        after_ms,
-        place,
-        deed: deed(rng, &places[place], weather),
     }
 }
 

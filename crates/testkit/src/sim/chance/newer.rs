@@ -1,0 +1,206 @@
+//! What stories got later. It is drawn from a generator of its own, so that all else of a seed's story stays as it was.
+
+use super::{RELEASES, one, orders, pause, place};
+use crate::sim::story::{Act, Deed, Order, Remedy, Story, Then, Weather};
+use crate::{Fault, Kind};
+use belay_model::config::{BackCapacity, Duration};
+use belay_model::error::Class;
+use belay_model::event::Ask;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// Stories of this seed and later ones may have it. With 0 all of them may.
+pub const SINCE: u64 = 30_000;
+/// What sets its generator apart from that of the seed.
+const OWN: u64 = 0x006c_6174_6572;
+/// Most instances that someone scales to.
+const MOST: u32 = 12;
+
+/// The story with what it got later, where it gets any of it.
+pub(super) fn with(seed: u64, mut story: Story) -> Story {
+    if seed < SINCE {
+        return story;
+    }
+    let mut rng = StdRng::seed_from_u64(seed ^ OWN);
+    let rng = &mut rng;
+    if rng.random_bool(0.4) {
+        goes_on(rng, &mut story);
+    }
+    if rng.random_bool(0.4) {
+        scales(rng, &mut story);
+    }
+    if rng.random_bool(0.3) {
+        tells(rng, &mut story);
+    }
+    if rng.random_bool(0.2) {
+        promotes(rng, &mut story);
+    }
+    story
+}
+
+/// What is asked for in a story, with where.
+fn orders_of(story: &mut Story) -> impl Iterator<Item = (usize, &mut Order)> {
+    story.acts.iter_mut().filter_map(|act| match &mut act.deed {
+        Deed::Deploy(order) | Deed::Hotfix(order, _) => Some((act.place, order)),
+        _ => None,
+    })
+}
+
+/// Somewhere between the other acts.
+fn insert(rng: &mut StdRng, story: &mut Story, place: usize, deed: Deed) {
+    let at = rng.random_range(0..=story.acts.len());
+    let act = Act {
+        after_ms: pause(rng),
+        place,
+        deed,
+    };
+    story.acts.insert(at, act);
+}
+
+/// Failures are ignored: of moves, of commands, of verifications.
+fn goes_on(rng: &mut StdRng, story: &mut Story) {
+    let targets: Vec<usize> = story.places.iter().map(|it| it.targets.len()).collect();
+    for (place, order) in orders_of(story) {
+        for _ in 0..rng.random_range(0..3) {
+            let (class, remedy) = ignores(rng);
+            match rng.random_range(0..4) {
+                0 if !order.extras.is_empty() => {
+                    let nth = rng.random_range(0..order.extras.len());
+                    order.extras[nth].remedies.insert(0, (class, remedy));
+                }
+                1 if !order.extras.is_empty() => order.of_group.insert(0, (class, remedy)),
+                2 => {
+                    let target = rng.random_range(0..targets[place]);
+                    order.of_phases.insert(0, (target, class, remedy));
+                }
+                _ => order.remedies.insert(0, (class, remedy)),
+            }
+        }
+    }
+    if story.weather < Weather::Hard {
+        return;
+    }
+    for place in &mut story.places {
+        for _ in 0..rng.random_range(0..4) {
+            let target = rng.random_range(0..place.targets.len());
+            let fault = Fault::Refused(one(rng, &[Class::Application, Class::Authorisation]));
+            place.faults.push((target, rng.random_range(0..20), fault));
+        }
+    }
+}
+
+fn ignores(rng: &mut StdRng) -> (Class, Remedy) {
+    let classes = [
+        Class::Application,
+        Class::Application,
+        Class::Application,
+        Class::Authorisation,
+        Class::Connectivity,
+        Class::Timeout,
+        Class::Verification,
+    ];
+    let then = one(rng, &[Then::GoOn, Then::GoOn, Then::GoOnQuietly]);
+    let remedy = match rng.random_range(0..4) {
+        0 => Remedy::AskFor(rng.random_range(100..10_000), then),
+        _ => Remedy::Just(then),
+    };
+    (one(rng, &classes), remedy)
+}
+
+/// People scale what serves, or have it scaled; ways back say how much of their capacity they need.
+fn scales(rng: &mut StdRng, story: &mut Story) {
+    let places: Vec<Vec<Kind>> = story.places.iter().map(|it| it.targets.clone()).collect();
+    for (place, order) in orders_of(story) {
+        let has_shares = |kind: &Kind| matches!(kind, Kind::SideBySide | Kind::Resized);
+        let can = places[place].iter().all(has_shares);
+        order.back.capacity = match rng.random_range(0..10) {
+            0..5 if can => BackCapacity::Proportional,
+            // It is refused.
+            0 => BackCapacity::Proportional,
+            5..8 => BackCapacity::Ask,
+            _ => BackCapacity::Full,
+        };
+        let is_short = order.back.capacity == BackCapacity::Ask && rng.random_bool(0.7);
+        order.back.ask_within = is_short.then(|| Duration::from_ms(rng.random_range(100..10_000)));
+    }
+    for (number, targets) in places.iter().enumerate() {
+        for _ in 0..rng.random_range(0..4) {
+            let scale = Deed::Scale(
+                rng.random_range(0..targets.len()),
+                rng.random_range(1..=MOST),
+            );
+            insert(rng, story, number, scale);
+        }
+        let target = rng.random_range(0..targets.len());
+        if targets[target] == Kind::InPlace && rng.random_bool(0.3) {
+            let most = rng.random_range(story.places[number].instances..=MOST);
+            let bound = Deed::Bound(target, rng.random_range(1..=most), most);
+            insert(rng, story, number, bound);
+        }
+    }
+    if story.weather < Weather::Hard {
+        return;
+    }
+    for place in &mut story.places {
+        // There is no room for all of it.
+        if rng.random_bool(0.4) {
+            let (target, first) = (
+                rng.random_range(0..place.targets.len()),
+                rng.random_range(0..16),
+            );
+            place
+                .faults
+                .push((target, first, Fault::Half(Class::Quota)));
+            let again =
+                (first + 1..first + 9).map(|call| (target, call, Fault::Refused(Class::Quota)));
+            place.faults.extend(again);
+        }
+    }
+    for answer in &mut story.answers {
+        if rng.random_bool(0.3) {
+            *answer = Ask::Advance;
+        }
+    }
+}
+
+/// What waits is told something, too.
+fn tells(rng: &mut StdRng, story: &mut Story) {
+    let mut asks = vec![
+        Ask::Abort,
+        Ask::Abort,
+        Ask::Approve,
+        Ask::Pause,
+        Ask::Resume,
+    ];
+    if story.weather == Weather::People {
+        asks.extend([Ask::Stop, Ask::Abandon]);
+    }
+    for _ in 0..rng.random_range(1..5) {
+        let place = rng.random_range(0..story.places.len());
+        let tell = Deed::TellOne(rng.random_range(0..4), one(rng, &asks));
+        insert(rng, story, place, tell);
+    }
+}
+
+/// Releases go on from one place to another one of the same service: the second and the third are such.
+fn promotes(rng: &mut StdRng, story: &mut Story) {
+    let weather = story.weather;
+    while story.places.len() < 3 {
+        let another = place(rng, weather);
+        story.places.push(another);
+    }
+    for _ in 0..rng.random_range(2..7) {
+        let (from, to) = one(rng, &[(1, 2), (2, 1)]);
+        let mut order = |place: usize| Order {
+            // Few, so that it is the same one that is there.
+            release: rng.random_range(1..=RELEASES.min(3)),
+            ..orders::order(rng, &story.places[place], weather)
+        };
+        let (first, second) = (order(from), order(to));
+        insert(rng, story, from, Deed::Deploy(first));
+        insert(rng, story, to, Deed::Promote(second, from));
+        if rng.random_bool(0.3) {
+            insert(rng, story, from, Deed::GoBack);
+        }
+    }
+}
