@@ -3,18 +3,20 @@
 //!
 //! Each is told what it is run for: `BELAY_DEPLOYMENT`, `BELAY_STEP`, `BELAY_ATTEMPT`, and `BELAY_IDEMPOTENCY_KEY`,
 //! which is the same however often a step is tried (over HTTP: the header `Idempotency-Key`). Commands get the release's secrets
-//! as its instances do; in what is kept of their output the values are hidden.
+//! as its instances do; in what is kept of their output the values are hidden. Headers of calls name them, and have their values
+//! when they are sent.
 
 use crate::http::root;
 use crate::program::{Group, Tail, finish};
 use async_trait::async_trait;
 use belay_driver::{Artifacts, Error, Progress};
 use belay_engine::ports::{Clock, Runner, Running};
-use belay_model::config::CommandLine;
+use belay_model::config::{CommandLine, SecretText};
 use belay_model::error::{Class, Failure};
 use belay_model::plan::Call;
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
@@ -165,6 +167,21 @@ fn hidden(output: String, secrets: &BTreeMap<String, String>) -> String {
     })
 }
 
+/// The value of a header, with those of the secrets that it names. None of them is in what is said of it.
+fn header_value(running: &Running, value: &str) -> Result<HeaderValue, String> {
+    let text = SecretText::parse(value).map_err(|error| error.to_string())?;
+    let secret = |name: &str| {
+        let material = running.material.as_ref()?;
+        material.secrets.get(name).map(String::as_str)
+    };
+    let filled = text.filled(secret);
+    let filled = filled.map_err(|name| format!("the release has no secret `{name}`"))?;
+    let mut filled = HeaderValue::from_str(&filled)
+        .map_err(|_| "a header cannot have that value, a line end perhaps".to_owned())?;
+    filled.set_sensitive(text.names().next().is_some());
+    Ok(filled)
+}
+
 fn key(running: &Running) -> String {
     format!("{}/{}", running.deployment, running.step)
 }
@@ -188,6 +205,8 @@ async fn request(
         .header("User-Agent", "belay")
         .header("Idempotency-Key", key(running));
     for (name, value) in header {
+        let value = header_value(running, value);
+        let value = value.map_err(|why| invalid(format!("call {url}: header {name}: {why}")))?;
         request = request.header(name, value);
     }
     let request = request

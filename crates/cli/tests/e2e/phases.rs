@@ -338,7 +338,9 @@ fn a_command_gets_the_secrets_and_what_it_writes_does_not_tell_them() {
 /// The other side proves who it is, and is only spoken to by those who trust it.
 #[test]
 fn requests_go_over_https() {
-    let world = one_serves();
+    let mut world = one_serves();
+    let token = ("SHOP_TOKEN".to_owned(), "tok-hunter2".to_owned());
+    world.project.env.push(token);
     let port = world.project.another_port();
     let at = |name: &str| world.project.path().join(name);
     let key = std::process::Command::new("openssl")
@@ -372,8 +374,8 @@ fn requests_go_over_https() {
         &format!(
             "import http.server, ssl\nclass A(http.server.BaseHTTPRequestHandler):\n    def do_POST(self):\n        \
              body = self.rfile.read(int(self.headers.get('Content-Length', 0))).decode()\n        \
-             open('log', 'a').write(self.path + ' ' + body + ' ' + str(len(self.headers['Idempotency-Key']) > 9) + '\\n')\n        \
-             self.send_response(204)\n        self.end_headers()\n    def log_message(self, *_): pass\n\
+             open('log', 'a').write(self.path + ' ' + body + ' ' + str(len(self.headers['Idempotency-Key']) > 9) + ' ' + self.headers['Authorization'] + '\\n')\n        \
+             self.send_response(204 if self.path == '/drain' else 404)\n        self.end_headers()\n    def log_message(self, *_): pass\n\
              s = http.server.HTTPServer(('127.0.0.1', {port}), A)\nc = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
              c.load_cert_chain('cert.pem', 'key.pem')\ns.socket = c.wrap_socket(s.socket, server_side=True)\n\
              open('up', 'w').close()\ns.serve_forever()\n"
@@ -386,7 +388,8 @@ fn requests_go_over_https() {
         .expect("python3");
     until("the other side is up", || at("up").exists().then_some(()));
     let call = format!(
-        "    phases:\n      - name: tell\n        steps: [{{ run: {{ url: \"https://localhost:{port}/drain\", body: now }} }}]\n      - name: all\n"
+        "    phases:\n      - name: tell\n        steps: [{{ run: {{ url: \"https://localhost:{port}/drain\", body: now, \
+         header: {{ Authorization: \"Bearer ${{TOKEN}}\" }} }} }}]\n      - name: all\nsecrets: {{ TOKEN: \"env:SHOP_TOKEN\" }}\n"
     );
     world.configure(2, false, &call);
     let refused = world.project.belay(&["deploy"]);
@@ -398,9 +401,31 @@ fn requests_go_over_https() {
     let mut trusting = world.project.command(&["deploy"]);
     trusting.env("SSL_CERT_FILE", at("cert.pem"));
     let done = ends(&mut trusting);
+    assert_eq!(done.status.code(), Some(0), "{}", World::text(&done));
+    assert_eq!(world.said(), ["/drain now True Bearer tok-hunter2"]);
+    world.serve([2, 2]);
+    // What is said and kept of it names the secret, also when it fails.
+    world.configure(3, false, &call.replace("/drain", "/nowhere"));
+    let failed = world.project.json(3, &["deploy"]);
     server.kill().expect("it ran");
     server.wait().expect("it ended");
-    assert_eq!(done.status.code(), Some(0), "{}", World::text(&done));
-    assert_eq!(world.said(), ["/drain now True"]);
-    world.serve([2, 2]);
+    let id = failed["deployment"]["id"].as_str().expect("an id");
+    let events = world.project.json(0, &["history", "--events", id]);
+    let said = [
+        text,
+        World::text(&done),
+        failed.to_string(),
+        events.to_string(),
+    ];
+    for said in said {
+        assert!(said.contains("https://localhost"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    for name in ["belay.db", "belay.db-wal", "progress.db", "progress.db-wal"] {
+        let kept = std::fs::read(at(".belay").join(name)).unwrap_or_default();
+        assert!(
+            !String::from_utf8_lossy(&kept).contains("hunter2"),
+            "{name}"
+        );
+    }
 }

@@ -27,7 +27,8 @@ pub struct HttpCall {
     #[serde(default = "post")]
     #[schemars(regex(pattern = "^[A-Z]+$"))]
     pub method: String,
-    /// Headers by name. They are kept in clear: no secrets. Default: none.
+    /// Headers by name. In a value `${NAME}` stands for the secret of that name under `secrets`, and only the name is kept; what
+    /// else is there is kept in clear. `$${` is `${`. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub header: BTreeMap<String, String>,
     /// The body. Default: none.

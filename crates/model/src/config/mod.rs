@@ -13,6 +13,7 @@ mod percent;
 mod phase;
 mod schema;
 mod secret;
+mod secret_text;
 mod service;
 mod step;
 mod strategy;
@@ -32,6 +33,7 @@ pub use phase::{
 };
 pub use schema::schema;
 pub use secret::{ParseSecretError, SecretRef};
+pub use secret_text::{SecretText, Unclosed};
 pub use service::{Config, LITERAL, ReleaseSource};
 pub use step::{Group, Step, StepError, StepKind};
 pub use strategy::{CanaryStep, Strategy};

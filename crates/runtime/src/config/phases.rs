@@ -75,7 +75,7 @@ impl Loaded {
                     _ => {}
                 }
             }
-            self.phase_steps(&at, phase, &places, found);
+            self.phase_steps(&at, phase, environment, &places, found);
         }
         if environment.phases.is_empty() {
             return;
@@ -242,6 +242,7 @@ impl Loaded {
         &self,
         at: &str,
         phase: &Phase,
+        environment: &Environment,
         places: &[Place<'_>],
         found: &mut Vec<Diagnostic>,
     ) {
@@ -251,6 +252,7 @@ impl Loaded {
         };
         let forward = Where {
             release_is_there: None,
+            environment,
             is_back: false,
         };
         let there = Where {

@@ -1,18 +1,21 @@
 //! The rules of steps that people write, and of what is done when one fails.
 
 use belay_model::config::{
-    At, Call, Check, Duration, FailureAction, HttpCall, OnFailure, Step, StepError, StepKind,
-    Target,
+    At, Call, Check, Duration, Environment, FailureAction, HttpCall, OnFailure, SecretText, Step,
+    StepError, StepKind, Target,
 };
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
+use super::nearest::nearest;
 
 /// Where steps stand.
 #[derive(Clone, Copy)]
 pub(super) struct Where<'a> {
     /// The only target that a check can look at, once the release is there.
     pub(super) release_is_there: Option<&'a Target>,
+    /// Whose secrets they may name.
+    pub(super) environment: &'a Environment,
     /// They are steps of the way back.
     pub(super) is_back: bool,
 }
@@ -50,9 +53,9 @@ impl Loaded {
         }
         match kind {
             StepKind::Run(call) => {
-                self.call(&inside("run"), call, found);
+                self.call(&inside("run"), call, place, found);
                 if let Some(back) = &step.rollback {
-                    self.call(&inside("rollback"), back, found);
+                    self.call(&inside("rollback"), back, place, found);
                 }
                 if step.timeout == Some(Duration::default()) {
                     let message = "nothing ends within no time";
@@ -176,10 +179,19 @@ impl Loaded {
         }
     }
 
-    fn call(&self, path: &str, call: &Call, found: &mut Vec<Diagnostic>) {
-        let Call::Http(HttpCall { url, method, .. }) = call else {
+    fn call(&self, path: &str, call: &Call, place: Where<'_>, found: &mut Vec<Diagnostic>) {
+        let Call::Http(HttpCall {
+            url,
+            method,
+            header,
+            ..
+        }) = call
+        else {
             return;
         };
+        for (name, value) in header {
+            self.header(&format!("{path}.header.{name}"), value, place, found);
+        }
         let is_web = ["http://", "https://"].iter().any(|scheme| {
             url.strip_prefix(scheme)
                 .is_some_and(|rest| !rest.is_empty())
@@ -198,6 +210,23 @@ impl Loaded {
                 && method.bytes().all(|it| it.is_ascii_alphabetic()))
             .then(|| format!("did you mean `{}`?", method.to_uppercase()));
             found.push(complaint.suggest(capitals));
+        }
+    }
+
+    fn header(&self, path: &str, value: &str, place: Where<'_>, found: &mut Vec<Diagnostic>) {
+        let text = match SecretText::parse(value) {
+            Ok(text) => text,
+            Err(error) => {
+                found.push(self.on_value(Code::WrongValue, path, error.to_string()));
+                return;
+            }
+        };
+        let known = self.config.secrets_in(place.environment);
+        for name in text.names().filter(|name| !known.contains_key(*name)) {
+            let message = format!("there is no `{name}` under `secrets`");
+            let near = nearest(name, known.keys().map(String::as_str));
+            let near = near.map(|near| format!("did you mean `${{{near}}}`?"));
+            found.push(self.on_value(Code::WrongValue, path, message).suggest(near));
         }
     }
 

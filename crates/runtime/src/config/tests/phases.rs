@@ -383,3 +383,36 @@ fn impossible_rules() {
         "#]],
     );
 }
+
+#[test]
+fn headers_name_secrets_that_are_there() {
+    let call = |authorization: &str| {
+        let request = format!(
+            "{{ url: \"https://example.org/drain\", header: {{ Authorization: \"{authorization}\" }} }}"
+        );
+        let steps = format!("    phases: [{{ name: all, before: [{{ run: {request} }}] }}]\n");
+        two(&format!("{steps}    secrets: {{ TOKEN: \"env:TOKEN\" }}\n"))
+    };
+    check(call("Bearer ${TOKEN}"), expect![[""]]);
+    check(call("$${NOT} a secret"), expect![[""]]);
+    check(
+        call("Bearer ${TOKN}"),
+        expect![[r#"
+        error[E0103]: there is no `TOKN` under `secrets`
+          --> belay.yaml:8:104
+           |
+         8 |     phases: [{ name: all, before: [{ run: { url: "https://example.org/drain", header: { Authorization: "Bearer ${TOKN}" } } }] }]
+           |                                                                                                        ^^^^^^^^^^^^^^^^ did you mean `${TOKEN}`?
+    "#]],
+    );
+    check(
+        call("Bearer ${TOKEN"),
+        expect![[r#"
+        error[E0103]: `${` begins the name of a secret and has no `}`; where it stands for itself it is `$${`
+          --> belay.yaml:8:104
+           |
+         8 |     phases: [{ name: all, before: [{ run: { url: "https://example.org/drain", header: { Authorization: "Bearer ${TOKEN" } } }] }]
+           |                                                                                                        ^^^^^^^^^^^^^^^^
+    "#]],
+    );
+}
