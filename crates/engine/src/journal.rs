@@ -77,7 +77,9 @@ impl Journal {
     /// What is pushed from now on says how it ends, or where it goes back to and what begins there: nothing that was seen in
     /// the world. It is not said where someone asked for a way back meanwhile: that is heard first, or it would be lost.
     pub(crate) fn conclude(&mut self) {
-        self.conclusion = Some((self.ahead.pending().len(), self.environment.len()));
+        // Of a way back that ends at once the end counts on the way, and both on that nobody asked for another one.
+        let from = (self.ahead.pending().len(), self.environment.len());
+        self.conclusion.get_or_insert(from);
     }
 
     /// Whether there is something to flush.

@@ -305,3 +305,47 @@ async fn a_no_does_not_change_where_it_was_told_to_go() {
     assert_eq!(summary.outcome, complete());
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
 }
+
+/// Nothing of release 1 got there, so that its way back is over at once: who says where to go meanwhile is heard all the same.
+#[tokio::test(start_paused = true)]
+async fn where_to_go_is_heard_though_there_is_nothing_to_take_back() {
+    let mut told = 0;
+    for point in 0.. {
+        let scene = Scene::new(Strategy::BlueGreen, 2);
+        let refuse = || {
+            scene
+                .world
+                .faults([Some(Fault::Refused(Class::Application))])
+        };
+        refuse();
+        scene.deploy(2).await;
+        scene.work().await;
+        scene.lift(2).await;
+        refuse();
+        let id = scene.deploy(1).await;
+        scene.crashes.hold_at(point);
+        let working = scene.work();
+        tokio::pin!(working);
+        tokio::select! {
+            biased;
+            () = scene.crashes.held() => {}
+            _ = &mut working => break,
+        }
+        let phase = scene.summary(&id).await.phase;
+        if phase == Phase::RollingBack || phase == Phase::Ended {
+            break;
+        }
+        let has_plan = scene.store.journal(&id).len() > 2;
+        if has_plan {
+            scene.abort_to(&id, 2, &[Risk::Unproven]).await;
+        }
+        scene.crashes.let_go();
+        working.await;
+        if has_plan {
+            told += 1;
+            let group = scene.record(2).group();
+            assert_eq!(scene.serving(), Some(group), "told at {point}");
+        }
+    }
+    assert!(told > 3, "only {told} points");
+}
