@@ -6,7 +6,9 @@ use belay_model::event::{Ask, Outcome, RollbackResult};
 use belay_model::summary::Phase;
 use belay_testkit::Hints::Prompt;
 use belay_testkit::sim::play;
-use belay_testkit::sim::story::{Act, Deed, Incident, Order, Place, Story, Trouble, Weather};
+use belay_testkit::sim::story::{
+    Act, Deed, Incident, Order, Place, Remedy, Story, Trouble, Weather,
+};
 use belay_testkit::{Fault, Kind, Scene, check_journal};
 
 /// Release 2 has the traffic by now, and neither its answer came nor can anybody look. A way back planned from what was there
@@ -48,8 +50,7 @@ async fn p4_what_may_have_the_traffic_by_now_is_not_removed_unseen() {
     }
 }
 
-/// One place; the platform is out of reach for two seconds.
-fn story(kind: Kind, broken: Vec<u32>, acts: Vec<Act>, at_ms: u64) -> Story {
+fn story(kind: Kind, broken: Vec<u32>, acts: Vec<Act>, troubles: Vec<Trouble>) -> Story {
     let place = Place {
         targets: vec![kind],
         instances: 3,
@@ -62,12 +63,13 @@ fn story(kind: Kind, broken: Vec<u32>, acts: Vec<Act>, at_ms: u64) -> Story {
         places: vec![place],
         workers: vec![Prompt],
         acts,
-        incidents: vec![Incident {
-            worker: 0,
-            trouble: Trouble::NoPlatform(at_ms, 2_000),
-        }],
+        incidents: troubles.into_iter().map(incident).collect(),
         answers: Vec::new(),
     }
+}
+
+fn incident(trouble: Trouble) -> Incident {
+    Incident { worker: 0, trouble }
 }
 
 fn deploy(after_ms: u64, release: u32) -> Act {
@@ -83,7 +85,8 @@ fn deploy(after_ms: u64, release: u32) -> Act {
 fn i4_what_was_accepted_and_cannot_be_followed_may_have_happened() {
     for kind in [Kind::Swap, Kind::InPlace, Kind::Revisions, Kind::Resized] {
         for at_ms in 0..120 {
-            let story = story(kind, Vec::new(), vec![deploy(0, 1)], at_ms);
+            let unreachable = vec![Trouble::NoPlatform(at_ms, 2_000)];
+            let story = story(kind, Vec::new(), vec![deploy(0, 1)], unreachable);
             let breaches = play(&story).breaches;
             assert!(breaches.is_empty(), "{kind:?} {at_ms}: {breaches:#?}");
         }
@@ -94,10 +97,16 @@ fn i4_what_was_accepted_and_cannot_be_followed_may_have_happened() {
 #[test]
 fn i4_what_came_half_way_unseen_is_looked_at_before_it_is_tried_again() {
     for kind in [Kind::Swap, Kind::InPlace, Kind::Revisions, Kind::Resized] {
-        for at_ms in (10_000..11_200).step_by(10) {
-            let acts = vec![deploy(0, 1), deploy(10_000, 2)];
-            let story = story(kind, vec![2], acts, at_ms);
-            let breaches = play(&story).breaches;
+        for at_ms in (10_000..10_060).step_by(3) {
+            let mut acts = vec![deploy(0, 1), deploy(10_000, 2)];
+            if let Deed::Deploy(order) = &mut acts[1].deed {
+                order.remedies = vec![(Class::Application, Remedy::TryAgain(3))];
+            }
+            let silent = vec![
+                Trouble::NoAnswers(at_ms, 3_670),
+                Trouble::NoStore(at_ms + 38, 73),
+            ];
+            let breaches = play(&story(kind, vec![2], acts, silent)).breaches;
             assert!(breaches.is_empty(), "{kind:?} {at_ms}: {breaches:#?}");
         }
     }
