@@ -17,7 +17,7 @@ test: needs check ## everything CI runs: installs what the tests need, then all 
 	$(CARGO) test $(PACKAGES) --no-fail-fast
 	$(CARGO) test --release --locked -p belay-engine --test exhaustive -- --nocapture
 
-SIM = SIM_SEED=$(SEED) SIM_DEPLOYMENTS=$(or $(DEPLOYMENTS),100000) SIM_THREADS=$(or $(THREADS),1) \
+SIM = SIM_SEED=$(SEED) SIM_FROM=$(FROM) SIM_DEPLOYMENTS=$(or $(DEPLOYMENTS),100000) SIM_THREADS=$(or $(THREADS),1) \
 	$(CARGO) test --release --locked -p belay-engine
 
 sim: ## 100,000 random deployments with everything that can go wrong; SEED=n plays one story, MUTANTS=1 breaks the engine
