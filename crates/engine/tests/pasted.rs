@@ -1,10 +1,13 @@
 //! What `make sim` prints of a story that fails, pasted; it was printed with the core broken (`Mutant::OldSecrets`), and holds with
 //! the core as it is. What is printed today must still be what is here, so that it can be pasted.
 
+use belay_model::config::{BackCapacity, Duration};
+use belay_model::error::Class;
+use belay_model::event::Ask;
 use belay_testkit::Hints::Prompt;
 use belay_testkit::Kind::Resized;
 use belay_testkit::sim::as_test;
-use belay_testkit::sim::story::{Act, Deed, Order, Place, Story, Weather};
+use belay_testkit::sim::story::{Act, Deed, Order, Place, Remedy, Story, Then, Weather};
 
 /// I7: release 5 would run with older secrets than there are
 #[test]
@@ -91,6 +94,99 @@ fn seed_38() {
     assert!(breaches.is_empty(), "{breaches:#?}");
 }
 
+/// what stories got later
+#[test]
+fn seed_of_later() {
+    use belay_testkit::sim::words::*;
+    let story = Story {
+        weather: Calm,
+        places: vec![Place {
+            targets: vec![Resized],
+            instances: 1,
+            broken: vec![],
+            said: vec![],
+            faults: vec![],
+        }],
+        workers: vec![Prompt],
+        acts: vec![
+            Act {
+                after_ms: 100,
+                place: 0,
+                deed: Deploy(Order {
+                    release: 2,
+                    way: Basic,
+                    bake_ms: 0,
+                    parallel: 1,
+                    approve: None,
+                    extras: vec![],
+                    share: None,
+                    remedies: vec![(Application, Just(GoOnQuietly))],
+                    of_phases: vec![],
+                    of_group: vec![],
+                    back: BackOrder {
+                        phases: InTurn,
+                        provisioning: Last,
+                        provisioning_order: Reverse,
+                        capacity: BackCapacity::Ask,
+                        ask_within: Some(Duration::from_ms(5)),
+                    },
+                    asks: false,
+                    leaves: false,
+                    replaces: false,
+                }),
+            },
+            Act {
+                after_ms: 100,
+                place: 0,
+                deed: Scale(0, 3),
+            },
+            Act {
+                after_ms: 100,
+                place: 0,
+                deed: Bound(0, 1, 4),
+            },
+            Act {
+                after_ms: 100,
+                place: 0,
+                deed: TellOne(1, Abort),
+            },
+            Act {
+                after_ms: 100,
+                place: 0,
+                deed: Promote(
+                    Order {
+                        release: 1,
+                        way: Basic,
+                        bake_ms: 0,
+                        parallel: 1,
+                        approve: None,
+                        extras: vec![],
+                        share: None,
+                        remedies: vec![],
+                        of_phases: vec![],
+                        of_group: vec![],
+                        back: BackOrder {
+                            phases: InTurn,
+                            provisioning: Last,
+                            provisioning_order: Reverse,
+                            capacity: Full,
+                            ask_within: None,
+                        },
+                        asks: false,
+                        leaves: false,
+                        replaces: false,
+                    },
+                    0,
+                ),
+            },
+        ],
+        incidents: vec![],
+        answers: vec![],
+    };
+    let breaches = belay_testkit::sim::play(&story).breaches;
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
 fn story() -> Story {
     let act = |after_ms, deed| Act {
         after_ms,
@@ -122,6 +218,31 @@ fn story() -> Story {
     }
 }
 
+/// The same of words that stories got later.
+fn later() -> Story {
+    let mut first = Order::plain(2);
+    first.back.capacity = BackCapacity::Ask;
+    first.back.ask_within = Some(Duration::from_ms(5));
+    first.remedies = vec![(Class::Application, Remedy::Just(Then::GoOnQuietly))];
+    let deeds = [
+        Deed::Deploy(first),
+        Deed::Scale(0, 3),
+        Deed::Bound(0, 1, 4),
+        Deed::TellOne(1, Ask::Abort),
+        Deed::Promote(Order::plain(1), 0),
+    ];
+    let act = |deed| Act {
+        after_ms: 100,
+        place: 0,
+        deed,
+    };
+    Story {
+        weather: Weather::Calm,
+        acts: deeds.into_iter().map(act).collect(),
+        ..story()
+    }
+}
+
 /// Without what a formatter may change.
 fn plain(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
@@ -135,6 +256,8 @@ fn what_is_printed_is_what_can_be_pasted() {
     let printed = plain(&as_test(&story(), "seed_38", why));
     let pasted = plain(include_str!("pasted.rs"));
     assert!(pasted.contains(&printed), "{printed}");
+    let printed = as_test(&later(), "seed_of_later", "what stories got later");
+    assert!(pasted.contains(&plain(&printed)), "{printed}");
 }
 
 /// With the core broken as it was when this was printed, the story shows it.
