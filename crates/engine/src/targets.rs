@@ -5,7 +5,7 @@ use belay_driver::{Context, Driver, Error, Old, Restorability, Stage};
 use belay_model::error::{Class, Failure};
 use belay_model::plan::{Action, Plan};
 use belay_model::release::{Record, Target};
-use belay_model::state::{Difference, DifferenceEntry, Goal, State, States};
+use belay_model::state::{Difference, DifferenceEntry, Goal, ROUTE, State, States};
 use futures_util::future::join_all;
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// A state without what may stand by beside the wanted one.
+    /// A state without what may stand by beside the wanted one; who has the traffic is never that.
     fn without_standby(&self, want: &State, have: &State) -> State {
         let mut have = have.clone();
         if self.driver.capabilities(&self.target).warm_standby {
             have.resources
-                .retain(|key, _| want.resources.contains_key(key));
+                .retain(|key, _| key == ROUTE || want.resources.contains_key(key));
         }
         have
     }

@@ -1,6 +1,6 @@
 //! What a rule ignores or a person leaves out: named in the end, and no success where the release is not there because of it.
 
-use belay_model::config::Strategy;
+use belay_model::config::{CanaryStep, Percent, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
@@ -181,4 +181,23 @@ async fn what_makes_way_for_a_hotfix_names_what_it_went_past() {
     assert_eq!(summary.ignored.len(), 1, "{:?}", summary.ignored);
     let summary = scene.summary(&hotfix).await;
     assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+}
+
+/// The swap left the old release in the stage, with the stage's share.
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_that_shares_the_users_with_the_one_before() {
+    let mut scene = Scene::of(Kind::Swap, Strategy::Basic, 1);
+    scene.deploy(1).await;
+    scene.work().await;
+    let on = Vec::new();
+    scene.on_failure = vec![Rule { on, act: IGNORE }];
+    let to = Percent::from_percent(30);
+    let hold = None;
+    scene.strategy = Strategy::Canary(vec![CanaryStep { to, hold }]);
+    // Into the stage, its share, the swap; and the share that is left.
+    refuse(&scene, 3);
+    let (summary, serves, standing) = ends(&scene, None).await;
+    let lines = unmet(&summary);
+    assert!(lines[0].contains("route"), "{lines:?}");
+    assert_eq!((serves, standing), (false, Standing::Candidate));
 }

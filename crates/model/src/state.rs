@@ -32,6 +32,9 @@ pub struct Resource {
     pub health: Health,
 }
 
+/// The resource that says how the traffic is split. Where it is absent the platform splits nothing.
+pub const ROUTE: &str = "route";
+
 /// What a driver observes of a target, normalised, by resource key. An absent resource is absent from the map;
 /// a target with nothing on it is the empty state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use belay_driver::{Capacity, Driver};
 use belay_engine::fold::{Deployment, Status};
 use belay_engine::ports::Clock;
 use belay_model::config::BackCapacity;
-use belay_model::event::{Inputs, Kind};
+use belay_model::event::{Event, Inputs, Kind};
 use belay_model::id::{DeploymentId, RecordHash, Scope, StepId};
 use belay_model::plan::{Effect, Plan, Wave};
 use belay_model::policy::Act;
@@ -106,6 +106,13 @@ impl Audit {
         remarks: &[String],
     ) {
         let own = self.seen().owns.get(id).cloned().unwrap_or_default();
+        // Once is enough.
+        let journal = self.store().journal(id);
+        let earlier = journal.iter().filter_map(|entry| match &entry.event {
+            Event::Planned { remarks, .. } => Some(remarks),
+            _ => None,
+        });
+        let remarks: Vec<String> = earlier.flatten().chain(remarks).cloned().collect();
         let record = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
         let ground = self.ground(&inputs.scope);
         let mut needs = Vec::new();
@@ -123,8 +130,8 @@ impl Audit {
             if !is_moved || !is_there {
                 continue;
             }
-            if let Some(need) = self.need_of(inputs, &own, (name, world), record, before) {
-                self.is_told(name, &need, remarks);
+            if let Some(need) = self.need_of(inputs, &own, (name, world), (record, want), before) {
+                self.is_told(name, &need, &remarks);
                 needs.push((name.clone(), need));
             }
         }
@@ -138,7 +145,7 @@ impl Audit {
         inputs: &Inputs,
         own: &Own,
         (name, world): (&str, &World),
-        record: &Record,
+        (record, want): (&Record, &State),
         before: &State,
     ) -> Option<Need> {
         let hash = record.hash();
@@ -153,7 +160,7 @@ impl Audit {
                 .into_iter()
                 .chain(own.phases.values())
                 .collect(),
-            (_, Some(goal)) => vec![goal.want.of(name)],
+            (_, Some(_)) => vec![want],
             (_, None) => Vec::new(),
         };
         let is_asked = !found.is_empty() && inputs.kind != Kind::Deploy;
@@ -183,7 +190,8 @@ impl Audit {
         };
         let by_hand = here.scaled.get(name);
         let is_theirs = by_hand.is_some_and(|it| it.to == now) && now > known.max(goals);
-        let is_kept = is_theirs && is_first && !is_between;
+        // What was left half-way is taken for Belay's own, whoever scaled it.
+        let is_kept = is_theirs && is_first && !is_between && !here.is_rough;
         Some(Need {
             since_us: self.now_us(),
             record: hash,

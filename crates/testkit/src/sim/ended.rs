@@ -94,13 +94,12 @@ pub(super) fn judge(
     });
 }
 
-/// It waited, and someone did not want it any more: it ends with the word that says so, and nobody had it.
+/// It waited, and someone did not want it any more: it ends with the word that says so or the next one, and nobody had it.
 pub(super) fn is_called_off(deployment: &Deployment, journal: &[Entry]) -> bool {
     let asks = [Ask::Abort, Ask::Stop, Ask::Abandon];
     let is_asked =
         |entry: &Entry| matches!(&entry.event, Event::Signal { ask, .. } if asks.contains(ask));
-    let before = journal.iter().rev().nth(1);
-    deployment.plans.is_empty() && deployment.epoch == 0 && before.is_some_and(is_asked)
+    deployment.plans.is_empty() && deployment.epoch == 0 && journal.iter().any(is_asked)
 }
 
 /// Whether a stranger was there after the last time that an effect was seen to end, or a person took what they did as it is.

@@ -11,6 +11,7 @@ use belay_model::event::{Event, Finish, Kind, Outcome, RollbackResult};
 use belay_model::id::StepId;
 use belay_model::plan::{Step, Wave};
 use belay_model::policy::Act;
+use belay_model::state::ROUTE;
 use belay_model::verdict;
 use std::collections::BTreeMap;
 
@@ -218,7 +219,7 @@ impl Case<'_> {
             let mut have = world.state();
             if world.capabilities(&super::stage::target(name)).warm_standby {
                 have.resources
-                    .retain(|key, _| want.resources.contains_key(key));
+                    .retain(|key, _| key == ROUTE || want.resources.contains_key(key));
             }
             lines.extend(world.diff(want, &have).lines());
         }
