@@ -8,6 +8,7 @@ use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::Cause;
 use belay_model::id::{DeploymentId, StepId};
+use belay_model::verdict::Outcome as Said;
 use std::fmt::Write;
 
 const NEEDED: &str = "needs_operator: ";
@@ -54,7 +55,10 @@ impl Audit {
         let want = run.goal.as_ref().map(|goal| &goal.want);
         let want = serde_json::to_string(&want).unwrap_or_default();
         let ground = self.ground(&inputs.scope);
-        let mut broken = self.place(&inputs.scope).broken.iter();
+        let place = self.place(&inputs.scope);
+        let said = place.said.iter();
+        let said = said.filter_map(|(release, _, said)| (*said != Said::Pass).then_some(release));
+        let mut broken = place.broken.iter().chain(said);
         let is_meant = |release: &u32| want.contains(ground.record(*release).hash().as_str());
         let is_left = self.here(&inputs.scope).is_rough;
         is_left && deployment.goes_back() && broken.any(is_meant)

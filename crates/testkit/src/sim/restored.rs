@@ -83,6 +83,7 @@ impl Case<'_> {
         let blamed = blamed.filter_map(|run| run.cause.as_ref());
         let view = self.audit.store().view(&self.inputs.scope);
         if self.inputs.kind == Kind::Deploy
+            && goal.record != own
             && blamed
                 .clone()
                 .any(belay_model::event::Cause::blames_release)
