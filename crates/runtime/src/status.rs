@@ -6,7 +6,7 @@ use belay_model::environment::{Standing, View};
 use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::release::Record;
-use belay_model::state::{Health, State};
+use belay_model::state::{Health, ROUTE, State};
 use belay_model::summary::{Phase, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -193,7 +193,7 @@ fn was_replaced(summary: &Summary) -> bool {
 
 /// Reads what drivers commonly tell: groups as `group/NAME` and one `route`.
 fn target_status(name: &str, state: &State, view: &View) -> TargetStatus {
-    let route = state.resources.get("route");
+    let route = state.resources.get(ROUTE);
     let listen = route.and_then(|route| route.spec["listen"].as_str());
     let number = |value: &serde_json::Value| u32::try_from(value.as_u64()?).ok();
     let groups = state.resources.iter().filter_map(|(key, resource)| {

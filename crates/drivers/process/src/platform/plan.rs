@@ -1,10 +1,10 @@
 //! Plans and differences. Pure.
 
-use super::shape::{Group, ROUTE, Shape};
+use super::shape::{Group, Shape};
 use belay_driver::{Old, Stage};
 use belay_model::id::RecordHash;
 use belay_model::plan::{Effect, Verb, Wave};
-use belay_model::state::{Difference, DifferenceEntry, State, Weight};
+use belay_model::state::{Difference, DifferenceEntry, ROUTE, State, Weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

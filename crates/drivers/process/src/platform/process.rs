@@ -3,7 +3,7 @@
 use super::effects;
 use super::instance::{self, Instance};
 use super::plan::{self, Params};
-use super::shape::{self, ROUTE, Shape};
+use super::shape::{self, Shape};
 use crate::supervisor::KeyFile;
 use async_trait::async_trait;
 use belay_driver::{
@@ -13,7 +13,7 @@ use belay_driver::{
 use belay_model::error::Class;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
-use belay_model::state::{Difference, Goal, Health, State};
+use belay_model::state::{Difference, Goal, Health, ROUTE, State};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

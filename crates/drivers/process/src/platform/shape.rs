@@ -5,13 +5,10 @@ use belay_model::config::ProcessTarget;
 use belay_model::error::Class;
 use belay_model::id::RecordHash;
 use belay_model::release::{Record, Target};
-use belay_model::state::{Health, Resource, State};
+use belay_model::state::{Health, ROUTE, Resource, State};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-
-/// Key of the route's resource.
-pub(super) const ROUTE: &str = "route";
 
 /// A group as it is meant to be.
 #[derive(Clone, Debug, PartialEq)]
