@@ -61,12 +61,27 @@ async fn measure(arguments: &[String], rows: &mut Rows) -> Result<()> {
     match arguments.next().unwrap_or_default() {
         "core" => {
             let binaries = &Binaries::find()?;
-            disk::measure(binaries, rows).await?;
-            limits::measure(binaries, rows).await?;
-            warm::measure(binaries, rows).await?;
-            cold::measure(binaries, rows).await?;
-            resume::measure(binaries, rows).await?;
-            fsyncs::measure(binaries, rows).await
+            let only = arguments.next();
+            let is_wanted = |part: &str| only.is_none_or(|only| only == part);
+            if is_wanted("disk") {
+                disk::measure(binaries, rows).await?;
+            }
+            if is_wanted("limits") {
+                limits::measure(binaries, rows).await?;
+            }
+            if is_wanted("warm") {
+                warm::measure(binaries, rows).await?;
+            }
+            if is_wanted("cold") {
+                cold::measure(binaries, rows).await?;
+            }
+            if is_wanted("resume") {
+                resume::measure(binaries, rows).await?;
+            }
+            if is_wanted("fsyncs") {
+                fsyncs::measure(binaries, rows).await?;
+            }
+            Ok(())
         }
         "switches" => {
             let binaries = &Binaries::find()?;
