@@ -1,0 +1,30 @@
+//! The command line as types, divided as the verbs are. What each verb does is in `verbs`; here is only what can be written
+//! and how help reads.
+
+mod back;
+mod command;
+mod demo;
+mod deploy;
+mod follow;
+mod global;
+mod look;
+mod people;
+mod promote;
+mod release;
+mod servers;
+mod store;
+mod verb;
+
+pub(crate) use back::{Abort, How, Ready, Require, Rollback};
+pub(crate) use command::{Args, parse};
+pub(crate) use demo::Demo;
+pub(crate) use deploy::{Check, Deploy, Plan, What};
+pub(crate) use follow::{Following, Until, Watch};
+pub(crate) use global::{Global, Place, StoreUrl};
+pub(crate) use look::{History, Logs, Status};
+pub(crate) use people::{Freeze, Give, Retry, Say};
+pub(crate) use promote::Promote;
+pub(crate) use release::Release;
+pub(crate) use servers::{Proxy, Supervise, Worker};
+pub(crate) use store::Store;
+pub(crate) use verb::Verb;
