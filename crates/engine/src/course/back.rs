@@ -1,4 +1,4 @@
-//! Going back inside a deployment: the goal is chosen, the plan frozen, and the end compared with the goal.
+//! Going back inside a deployment: what is there is looked at, the goal chosen, and the plan frozen.
 
 use super::foreseen::Foreseen;
 use super::run::Course;
@@ -8,15 +8,27 @@ use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::taken_back::Gone;
 use crate::targets::Targets;
-use crate::{capacity, conclude, decide, goal, one_phase, planning};
+use crate::{capacity, conclude, goal, one_phase, planning};
 use belay_model::back::Back;
 use belay_model::environment::View;
 use belay_model::error::Failure;
-use belay_model::event::{Cause, Event, Outcome, RollbackResult};
+use belay_model::event::{Cause, Event};
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
 use std::sync::Arc;
+
+/// What a way back leads to and is about.
+struct Meant<'a> {
+    /// Absent: nobody knows where to go.
+    goal: Option<Goal>,
+    /// The goal is that of a plan before.
+    is_known: bool,
+    /// The targets that something was begun on.
+    touched: Vec<&'a str>,
+    /// What people should know.
+    remarks: Vec<String>,
+}
 
 impl Course {
     /// The plan was done and its goal not met, or nobody knew where to go: the way there from what is there now. Nothing
@@ -91,57 +103,6 @@ impl Course {
         Ok(())
     }
 
-    /// Policy says so: someone wants to look at what failed.
-    pub(super) async fn leave(&mut self, cause: &Cause, policy: &str) -> Result<(), StoreError> {
-        self.say_what_is_left(Some(cause)).await?;
-        let there: Vec<_> = self.state().left.keys().cloned().collect();
-        let mut residue = self.state().left_behind();
-        let line = format!(
-            "{} stays as it is, as `{policy}` says: {}",
-            self.inputs()
-                .record
-                .as_ref()
-                .map_or_else(|| "what was begun".to_owned(), Record::title),
-            there.join(", ")
-        );
-        residue.insert(0, line);
-        let rollback = RollbackResult::Limited;
-        self.push_end(Outcome::Failed { rollback, residue });
-        self.journal.flush().await
-    }
-
-    async fn say_what_is_left(&mut self, cause: Option<&Cause>) -> Result<(), StoreError> {
-        let view = self.view().await?;
-        let events = conclude::on_left(self.state(), self.inputs(), cause, &view);
-        let half_way = self.half_way(&view);
-        self.journal.conclude();
-        for event in events.into_iter().chain(half_way) {
-            self.journal.push_environment(event);
-        }
-        Ok(())
-    }
-
-    /// What serves by now, where a deployment ends that has not come to its end.
-    pub(super) fn half_way(&self, view: &View) -> Option<belay_model::environment::Event> {
-        let targets = self.targets().ok()?;
-        let there = goal::there(&targets, view, &self.state().left);
-        conclude::on_half_way(self.state(), there, view)
-    }
-
-    /// A move was left out, as a rule or a person said, and what was asked for is not there: that is no success, and nobody
-    /// wanted it taken back.
-    async fn leave_unmet(&mut self, unmet: &[String]) -> Result<(), StoreError> {
-        self.say_what_is_left(None).await?;
-        let state = self.state();
-        let unmet = unmet.iter();
-        let unmet = unmet.map(|line| format!("the goal is not met: {line}"));
-        let left = state.residue.iter().cloned().chain(state.left_behind());
-        let residue = unmet.chain(left).collect();
-        let rollback = RollbackResult::Limited;
-        self.push_end(Outcome::Failed { rollback, residue });
-        self.journal.flush().await
-    }
-
     /// What is there now, as far as it can be told; where it cannot, of which target and why.
     async fn look(
         &self,
@@ -179,14 +140,14 @@ impl Course {
         said.next()
     }
 
-    fn way_back(
-        &self,
-        targets: &Targets,
+    /// What a way back leads to and is about.
+    fn meant<'a>(
+        &'a self,
+        targets: &'a Targets,
         view: &View,
-        before: &States,
         cause: &Cause,
         again: bool,
-    ) -> (Option<Goal>, Plan, Vec<String>) {
+    ) -> Meant<'a> {
         let mut touched = self.state().touched();
         let leads_back = again && self.state().leads_back();
         let mut own = self.state().plans.iter().rev();
@@ -198,7 +159,7 @@ impl Course {
                 .and_then(|run| run.goal.clone()),
         };
         let is_known = known.is_some();
-        let (goal, mut remarks) = match cause {
+        let (goal, remarks) = match cause {
             Cause::Request {
                 back:
                     Back {
@@ -232,6 +193,29 @@ impl Course {
             _ if touched.is_empty() => (self.state().baseline_goal.clone(), Vec::new()),
             _ => goal::undo(targets, view, self.state()),
         };
+        Meant {
+            goal: known.or(goal),
+            is_known,
+            touched,
+            remarks,
+        }
+    }
+
+    /// The plan to what is meant, from what is there as far as anybody knows.
+    fn way_back(
+        &self,
+        targets: &Targets,
+        view: &View,
+        before: &States,
+        cause: &Cause,
+        again: bool,
+    ) -> (Option<Goal>, Plan, Vec<String>) {
+        let Meant {
+            goal,
+            is_known,
+            mut touched,
+            mut remarks,
+        } = self.meant(targets, view, cause, again);
         let seen = targets.only(|name| before.get(name).is_some());
         let foreseen = Foreseen::of(self.state(), targets);
         let foreign = foreseen.foreign(&seen, before);
@@ -239,7 +223,7 @@ impl Course {
         let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
         // Behind them what is said of the goal: without one, it is what a person is asked with.
         remarks.splice(0..0, foreign);
-        let Some(mut goal) = known.or(goal) else {
+        let Some(mut goal) = goal else {
             return (None, Plan::empty(), remarks);
         };
         goal::take_newest_seals(view, &mut goal);
@@ -287,68 +271,5 @@ impl Course {
                 (None, Plan::empty(), remarks)
             }
         }
-    }
-
-    /// I5: restored only when what is there equals the goal; and released, where a move was left out.
-    pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
-        let (unmet, unseen) = match self.targets() {
-            Ok(targets) => self.unmet(&targets).await,
-            Err(failure) => (vec![failure.message], None),
-        };
-        if let Some(failure) = unseen
-            && self.may_look_again(&failure).await?
-        {
-            return Ok(());
-        }
-        self.has_looked();
-        if !self.state().goes_back() {
-            if unmet.is_empty() {
-                return self.end(Outcome::Succeeded).await;
-            }
-            return self.leave_unmet(&unmet).await;
-        }
-        let skipped = !self.state().residue.is_empty() || mutant::is(Mutant::CallsItDone);
-        if unmet.is_empty() || skipped {
-            let outcome = decide::ending(self.state());
-            return self.end(outcome).await;
-        }
-        let why = format!(
-            "the goal is not met: {}; `retry` goes there from what is there now",
-            unmet.join("; ")
-        );
-        self.journal.push(Event::parked(None, why));
-        Ok(())
-    }
-
-    /// What keeps what is meant from being the goal, and why some of it could not be seen.
-    async fn unmet(&self, targets: &Targets) -> (Vec<String>, Option<Failure>) {
-        let (_, run) = self.state().current().expect("confirming a plan");
-        let goal = run.goal.as_ref().expect("a plan with a goal");
-        let is_back = self.state().goes_back();
-        let leads_back = self.state().leads_back();
-        let touched = self.state().touched();
-        // Forward, all that the release has a place on; what else is there is removed later.
-        let record = self.inputs().record.as_ref();
-        let has_place = |name: &str| record.is_some_and(|record| record.target(name).is_some());
-        let meant = targets.only(|name| {
-            let is_meant = if is_back {
-                leads_back || touched.contains(&name)
-            } else {
-                has_place(name)
-            };
-            is_meant && goal.want.get(name).is_some()
-        });
-        let (now, failures) = self.observe(&meant).await;
-        let mut unmet = match is_back {
-            true => meant.diff(&goal.want, &now),
-            // What is there and never became ready serves nobody.
-            false => [
-                meant.lacks(&goal.want, &now),
-                meant.unwell(&goal.want, &now),
-            ]
-            .concat(),
-        };
-        unmet.extend(failures.iter().map(|failure| failure.message.clone()));
-        (unmet, failures.into_iter().next())
     }
 }

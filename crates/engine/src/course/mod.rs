@@ -3,9 +3,11 @@
 //! A value crosses a crash only through the journal: nothing kept here is needed to go on after SIGKILL.
 
 mod back;
+mod confirm;
 mod foreseen;
 mod hand_over;
 mod hands;
+mod leave;
 mod perform;
 mod plan;
 mod run;

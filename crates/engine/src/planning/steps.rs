@@ -1,0 +1,63 @@
+//! What both ways are made of: steps, in the order of their waves, and no more of them than allowed.
+
+use belay_driver::Error;
+use belay_model::config::{At, Check, CheckKind};
+use belay_model::error::Class;
+use belay_model::plan::{Action, Effect, Look, Phase, Plan, Step, Wave};
+
+/// Most steps a plan may have (I11).
+pub const MAX_STEPS: usize = 500;
+
+pub(super) fn bounded(phases: Vec<Phase>, parallel: u16) -> Result<Plan, Error> {
+    let plan = Plan {
+        parallel,
+        ..Plan::of(phases)
+    };
+    let steps = plan.len();
+    if steps > MAX_STEPS {
+        let message = format!("the plan has {steps} steps, more than the {MAX_STEPS} allowed");
+        return Err(Error::not_applied(Class::Application, message));
+    }
+    Ok(plan)
+}
+
+pub(super) fn by_wave(effects: Vec<Effect>) -> [Vec<Effect>; 3] {
+    let mut waves = [Vec::new(), Vec::new(), Vec::new()];
+    for effect in effects {
+        let wave = match effect.wave {
+            Wave::Grow => 0,
+            Wave::Switch => 1,
+            Wave::Shrink => 2,
+        };
+        waves[wave].push(effect);
+    }
+    waves
+}
+
+pub(super) fn effect_step(effect: Effect) -> Step {
+    Step::of(Action::Effect(effect))
+}
+
+pub(super) fn verify_step(look: Look, checks: Vec<Check>, hold_ms: u64) -> Step {
+    Step::of(Action::Verify {
+        look,
+        checks,
+        hold_ms,
+    })
+}
+
+pub(super) fn checks_at(checks: &[Check], at: At) -> Vec<Check> {
+    checks
+        .iter()
+        .filter(|check| check.at() == at)
+        .cloned()
+        .collect()
+}
+
+pub(super) fn without_traffic(checks: Vec<Check>) -> Vec<Check> {
+    let is_traffic = |check: &Check| matches!(check.kind(), Ok(CheckKind::Traffic(_)));
+    checks
+        .into_iter()
+        .filter(|check| !is_traffic(check))
+        .collect()
+}
