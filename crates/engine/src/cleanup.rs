@@ -5,7 +5,7 @@ use crate::lease::Lease;
 use crate::mutant::{self, Mutant};
 use crate::ports::{Ports, StoreError};
 use belay_driver::{Applied, Context, Driver, Error, Progress, Settled, Stage, is_there};
-use belay_model::environment::{Event, Known, View};
+use belay_model::environment::{Event, Known};
 use belay_model::error::Class;
 use belay_model::id::DeploymentId;
 use belay_model::plan::{Effect, Wave};
@@ -23,7 +23,7 @@ const PAUSE_MS: u64 = 10_000;
 pub(crate) async fn next(ports: &Ports, lease: &Lease) -> Result<bool, StoreError> {
     let scope = &lease.scope;
     let generation = ports.store.generation();
-    let view = View::of(&ports.store.environment(scope, 0).await?);
+    let view = ports.store.view(scope).await?;
     let Some((record, cleanup)) = view
         .cleanups
         .iter()
@@ -102,7 +102,7 @@ pub(crate) async fn settle_begun(ports: &Ports, lease: &Lease) -> Result<(), Sto
     if mutant::is(Mutant::SettlesNothing) {
         return Ok(());
     }
-    let view = View::of(&ports.store.environment(scope, 0).await?);
+    let view = ports.store.view(scope).await?;
     for (record, cleanup) in view.cleanups.iter().filter(|(_, it)| it.started) {
         let Some(known) = view.records.get(record) else {
             continue;

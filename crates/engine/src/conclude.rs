@@ -219,7 +219,7 @@ pub(crate) async fn after_step(
     let Some(record) = &inputs.record else {
         return Ok(());
     };
-    let view = View::of(&ports.store.environment(&inputs.scope, 0).await?);
+    let view = ports.store.view(&inputs.scope).await?;
     for event in on_promoted(state, inputs, record, &view, journal.now_us()) {
         journal.push_environment(event);
     }

@@ -3,12 +3,10 @@
 
 use crate::fold::Deployment;
 use crate::ports::{Store, StoreError};
+use crate::recent::Recent;
 use belay_model::event::{Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, Scope};
 use belay_model::summary::Summary;
-
-/// How many deployments are looked through.
-const LOOKED_THROUGH: usize = 64;
 
 /// What a deployment left.
 enum Left {
@@ -27,28 +25,32 @@ enum Left {
 /// # Errors
 /// The store cannot be read.
 pub async fn is_left_whole(store: &dyn Store, scope: &Scope) -> Result<bool, StoreError> {
-    let history = store.history(scope, LOOKED_THROUGH).await?;
+    let mut recent = Recent::of(store, scope).await?;
     let mut at = 0;
-    while let Some(last) = history.get(at) {
+    while let Some(last) = recent.get(at).await? {
         at = match came_to(store, last).await? {
             Left::Nothing => at + 1,
             Left::Whole => return Ok(true),
             Left::HalfWay => return Ok(false),
-            Left::AsBefore(of) => before(&history, &of),
+            Left::AsBefore(of) => match before(&mut recent, of).await? {
+                Some(at) => at,
+                None => return Ok(true),
+            },
         };
     }
     Ok(true)
 }
 
 /// The place of what came before a deployment, and before those that it took over from: their baseline is its own.
-fn before(history: &[Summary], of: &DeploymentId) -> usize {
-    let Some(at) = history.iter().position(|summary| summary.id == *of) else {
-        return history.len();
-    };
-    match &history[at].supersedes {
-        Some(from) => before(history, from),
-        None => at + 1,
+async fn before(recent: &mut Recent<'_>, of: DeploymentId) -> Result<Option<usize>, StoreError> {
+    let mut id = of;
+    while let Some(at) = recent.place(&id).await? {
+        match recent.get(at).await?.and_then(|it| it.supersedes.clone()) {
+            Some(from) => id = from,
+            None => return Ok(Some(at + 1)),
+        }
     }
+    Ok(None)
 }
 
 async fn came_to(store: &dyn Store, summary: &Summary) -> Result<Left, StoreError> {

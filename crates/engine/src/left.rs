@@ -2,13 +2,11 @@
 
 use crate::fold::Deployment;
 use crate::ports::{Store, StoreError};
+use crate::recent::Recent;
 use crate::taken_back::Gone;
 use belay_model::event::{Kind, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, RecordHash, Scope};
 use belay_model::summary::Summary;
-
-/// How many deployments are looked through.
-const LOOKED_THROUGH: usize = 64;
 
 /// The deployments that ended, whose results are left on the way to that record, and that have something to take back
 /// beside moves; the newest first.
@@ -21,20 +19,13 @@ pub async fn left(
     kind: &Kind,
     goal: Option<&RecordHash>,
 ) -> Result<Vec<Deployment>, StoreError> {
-    let history = match kind {
+    let ended = match kind {
         Kind::Deploy => return Ok(Vec::new()),
         Kind::Undo { of } => with_superseded(store, of).await?,
-        Kind::Return { .. } => store.history(scope, LOOKED_THROUGH).await?,
+        Kind::Return { .. } => since(store, scope, goal).await?,
     };
-    let ended = history.iter().filter(|summary| summary.outcome.is_some());
-    let is_goal = |summary: &&Summary| {
-        let is_there = summary.outcome == Some(Outcome::Succeeded);
-        is_there && summary.record.is_some() && summary.record.as_ref() == goal
-    };
-    let is_undo = matches!(kind, Kind::Undo { .. });
-    let since = ended.take_while(|summary| is_undo || !is_goal(summary));
     let mut left = Vec::new();
-    for summary in since.filter(|summary| is_left(summary)) {
+    for summary in ended.iter().filter(|summary| is_left(summary)) {
         let entries = store.events(&summary.id, 0).await?;
         let deployment = Deployment::of(summary.id.clone(), &entries);
         if Gone::of(&deployment).is_some_and(|gone| gone.is_told()) {
@@ -42,6 +33,24 @@ pub async fn left(
         }
     }
     Ok(left)
+}
+
+/// What ended since that record was put out.
+async fn since(
+    store: &dyn Store,
+    scope: &Scope,
+    goal: Option<&RecordHash>,
+) -> Result<Vec<Summary>, StoreError> {
+    let mut recent = Recent::of(store, scope).await?;
+    let mut since = Vec::new();
+    while let Some(summary) = recent.get(since.len()).await? {
+        let is_there = summary.outcome == Some(Outcome::Succeeded);
+        if is_there && summary.record.is_some() && summary.record.as_ref() == goal {
+            break;
+        }
+        since.push(summary.clone());
+    }
+    Ok(since)
 }
 
 /// A deployment, and those that it superseded half-way: their baseline is its own.
@@ -58,7 +67,7 @@ async fn with_superseded(store: &dyn Store, of: &DeploymentId) -> Result<Vec<Sum
     Ok(found)
 }
 
-/// Of others nothing is left, or nobody knows what.
+/// Of others nothing is left, or nobody knows what, or they have not ended.
 fn is_left(summary: &Summary) -> bool {
     let is_there = match &summary.outcome {
         Some(Outcome::Succeeded | Outcome::Stopped) => true,

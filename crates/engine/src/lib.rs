@@ -27,4 +27,5 @@ mod conclude;
 mod journal;
 mod lane;
 mod one_phase;
+mod recent;
 mod retry;

@@ -5,7 +5,7 @@ use crate::lease::{Lease, Owner, Work};
 use async_trait::async_trait;
 use belay_driver::{Driver, Material, Progress};
 use belay_model::config::Check;
-use belay_model::environment;
+use belay_model::environment::{self, View};
 use belay_model::error::Failure;
 use belay_model::event::{self, Event};
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope, ServiceName, StepId};
@@ -165,6 +165,11 @@ pub trait Store: Send + Sync {
         scope: &Scope,
         after: u64,
     ) -> Result<Vec<environment::Entry>, StoreError>;
+    /// The fold of an environment stream.
+    async fn view(&self, scope: &Scope) -> Result<Arc<View>, StoreError> {
+        let entries = self.environment(scope, 0).await?;
+        Ok(Arc::new(View::of(&entries)))
+    }
     /// Scopes that have a stream or a deployment.
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError>;
     /// Summaries of deployments that have not ended, in the order of their creation.

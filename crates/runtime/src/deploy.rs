@@ -11,6 +11,7 @@ use belay_model::id::{DeploymentId, EnvironmentName, ReleaseNumber, Scope};
 use belay_model::summary::Summary;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Most deployments that may be open in a scope (I11).
 const OPEN: usize = 20;
@@ -127,8 +128,8 @@ impl Belay {
         DeploymentId::new(format!("dep_{}", uuid::Uuid::new_v7(at).simple()))
     }
 
-    pub(crate) async fn view(&self, scope: &Scope) -> Result<View, Error> {
-        Ok(View::of(&self.store().environment(scope, 0).await?))
+    pub(crate) async fn view(&self, scope: &Scope) -> Result<Arc<View>, Error> {
+        Ok(self.store().view(scope).await?)
     }
 
     /// Open deployments of a scope, in the order in which they run.

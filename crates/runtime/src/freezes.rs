@@ -33,7 +33,7 @@ impl Belay {
             until_ms: freeze.until_ms,
         };
         self.tell(scope, event).await?;
-        Ok((freeze, self.view(scope).await?.breaker))
+        Ok((freeze, self.view(scope).await?.breaker.clone()))
     }
 
     /// Lets releases go out again; answers the freezes that held, Belay's own first.
@@ -69,7 +69,7 @@ impl Belay {
             let view = self.view(&scope).await?;
             views.push((scope, view));
         }
-        let views = views.iter().map(|(scope, view)| (scope, view));
+        let views = views.iter().map(|(scope, view)| (scope, view.as_ref()));
         Ok(freeze::frozen(views, self.now_us() / 1000))
     }
 

@@ -227,7 +227,7 @@ impl Belay {
     ) -> Result<Asked, Error> {
         let is_whole = half_way::is_left_whole(self.store().as_ref(), scope).await?;
         Ok(if is_whole {
-            Asked::by_serving(targets, &self.view(scope).await?)
+            Asked::by_serving(targets, self.view(scope).await?.as_ref())
         } else {
             Asked::by_states(targets, now)
         })

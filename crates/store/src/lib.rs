@@ -38,6 +38,7 @@ mod sqlite;
 mod statements;
 mod store;
 mod stream;
+mod views;
 
 pub use artifacts::{ArtifactError, ArtifactOptions, Artifacts};
 pub use belay_engine::ports::StoreError as Error;

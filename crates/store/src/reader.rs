@@ -42,13 +42,8 @@ pub(crate) async fn events(
         )
         .await?;
     }
-    let rows = chained(
-        rows,
-        after,
-        event::FORMAT,
-        chain::root_of_deployment(id),
-        id,
-    )?;
+    let root = chain::root_of_deployment(id);
+    let (_, rows) = chained(rows, after, event::FORMAT, root, id)?;
     let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
         let what = || format!("event {seq} of {id}");
         Ok(event::Entry {
@@ -61,11 +56,18 @@ pub(crate) async fn events(
     entries.collect()
 }
 
+/// A part of an environment's stream, with the hashes of the entries that it follows and that it ends with.
+pub(crate) struct Stretch {
+    pub(crate) follows: String,
+    pub(crate) entries: Vec<environment::Entry>,
+    pub(crate) last: String,
+}
+
 pub(crate) async fn environment(
     tx: &mut dyn Sql,
     scope: &Scope,
     after: u64,
-) -> Result<Vec<environment::Entry>, StoreError> {
+) -> Result<Stretch, StoreError> {
     let rows: Vec<EntryRow> = query(
         tx,
         "SELECT seq, at_us, format, body, hash,
@@ -79,7 +81,10 @@ pub(crate) async fn environment(
         ],
     )
     .await?;
-    let rows = chained(rows, after, 1, chain::root_of_scope(scope), scope)?;
+    let (follows, rows) = chained(rows, after, 1, chain::root_of_scope(scope), scope)?;
+    let last = rows
+        .last()
+        .map_or_else(|| follows.clone(), |row| row.4.clone());
     let entries = rows.into_iter().map(|(seq, at_us, format, body, ..)| {
         let what = || format!("event {seq} of {scope}");
         Ok(environment::Entry {
@@ -89,7 +94,11 @@ pub(crate) async fn environment(
             event: parse(&body, what)?,
         })
     });
-    entries.collect()
+    Ok(Stretch {
+        follows,
+        entries: entries.collect::<Result<_, StoreError>>()?,
+        last,
+    })
 }
 
 pub(crate) async fn scopes(tx: &mut dyn Sql) -> Result<Vec<Scope>, StoreError> {
@@ -336,14 +345,14 @@ pub(crate) async fn deployments(tx: &mut dyn Sql) -> Result<Vec<DeploymentId>, S
         .collect())
 }
 
-/// The rows after a position, when each of them links to the one before and the last is the last.
+/// The rows after a position and the hash that they follow, when each links to the one before and the last is the last.
 fn chained(
     mut rows: Vec<EntryRow>,
     after: u64,
     newest: u16,
     root: String,
     of: &dyn std::fmt::Display,
-) -> Result<Vec<EntryRow>, StoreError> {
+) -> Result<(String, Vec<EntryRow>), StoreError> {
     let broken = |seq: i64, why: &str| {
         StoreError::Damaged(format!(
             "event {seq} of {of} was altered: {why}; nothing was changed: keep a copy of `.belay`, and restore `belay.db` from a backup"
@@ -358,6 +367,7 @@ fn chained(
         }
         previous = rows.remove(0).4;
     }
+    let follows = previous.clone();
     for (seq, at_us, format, body, hash, head) in &rows {
         expected += 1;
         if *seq != expected {
@@ -375,7 +385,7 @@ fn chained(
     }
     match rows.last() {
         Some((seq, .., Some(head))) if seq < head => Err(broken(seq + 1, "it is missing")),
-        _ => Ok(rows),
+        _ => Ok((follows, rows)),
     }
 }
 

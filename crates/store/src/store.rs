@@ -7,10 +7,11 @@ use crate::database::{Database, Health, Leases, Stats};
 use crate::leases::{self, Claim};
 use crate::reader;
 use crate::sql::Sql;
+use crate::views::Views;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Evidence, Head, Store, StoreError};
-use belay_model::environment;
+use belay_model::environment::{self, View};
 use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 /// The store on a database: [`SqliteStore`](crate::SqliteStore), [`PostgresStore`](crate::PostgresStore).
 pub struct SqlStore<D: ?Sized> {
+    pub(crate) views: Views,
     pub(crate) database: Arc<D>,
 }
 
@@ -34,6 +36,7 @@ impl<D: Database> SqlStore<D> {
     /// The same store, without saying on which database.
     pub fn any(self) -> AnyStore {
         SqlStore {
+            views: self.views,
             database: self.database,
         }
     }
@@ -195,7 +198,12 @@ impl<D: Database + ?Sized> Store for SqlStore<D> {
         scope: &Scope,
         after: u64,
     ) -> Result<Vec<environment::Entry>, StoreError> {
-        reader::environment(self.read().await?.as_mut(), scope, after).await
+        let stretch = reader::environment(self.read().await?.as_mut(), scope, after).await?;
+        Ok(stretch.entries)
+    }
+
+    async fn view(&self, scope: &Scope) -> Result<Arc<View>, StoreError> {
+        self.views.of(self.read().await?.as_mut(), scope).await
     }
 
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {

@@ -87,6 +87,7 @@ macro_rules! all_conform {
             concurrent_appenders_lose_nothing
             changes_wake_who_waits
             environment_streams_are_kept
+            views_are_folds_of_whole_streams
             releases_are_numbered_by_content
             evidence_is_kept
             what_has_work_is_claimed_once

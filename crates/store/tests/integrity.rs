@@ -3,6 +3,7 @@
 mod support;
 
 use belay_engine::ports::{Store, StoreError, Writer};
+use belay_model::environment::View;
 use belay_store::{BrokenLink, Options, SqliteStore};
 use std::path::Path;
 use support::{batch, claim, created, deployment, open, recorded, scope, signal, sql};
@@ -138,6 +139,47 @@ async fn environment_streams_are_chained() {
     assert!(
         found[0].starts_with("event 2 of shop/production"),
         "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_is_another_one_now_is_folded_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let store = filled(root.path()).await;
+    let shop = scope("shop");
+    let whole = async || {
+        let stream = store.environment(&shop, 0).await.unwrap();
+        let view = store.view(&shop).await.unwrap();
+        assert_eq!(*view, View::of(&stream));
+        view.records.len()
+    };
+    // Release 1 twice, and 2.
+    assert_eq!(whole().await, 2);
+    // A backup was restored: the stream is shorter, then others are appended.
+    let restored = "DROP TRIGGER IF EXISTS environment_events_no_delete;
+         DELETE FROM environment_events;
+         UPDATE environments SET head_seq = 0, head_hash = ''";
+    for numbers in [5..7, 5..8, 5..9] {
+        sql(root.path(), restored).await.unwrap();
+        let events = numbers.clone().map(|number| recorded("shop", number));
+        store
+            .append_environment(&shop, None, events.collect())
+            .await
+            .unwrap();
+        assert_eq!(whole().await, numbers.len());
+    }
+    // And where it is altered, that is said.
+    sql(
+        root.path(),
+        "DROP TRIGGER environment_events_no_update;
+         UPDATE environment_events SET hash = 'x' WHERE seq = 4",
+    )
+    .await
+    .unwrap();
+    let altered = store.view(&shop).await;
+    assert!(
+        matches!(&altered, Err(StoreError::Damaged(why)) if why.contains("event 4 of shop")),
+        "{altered:?}"
     );
 }
 

@@ -145,10 +145,10 @@ impl Course {
         }
         let mut views = Vec::new();
         for scope in self.inputs().scope.frozen_by() {
-            let entries = self.ports.store.environment(&scope, 0).await?;
-            views.push((scope, View::of(&entries)));
+            let view = self.ports.store.view(&scope).await?;
+            views.push((scope, view));
         }
-        let views = views.iter().map(|(scope, view)| (scope, view));
+        let views = views.iter().map(|(scope, view)| (scope, view.as_ref()));
         let held = freeze::frozen(views, self.journal.now_us() / 1000);
         Ok(held.map(|held| held.why))
     }
@@ -163,11 +163,11 @@ impl Course {
             service: inputs.scope.service.clone(),
             environment: promotion.from.clone(),
         };
-        let entries = self.ports.store.environment(&place, 0).await?;
+        let view = self.ports.store.view(&place).await?;
         if mutant::is(Mutant::PromotesAnything) {
             return Ok(None);
         }
-        Ok(promotion.withdrawn(&View::of(&entries)))
+        Ok(promotion.withdrawn(&view))
     }
 
     /// The targets of what shall serve, of what serves and of what is taken back, and what is there on them.

@@ -250,14 +250,8 @@ impl Course {
             .expect("decided on after Created")
     }
 
-    pub(super) async fn view(&self) -> Result<View, StoreError> {
-        Ok(View::of(
-            &self
-                .ports
-                .store
-                .environment(&self.inputs().scope, 0)
-                .await?,
-        ))
+    pub(super) async fn view(&self) -> Result<Arc<View>, StoreError> {
+        self.ports.store.view(&self.inputs().scope).await
     }
 
     /// All targets that this deployment may touch: those of its record first, then those of what was there before.

@@ -5,7 +5,7 @@ use super::term::Hold;
 use crate::lease::{Lease, Owner, Work};
 use crate::ports::{Batch, Evidence, Head, Store, StoreError};
 use async_trait::async_trait;
-use belay_model::environment;
+use belay_model::environment::{self, View};
 use belay_model::event;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
@@ -61,6 +61,10 @@ impl Store for Leased {
         after: u64,
     ) -> Result<Vec<environment::Entry>, StoreError> {
         self.inner.environment(scope, after).await
+    }
+
+    async fn view(&self, scope: &Scope) -> Result<Arc<View>, StoreError> {
+        self.inner.view(scope).await
     }
 
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {

@@ -4,11 +4,12 @@ use super::Points;
 use async_trait::async_trait;
 use belay_engine::lease::{Lease, Owner, Work};
 use belay_engine::ports::{Batch, Evidence, Head, Store, StoreError};
+use belay_model::environment::{self, View};
+use belay_model::event;
 use belay_model::event::Entry;
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope, ServiceName};
 use belay_model::release::Release;
 use belay_model::summary::Summary;
-use belay_model::{environment, event};
 use std::sync::Arc;
 
 /// The same store, with points where a test asks for them.
@@ -88,6 +89,10 @@ impl Store for Pointed {
         after: u64,
     ) -> Result<Vec<environment::Entry>, StoreError> {
         self.inner.environment(scope, after).await
+    }
+
+    async fn view(&self, scope: &Scope) -> Result<Arc<View>, StoreError> {
+        self.inner.view(scope).await
     }
 
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {

@@ -21,6 +21,7 @@ use crate::mailbox::Mailbox;
 use crate::progress;
 use crate::sql::Sql;
 use crate::store::SqlStore;
+use crate::views::Views;
 use async_trait::async_trait;
 use belay_engine::ports::StoreError;
 use belay_model::event::Event;
@@ -85,7 +86,10 @@ impl SqlStore<Postgres> {
         let server = Server::new(&options.url)?;
         tables::prepare(&server, tables).await?;
         let database = Arc::new(Postgres::new(server, &options));
-        Ok(Self { database })
+        Ok(Self {
+            views: Views::default(),
+            database,
+        })
     }
 
     /// Blobs sealed with `key` (64 hex digits, the value of `BELAY_KEY`), else with the key in the file `path`, which

@@ -15,6 +15,7 @@ use crate::mailbox::{Mailbox, Message};
 use crate::plans::Plans;
 use crate::sql::Sql;
 use crate::store::SqlStore;
+use crate::views::Views;
 use async_trait::async_trait;
 use belay_engine::ports::StoreError;
 use belay_model::id::DeploymentId;
@@ -77,7 +78,10 @@ impl SqlStore<Sqlite> {
     /// be. Nothing is changed then.
     pub async fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
         let database = Arc::new(Sqlite::open(dir, options).await?);
-        Ok(Self { database })
+        Ok(Self {
+            views: Views::default(),
+            database,
+        })
     }
 
     /// Bytes that are free on its disk.

@@ -508,6 +508,36 @@ pub(crate) async fn environment_streams_are_kept(factory: impl Factory) {
     assert_eq!(store.scopes().await.unwrap(), [scope("bank"), shop]);
 }
 
+pub(crate) async fn views_are_folds_of_whole_streams(factory: impl Factory) {
+    let (ours, theirs) = (factory.open().await, factory.open().await);
+    let (shop, bank) = (scope("shop"), scope("bank"));
+    let same = async |scope| {
+        let stream = ours.environment(scope, 0).await.unwrap();
+        let view = ours.view(scope).await.unwrap();
+        assert_eq!(*view, environment::View::of(&stream), "{scope}");
+        view
+    };
+    assert!(same(&shop).await.records.is_empty());
+    for number in 1..4 {
+        let append = |store: Arc<dyn Store>, service, number| async move {
+            let events = vec![recorded(service, number)];
+            let scope = scope(service);
+            let appended = store.append_environment(&scope, None, events).await;
+            appended.unwrap();
+        };
+        append(ours.clone(), "shop", number).await;
+        assert_eq!(same(&shop).await.seq, u64::from(2 * number - 1));
+        append(theirs.clone(), "shop", 10 + number).await;
+        append(theirs.clone(), "bank", number).await;
+        // What someone was given does not change in its hands.
+        let before = same(&shop).await;
+        append(theirs.clone(), "bank", 20 + number).await;
+        assert_eq!(before.seq, u64::from(2 * number));
+        assert_eq!(same(&shop).await, before);
+        assert_eq!(same(&bank).await.seq, u64::from(2 * number));
+    }
+}
+
 pub(crate) async fn releases_are_numbered_by_content(factory: impl Factory) {
     let store = factory.open().await;
     let shop = ServiceName::new("shop");

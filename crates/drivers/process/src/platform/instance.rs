@@ -72,11 +72,11 @@ pub(super) async fn running(root: &Path, target: &Target) -> Vec<Instance> {
         .into_iter()
         .map(|(group, index, path)| async move {
             let supervised = Supervised::at(&path);
-            let spec = supervised.spec().ok()?;
             let status = supervised.status().await.ok()?;
             if status.desired == Desired::Stopped {
                 return None;
             }
+            let spec = supervised.spec().ok()?;
             let record = spec.env.get("BELAY_RECORD").cloned().unwrap_or_default();
             let (name, none) = NO_TRAFFIC;
             let takes_traffic = spec.env.get(name).is_none_or(|value| value != none);
