@@ -19,6 +19,7 @@ pub mod ports;
 pub mod queue;
 pub mod taken_back;
 pub mod targets;
+pub mod undone;
 pub mod worker;
 
 mod ahead;

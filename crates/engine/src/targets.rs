@@ -97,6 +97,13 @@ impl Targets {
         Self(own.cloned().collect())
     }
 
+    /// The first target that those states tell of and that is none of these.
+    pub(crate) fn unknown<'a>(&self, states: &'a States) -> Option<&'a str> {
+        let mut names = states.iter().map(|(name, _)| name);
+        // A state without a name is that of the only one.
+        names.find(|name| self.get(name).is_none() && (!name.is_empty() || self.0.is_empty()))
+    }
+
     /// The states in which a record alone serves; nothing where it has no place.
     pub fn desired(&self, record: &Record) -> States {
         let of = |place: &Place| {
@@ -238,4 +245,10 @@ impl Targets {
         }
         (states, failures)
     }
+}
+
+/// Nobody knows how that target is reached.
+pub(crate) fn unknown(name: &str) -> Failure {
+    let message = format!("find target {name}: no record tells of it");
+    Error::not_applied(Class::Unknown, message).into()
 }

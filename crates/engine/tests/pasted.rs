@@ -94,9 +94,9 @@ fn seed_38() {
     assert!(breaches.is_empty(), "{breaches:#?}");
 }
 
-/// what stories got later
+/// themes of stories
 #[test]
-fn seed_of_later() {
+fn seed_of_themes() {
     use belay_testkit::sim::words::*;
     let story = Story {
         weather: Calm,
@@ -218,8 +218,8 @@ fn story() -> Story {
     }
 }
 
-/// The same of words that stories got later.
-fn later() -> Story {
+/// The same of a word for each theme.
+fn themes() -> Story {
     let mut first = Order::plain(2);
     first.back.capacity = BackCapacity::Ask;
     first.back.ask_within = Some(Duration::from_ms(5));
@@ -256,7 +256,7 @@ fn what_is_printed_is_what_can_be_pasted() {
     let printed = plain(&as_test(&story(), "seed_38", why));
     let pasted = plain(include_str!("pasted.rs"));
     assert!(pasted.contains(&printed), "{printed}");
-    let printed = as_test(&later(), "seed_of_later", "what stories got later");
+    let printed = as_test(&themes(), "seed_of_themes", "themes of stories");
     assert!(pasted.contains(&plain(&printed)), "{printed}");
 }
 

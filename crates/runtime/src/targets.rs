@@ -3,6 +3,7 @@
 use crate::{Belay, Error};
 use belay_driver::{Context, Progress, Restorability};
 use belay_engine::targets::Targets;
+use belay_engine::undone;
 use belay_model::error::Failure;
 use belay_model::id::{DeploymentId, Scope};
 use belay_model::release::Record;
@@ -37,12 +38,12 @@ impl Belay {
         gone: Option<&DeploymentId>,
     ) -> Result<Targets, Error> {
         let gone = match gone {
-            Some(id) => self.inputs_of(id).await?,
-            None => None,
+            Some(id) => undone::undone(self.store().as_ref(), id).await?,
+            None => Vec::new(),
         };
-        let gone = gone.and_then(|inputs| inputs.record);
         let own = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-        let records = own.into_iter().chain(goal.records.values()).chain(&gone);
+        let records = own.into_iter().chain(goal.records.values());
+        let records = records.chain(undone::records(&gone));
         let targets = self.targets(records)?;
         if targets.iter().next().is_none() {
             return Err(Error::Target {

@@ -6,8 +6,8 @@ use crate::capacity::Asked;
 use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
-use crate::targets::Targets;
-use crate::{capacity, conclude, freeze, goal, half_way, left, planning, taken_back};
+use crate::targets::{self, Targets};
+use crate::{capacity, conclude, freeze, goal, half_way, left, planning, taken_back, undone};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
@@ -72,10 +72,11 @@ impl Course {
         let undone = self.undone().await?;
         let store = self.ports.store.as_ref();
         let is_whole = half_way::is_left_whole(store, &self.inputs().scope).await?;
-        let planned = match self.survey(&view, undone.as_ref(), legacy.as_ref()).await {
+        let planned = match self.survey(&view, &undone, legacy.as_ref()).await {
             Ok((targets, found)) => {
                 let scale = Scale::of(&targets, &view, &found, legacy.as_ref(), is_whole);
-                self.forward_plan(&targets, &view, &found, &scale, legacy.as_ref(), &left)
+                let left = (&undone[..], &left[..]);
+                self.forward_plan(&targets, &view, &found, &scale, legacy.as_ref(), left)
                     .map(|(plan, goal, scaled)| (targets, plan, goal, scaled, found))
             }
             Err(failure) => Err(failure),
@@ -92,7 +93,7 @@ impl Course {
             None => Vec::new(),
         };
         let inputs = self.inputs();
-        for event in conclude::on_planned(&self.id, inputs, &goal, undone.as_ref(), &view) {
+        for event in conclude::on_planned(&self.id, inputs, &goal, undone.first(), &view) {
             self.journal.push_environment(event);
         }
         let remarks = foreign.iter();
@@ -174,14 +175,16 @@ impl Course {
     async fn survey(
         &self,
         view: &View,
-        undone: Option<&Inputs>,
+        undone: &[Inputs],
         legacy: Option<&Legacy>,
     ) -> Result<(Targets, States), Failure> {
         let serving = view.serving().map(|known| &known.record);
-        let undone = undone.and_then(|undone| undone.record.as_ref());
         // What was begun half-way is still there.
         let begun = legacy.iter().flat_map(|legacy| &legacy.records);
-        let others = serving.into_iter().chain(undone).chain(begun);
+        let others = serving
+            .into_iter()
+            .chain(undone::records(undone))
+            .chain(begun);
         let targets = self.targets_with(others)?;
         let (states, failures) = self.observe(&targets).await;
         match failures.into_iter().next() {
@@ -197,7 +200,7 @@ impl Course {
         found: &States,
         scale: &Scale,
         legacy: Option<&Legacy>,
-        left: &[Deployment],
+        (undone, left): (&[Inputs], &[Deployment]),
     ) -> Result<(Plan, Goal, Vec<String>), Failure> {
         let inputs = self.inputs();
         let mut goal = match (&inputs.goal, &inputs.record) {
@@ -218,13 +221,18 @@ impl Course {
             let plan = planning::forward_beside(&own, found, beside, &goal, inputs);
             (plan, goal, scaled)
         } else {
-            goal::take_newest_seals(view, &mut goal);
+            // It would be done without it.
+            if let Some(name) = targets.unknown(&goal.want) {
+                return Err(targets::unknown(name));
+            }
+            undone::name_targets(&mut goal, undone::records(undone));
             let own = left
                 .iter()
                 .filter_map(|left| left.inputs.as_ref()?.record.as_ref());
             // What they run is in the files of their releases.
             goal.records
                 .extend(own.map(|record| (record.hash(), record.clone())));
+            goal::take_newest_seals(view, &mut goal);
             let fitted = capacity::back(targets, goal, &scale.now, &scale.asked);
             let moves = planning::back(
                 targets,
@@ -248,16 +256,12 @@ impl Course {
         left::left(store, &inputs.scope, &inputs.kind, goal.as_ref()).await
     }
 
-    /// What the deployment started from that this one takes back.
-    async fn undone(&self) -> Result<Option<Inputs>, StoreError> {
-        let Kind::Undo { of } = &self.inputs().kind else {
-            return Ok(None);
-        };
-        let entries = self.ports.store.events(of, 0).await?;
-        Ok(entries.into_iter().find_map(|entry| match entry.event {
-            Event::Created(inputs) => Some(*inputs),
-            _ => None,
-        }))
+    /// What the deployment started from that this one takes back, and what that took back.
+    async fn undone(&self) -> Result<Vec<Inputs>, StoreError> {
+        match &self.inputs().kind {
+            Kind::Undo { of } => undone::undone(self.ports.store.as_ref(), of).await,
+            Kind::Deploy | Kind::Return { .. } => Ok(Vec::new()),
+        }
     }
 
     /// Nothing was changed and nothing will be.

@@ -9,11 +9,11 @@ use crate::fold::Deployment;
 use crate::journal::Journal;
 use crate::mutant::{self, Mutant};
 use crate::ports::{Materials, Ports, StoreError};
-use crate::targets::{Place, Targets};
+use crate::targets::{self, Place, Targets};
 use crate::{conclude, retry};
 use belay_driver::{Context, Progress};
 use belay_model::environment::View;
-use belay_model::error::{Class, Failure};
+use belay_model::error::Failure;
 use belay_model::event::{Event, Finish, Inputs, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::plan::Action;
@@ -267,17 +267,13 @@ impl Course {
         let found = self.state().takes_over.as_ref().map(|over| &*over.found);
         let baseline = self.state().baseline_goal.as_ref();
         let goals = [inputs.goal.as_ref(), baseline, found];
-        let ways_back = self.state().plans.iter().skip(1);
-        let ways_back = ways_back.map(|run| run.goal.as_ref());
-        let of_goals = goals
-            .into_iter()
-            .chain(ways_back)
-            .flatten()
-            .flat_map(|goal| {
-                // What serves at the goal knows best how its targets are reached.
-                let serving = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
-                serving.into_iter().chain(goal.records.values())
-            });
+        let plans = self.state().plans.iter();
+        let plans = plans.map(|run| run.goal.as_ref());
+        let of_goals = goals.into_iter().chain(plans).flatten().flat_map(|goal| {
+            // What serves at the goal knows best how its targets are reached.
+            let serving = goal.record.as_ref().and_then(|hash| goal.records.get(hash));
+            serving.into_iter().chain(goal.records.values())
+        });
         let records = inputs.record.iter().chain(of_goals).chain(others);
         Targets::of(
             self.ports.drivers.as_ref(),
@@ -288,10 +284,8 @@ impl Course {
     /// The target that a step touches, and its driver.
     pub(super) fn place(&self, step: StepId) -> Result<Place, Failure> {
         let name = self.state().target_of(step).unwrap_or_default();
-        self.targets()?.get(name).cloned().ok_or_else(|| {
-            let message = format!("find target {name}: no record tells of it");
-            belay_driver::Error::not_applied(Class::Unknown, message).into()
-        })
+        let place = self.targets()?.get(name).cloned();
+        place.ok_or_else(|| targets::unknown(name))
     }
 
     pub(super) fn context(

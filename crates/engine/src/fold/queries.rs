@@ -161,7 +161,8 @@ impl Deployment {
 
     /// The record of that content, wherever it is known.
     pub fn record(&self, hash: &RecordHash) -> Option<&Record> {
-        let goals = self.plans.iter().filter_map(|run| run.goal.as_ref());
+        // The newest plan has the newest seals (I7).
+        let goals = self.plans.iter().rev().filter_map(|run| run.goal.as_ref());
         goals
             .chain(&self.baseline_goal)
             .chain(self.takes_over.iter().map(|over| &*over.found))

@@ -15,11 +15,11 @@ use belay_engine::ports::Clock;
 use belay_model::config::BackCapacity;
 use belay_model::event::{Event, Inputs, Kind};
 use belay_model::id::{DeploymentId, RecordHash, Scope, StepId};
-use belay_model::plan::{Effect, Plan, Wave};
+use belay_model::plan::{Action, Effect, Phase, Plan, Wave};
 use belay_model::policy::Act;
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, States};
-use belay_model::summary::Phase;
+use belay_model::summary;
 
 /// What someone made of the scale of a target.
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ pub(super) async fn scale(stage: &Stage, ground: &Ground, number: usize, to: u32
     let (fewest, most) = now.bounds.unwrap_or((1, u32::MAX));
     let to = to.clamp(fewest, most);
     let head = head(stage, ground).await;
-    let is_still = head.is_none_or(|head| head.phase == Phase::Baking) && world.is_quiet();
+    let is_still = head.is_none_or(|head| head.phase == summary::Phase::Baking) && world.is_quiet();
     let is_more = to >= now.desired;
     if stage.story.weather != Weather::Foreign && !(is_still && is_more) {
         return;
@@ -95,6 +95,11 @@ fn instances(state: &State, record: &RecordHash) -> u32 {
     u32::try_from(numbers.sum::<u64>()).unwrap_or(u32::MAX)
 }
 
+fn has_only_commands(phase: &Phase) -> bool {
+    let mut steps = phase.steps.iter();
+    !phase.steps.is_empty() && steps.all(|step| matches!(step.action, Action::Run(_)))
+}
+
 impl Audit {
     /// A way back is planned. `before`: what is said to be there by then.
     pub(super) fn needs_back(
@@ -122,10 +127,12 @@ impl Audit {
             };
             // Nothing of it may have been there, or at work; or nothing was begun.
             let want = goal.want.of(name);
-            let is_moved = plan
-                .phases
-                .iter()
-                .any(|it| it.target.as_ref() == Some(name));
+            // Where a deployment had only run commands, its way back only takes those back: whatever the scale, nobody is moved.
+            let is_untouched = inputs.kind == Kind::Deploy && !own.begun.contains(name);
+            let mut phases = plan.phases.iter();
+            let is_moved = phases.any(|it| {
+                it.target.as_ref() == Some(name) && !(is_untouched && has_only_commands(it))
+            });
             let is_there = instances(want, &record.hash()) > 0 && capacity(world, want).is_some();
             if !is_moved || !is_there {
                 continue;

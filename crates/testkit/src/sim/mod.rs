@@ -37,7 +37,7 @@ mod turns;
 mod ways;
 mod wire;
 
-pub use chance::{SINCE, draw};
+pub use chance::draw;
 pub use counters::Counters;
 pub use report::Report;
 pub use shrink::shrunk;

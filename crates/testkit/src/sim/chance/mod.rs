@@ -1,9 +1,7 @@
 //! Stories from seeds.
 
-mod newer;
 mod orders;
-
-pub use newer::SINCE;
+mod themes;
 
 use super::story::{Act, Deed, Incident, Place, Story, Trouble, Weather};
 use crate::{Fault, Hints, Kind};
@@ -55,7 +53,7 @@ pub fn draw(seed: u64) -> Story {
         incidents,
         answers,
     };
-    newer::with(seed, story)
+    themes::with(seed, story)
 }
 
 fn one<T: Clone>(rng: &mut StdRng, from: &[T]) -> T {

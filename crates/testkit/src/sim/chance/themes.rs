@@ -1,4 +1,5 @@
-//! What stories got later. It is drawn from a generator of its own, so that all else of a seed's story stays as it was.
+//! What a story may be about beside: failures that are gone past, scales, words to what waits, promotions. It is drawn from a
+//! generator of its own, so that a theme more leaves all else of a seed's story as it was.
 
 use super::{RELEASES, one, orders, pause, place};
 use crate::sim::story::{Act, Deed, Order, Remedy, Story, Then, Weather};
@@ -9,18 +10,13 @@ use belay_model::event::Ask;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// Stories of this seed and later ones may have it. With 0 all of them may.
-pub const SINCE: u64 = 0;
 /// What sets its generator apart from that of the seed.
 const OWN: u64 = 0x006c_6174_6572;
 /// Most instances that someone scales to.
 const MOST: u32 = 12;
 
-/// The story with what it got later, where it gets any of it.
+/// The story with those that its seed has.
 pub(super) fn with(seed: u64, mut story: Story) -> Story {
-    if seed < SINCE {
-        return story;
-    }
     let mut rng = StdRng::seed_from_u64(seed ^ OWN);
     let rng = &mut rng;
     if rng.random_bool(0.4) {
