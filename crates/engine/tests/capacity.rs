@@ -3,11 +3,11 @@
 
 use belay_model::config::{BackCapacity, Duration, Strategy};
 use belay_model::error::Class;
-use belay_model::event::{Ask, Entry, Event, Outcome, PhaseInput, RollbackResult};
+use belay_model::event::{Ask, Entry, Event, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
-use belay_model::plan::{Action, Call, OnUnknown, Run, Step};
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
+use belay_testkit::parts::{phase, run};
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
 /// Instances of a release, where nothing else is said.
@@ -594,25 +594,12 @@ async fn what_a_hotfix_finds_half_way_is_no_scale() {
         scene.work_for(ms).await;
         was_more |= scene.world.asked_for() > Some(USUAL);
         // It fails before it moves anything.
-        scene.phases = vec![PhaseInput {
-            name: "all".to_owned(),
-            target: Some("shop/test".to_owned()),
-            strategy: None,
-            share: None,
-            before: vec![Step::of(Action::Run(Run {
-                title: "migrate".to_owned(),
-                call: Call::Command("migrate".parse().expect("a command")),
-                back: None,
-                timeout_ms: 1000,
-                on_unknown: OnUnknown::Ask,
-                residue: None,
-                record: None,
-            }))],
-            after: Vec::new(),
-            back_before: Vec::new(),
-            back_after: Vec::new(),
-            on_failure: Vec::new(),
-        }];
+        scene.phases = vec![phase(
+            "all",
+            Some("shop/test"),
+            vec![run("migrate")],
+            vec![],
+        )];
         scene.runner.fails("migrate", 1, Class::Application);
         let hotfix = scene.hotfix(1).await.expect("the other one goes forward");
         scene.work().await;

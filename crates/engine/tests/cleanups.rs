@@ -29,10 +29,6 @@ fn claims(scene: &Scene, id: &DeploymentId) -> u64 {
     epochs.max().expect("it was claimed")
 }
 
-async fn outcome(scene: &Scene, id: &DeploymentId) -> Option<Outcome> {
-    scene.summary(id).await.outcome
-}
-
 /// Where in the life of a worker a clean-up's first request is sent.
 async fn first_request() -> usize {
     let scene = Scene::new(Strategy::BlueGreen, 2);
@@ -207,13 +203,13 @@ async fn what_a_rollback_that_is_taken_back_leaves_standing_by_is_removed_in_its
     scene.work().await;
     let second = scene.deploy(2).await;
     scene.work_for(5_000).await;
-    assert_eq!(outcome(&scene, &second).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&second).await, Some(Outcome::Succeeded));
     let back = scene.go_back(None).await;
     scene.work().await;
-    assert_eq!(outcome(&scene, &back).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&back).await, Some(Outcome::Succeeded));
     let undo = scene.undo(&back).await;
     scene.work().await;
-    assert_eq!(outcome(&scene, &undo).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&undo).await, Some(Outcome::Succeeded));
     assert_eq!(scene.world.groups(), [scene.record(2).group()]);
     let log = scene.world.log();
     let grown = log.iter().filter(|line| line.starts_with("grow r1-"));

@@ -2,20 +2,13 @@
 //! after) of a deployment, forward and back, once each, on every kind of platform. The worlds are simulated here; the
 //! real processes have their own test.
 
-use belay_model::config::{CanaryStep, Duration, Percent, Strategy};
+use belay_model::config::Strategy;
 use belay_model::error::Class;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::plan::Look;
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::canary;
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
-
-fn by_shares() -> Strategy {
-    let step = |percent| CanaryStep {
-        to: Percent::from_percent(percent),
-        hold: Some(Duration::from_secs(5)),
-    };
-    Strategy::Canary(vec![step(10), step(50)])
-}
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Way {
@@ -32,6 +25,10 @@ enum Way {
 }
 
 const WAYS: [Way; 5] = [Way::Forward, Way::Back, Way::Broken, Way::Return, Way::Far];
+
+fn by_shares() -> Strategy {
+    canary([10, 50])
+}
 
 async fn scene(kind: Kind, strategy: &Strategy, way: Way) -> Scene {
     let scene = Scene::of(kind, strategy.clone(), 4);

@@ -3,11 +3,12 @@
 use belay_model::back::Risk;
 use belay_model::config::{CanaryStep, Inconclusive, Percent, Strategy};
 use belay_model::error::Class;
-use belay_model::event::{Ask, Event, Outcome, PhaseInput, RollbackResult};
+use belay_model::event::{Ask, Event, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
-use belay_model::plan::{Action, Call, Look, OnUnknown, Run, Step};
+use belay_model::plan::{Action, Look, Run, Step};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::{check_at, command, phase, rolled_back};
 use belay_testkit::{Fault, Kind, Scene};
 use std::time::Duration;
 
@@ -36,17 +37,6 @@ async fn with_one(strategy: Strategy) -> Scene {
     scene
 }
 
-async fn outcome(scene: &Scene, id: &DeploymentId) -> Option<Outcome> {
-    scene.summary(id).await.outcome
-}
-
-fn complete() -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    })
-}
-
 /// A release that waits for a person, as nobody can say whether it is good.
 async fn parked(scene: &mut Scene) -> DeploymentId {
     scene.inconclusive = Inconclusive::Ask;
@@ -54,31 +44,12 @@ async fn parked(scene: &mut Scene) -> DeploymentId {
     release(scene, 2).await
 }
 
-fn command(name: &str) -> Step {
-    let call = |text: &str| Call::Command(text.parse().expect("a command line"));
+/// What is sent stays.
+fn send(name: &str) -> Step {
     Step::of(Action::Run(Run {
-        title: format!("run {name}"),
-        call: call(name),
-        back: Some(call(&format!("un-{name}"))),
-        timeout_ms: 1000,
-        on_unknown: OnUnknown::Retry,
         residue: Some(format!("what {name} sent")),
-        record: None,
+        ..command(name)
     }))
-}
-
-fn phase(target: &str, before: Vec<Step>, after: Vec<Step>) -> PhaseInput {
-    PhaseInput {
-        name: format!("phase {target}"),
-        target: Some(target.to_owned()),
-        strategy: None,
-        share: None,
-        before,
-        after,
-        back_before: Vec::new(),
-        back_after: Vec::new(),
-        on_failure: Vec::new(),
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +74,7 @@ async fn what_is_paused_is_shown_so_whatever_else_is_said() {
     assert_eq!(scene.summary(&id).await.phase, Phase::Paused);
     scene.signal(&id, Ask::Resume).await;
     work(&scene).await;
-    assert_eq!(outcome(&scene, &id).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&id).await, Some(Outcome::Succeeded));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +85,7 @@ async fn taking_back_that_a_release_goes_out_once_more_says_nothing_against_it()
     scene.work_for(5_000).await;
     scene.signal(&id, Ask::Abort).await;
     work(&scene).await;
-    assert_eq!(outcome(&scene, &id).await, complete());
+    assert_eq!(scene.outcome(&id).await, rolled_back());
     let standing = scene.view().records[&scene.record(1).hash()].standing;
     assert!(
         standing.is_good(),
@@ -127,7 +98,7 @@ async fn what_came_after_a_move_is_taken_back_before_it_though_targets_bake_by_t
     let mut scene = Scene::spread(Strategy::BlueGreen, 2, &["eu", "us"]);
     release(&scene, 1).await;
     scene.phases = ["eu", "us"]
-        .map(|name| phase(name, vec![], vec![command(name)]))
+        .map(|name| phase(name, Some(name), vec![], vec![send(name)]))
         .into();
     scene.script.say(2, Look::Bake, Said::Fail);
     let id = release(&scene, 2).await;
@@ -154,11 +125,11 @@ async fn what_came_after_a_move_is_taken_back_before_it_though_targets_bake_by_t
 #[tokio::test(start_paused = true)]
 async fn i14_who_gives_up_is_told_what_stays() {
     let mut scene = with_one(Strategy::BlueGreen).await;
-    scene.phases = vec![phase("shop/test", vec![command("mail")], vec![])];
+    scene.phases = vec![phase("mail", Some("shop/test"), vec![send("mail")], vec![])];
     let id = parked(&mut scene).await;
     scene.signal(&id, Ask::Abandon).await;
     work(&scene).await;
-    let Some(Outcome::Failed { residue, .. }) = outcome(&scene, &id).await else {
+    let Some(Outcome::Failed { residue, .. }) = scene.outcome(&id).await else {
         panic!("it was given up");
     };
     assert!(
@@ -195,7 +166,7 @@ async fn i4_a_swap_is_not_repeated_because_nobody_could_ask_what_became_of_it() 
         scene.world.let_in();
     })
     .await;
-    assert_eq!(outcome(&scene, &id).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&id).await, Some(Outcome::Succeeded));
     let log = scene.world.log()[log..].to_vec();
     let swaps = log.iter().filter(|line| line.starts_with("swap"));
     assert_eq!(swaps.count(), 1, "{log:?}");
@@ -214,7 +185,7 @@ async fn i5_what_cannot_be_seen_for_a_moment_is_looked_at_again() {
         scene.world.let_in();
     })
     .await;
-    assert_eq!(outcome(&scene, &id).await, complete());
+    assert_eq!(scene.outcome(&id).await, rolled_back());
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +203,7 @@ async fn an_undo_of_a_first_release_that_was_left_takes_it_away() {
     );
     let undo = scene.undo(&first).await;
     work(&scene).await;
-    assert_eq!(outcome(&scene, &undo).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&undo).await, Some(Outcome::Succeeded));
     assert_eq!(scene.world.groups(), Vec::<String>::new());
 }
 
@@ -248,7 +219,7 @@ async fn a_way_back_knows_of_what_was_done_and_nobody_could_see() {
         scene.world.let_in();
     })
     .await;
-    assert_eq!(outcome(&scene, &id).await, complete());
+    assert_eq!(scene.outcome(&id).await, rolled_back());
     assert_eq!(scene.world.groups(), Vec::<String>::new());
     assert_eq!(scene.world.breaches(), Vec::<String>::new());
 }
@@ -265,7 +236,7 @@ async fn i9_a_return_that_is_taken_back_leads_to_what_it_left_everywhere() {
         scene.signal(&id, Ask::Abort).await;
     })
     .await;
-    assert_eq!(outcome(&scene, &id).await, complete());
+    assert_eq!(scene.outcome(&id).await, rolled_back());
     for (name, world) in &scene.worlds {
         assert_eq!(world.groups(), [scene.record(3).group()], "{name}");
     }
@@ -299,7 +270,7 @@ async fn i2_what_counts_on_a_move_is_left_out_with_it() {
     let Some(Outcome::Failed {
         rollback: RollbackResult::Incomplete,
         residue,
-    }) = outcome(&scene, &id).await
+    }) = scene.outcome(&id).await
     else {
         panic!("it was left out");
     };
@@ -337,7 +308,7 @@ async fn a_word_to_go_back_is_heard_however_late_it_comes() {
             break;
         };
         told += 1;
-        let ended = outcome(&scene, &id).await;
+        let ended = scene.outcome(&id).await;
         assert!(
             matches!(ended, Some(Outcome::Failed { .. })),
             "told at {point}: {ended:?}"
@@ -375,7 +346,7 @@ async fn a_word_to_go_somewhere_is_heard_though_it_goes_back_by_itself() {
         };
         if has_plan {
             told += 1;
-            assert_eq!(outcome(&scene, &id).await, complete(), "told at {point}");
+            assert_eq!(scene.outcome(&id).await, rolled_back(), "told at {point}");
             let group = scene.record(1).group();
             assert_eq!(scene.serving(), Some(group), "told at {point}");
         }
@@ -411,8 +382,7 @@ async fn p5_nobody_goes_to_what_was_never_verified_and_was_not_accepted() {
     for accept in [&[][..], &[Risk::Unproven][..]] {
         let mut scene = with_one(Strategy::BlueGreen).await;
         // Nobody can say how release 4 is, so that it is taken back and stays what it was.
-        let live = serde_json::json!({ "http": "/", "at": "live" });
-        scene.checks = vec![serde_json::from_value(live).expect("a check")];
+        scene.checks = vec![check_at("live")];
         scene.script.say(4, Look::Live, Said::Inconclusive);
         release(&scene, 4).await;
         let id = parked(&mut scene).await;
@@ -425,7 +395,7 @@ async fn p5_nobody_goes_to_what_was_never_verified_and_was_not_accepted() {
             let why = summary.stuck.unwrap_or_default();
             assert!(why.contains("never verified"), "{why}");
         } else {
-            assert_eq!(summary.outcome, complete());
+            assert_eq!(summary.outcome, rolled_back());
             assert_eq!(scene.serving(), Some(scene.record(4).group()));
         }
     }
@@ -445,7 +415,7 @@ async fn a_clean_up_removes_and_does_not_replace_what_is_sick() {
         scene.worlds["us"].sicken(&scene.record(2).group());
     })
     .await;
-    assert_eq!(outcome(&scene, &id).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&id).await, Some(Outcome::Succeeded));
     assert_eq!(scene.worlds["eu"].groups(), [scene.record(2).group()]);
     let log = scene.worlds["us"].log();
     assert_eq!(log.len(), 2, "{log:?}");

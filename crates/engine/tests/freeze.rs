@@ -8,6 +8,7 @@ use belay_model::plan::Look;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Verdict;
 use belay_testkit::Scene;
+use belay_testkit::parts::rolled_back;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -37,14 +38,7 @@ async fn fails(scene: &Scene, release: u32) {
     let id = scene.deploy(release).await;
     scene.work().await;
     let summary = scene.summary(&id).await;
-    assert_eq!(summary.outcome, complete(), "{summary:#?}");
-}
-
-fn complete() -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    })
+    assert_eq!(summary.outcome, rolled_back(), "{summary:#?}");
 }
 
 fn frozen(until_ms: Option<i64>) -> Said {
@@ -167,7 +161,7 @@ async fn i9_the_breaker_holds_when_a_persons_freeze_is_over() {
         scene.say(&scene.scope(), frozen(Some(end_ms))).await;
     };
     tokio::join!(scene.work(), ada);
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     let belay = "by Belay: 3 releases went back by themselves within 24 hours";
     let why = try_release(&scene, 5).await.expect_err("frozen by both");
     let both = format!("shop/test is frozen {belay}; and by ada: the big day");

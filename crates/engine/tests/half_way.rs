@@ -1,6 +1,6 @@
 //! What comes after a deployment that ended half-way: what serves then is told by what is there.
 
-use belay_model::config::{CanaryStep, Check, Duration, FirstFailure, Percent, Strategy};
+use belay_model::config::{FirstFailure, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Outcome, RollbackResult};
@@ -9,32 +9,11 @@ use belay_model::plan::{Approval, Look};
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
-use belay_testkit::{Fault, Scene, check_journal};
-
-fn canary() -> Strategy {
-    Strategy::Canary(vec![CanaryStep {
-        to: Percent::from_percent(10),
-        hold: Some(Duration::from_secs(5)),
-    }])
-}
-
-async fn deploy(scene: &Scene, release: u32) -> DeploymentId {
-    let id = scene.deploy(release).await;
-    scene.work().await;
-    check_journal(&scene.store.journal(&id));
-    id
-}
+use belay_testkit::parts::{canary, check_at};
+use belay_testkit::{Fault, Scene};
 
 async fn with_one() -> Scene {
-    let scene = Scene::new(Strategy::BlueGreen, 2);
-    let id = deploy(&scene, 1).await;
-    let outcome = scene.summary(&id).await.outcome;
-    assert_eq!(outcome, Some(Outcome::Succeeded));
-    scene
-}
-
-fn live_check() -> Check {
-    serde_json::from_value(serde_json::json!({ "http": "/", "at": "live" })).expect("a check")
+    Scene::new(Strategy::BlueGreen, 2).with_good(1).await
 }
 
 fn known_to_serve(scene: &Scene) -> Option<u32> {
@@ -62,9 +41,9 @@ async fn what_was_stopped_with_all_the_traffic_serves_and_is_gone_back_from_and_
     };
     let on = Vec::new();
     scene.on_failure = vec![Rule { on, act: ask }];
-    scene.checks = vec![live_check()];
+    scene.checks = vec![check_at("live")];
     scene.script.say(2, Look::Live, Said::Inconclusive);
-    let id = deploy(&scene, 2).await;
+    let id = scene.deploy_and_work(2).await;
     assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
     assert_eq!(known_to_serve(&scene), Some(1), "it is not promoted");
     scene.signal(&id, Ask::Stop).await;
@@ -75,7 +54,7 @@ async fn what_was_stopped_with_all_the_traffic_serves_and_is_gone_back_from_and_
     scene.on_failure = Vec::new();
     scene.script.say(2, Look::Live, Said::Pass);
     scene.script.say(3, Look::Live, Said::Fail);
-    let id = deploy(&scene, 3).await;
+    let id = scene.deploy_and_work(3).await;
     assert!(found(&scene, &id).starts_with(&scene.record(2).title()));
     assert_eq!(scene.serving(), Some(scene.record(2).group()));
     assert_eq!(known_to_serve(&scene), Some(2));
@@ -90,14 +69,14 @@ async fn what_was_stopped_with_all_the_traffic_serves_and_is_gone_back_from_and_
 /// all of the traffic by then or a part of it.
 #[tokio::test(start_paused = true)]
 async fn nobody_is_led_back_to_a_bad_release_that_someone_gave_up_on() {
-    for (strategy, share) in [(Strategy::BlueGreen, 1000), (canary(), 100)] {
+    for (strategy, share) in [(Strategy::BlueGreen, 1000), (canary([10]), 100)] {
         let mut scene = with_one().await;
         scene.strategy = strategy;
-        scene.checks = vec![live_check()];
+        scene.checks = vec![check_at("live")];
         scene.script.say(2, Look::Live, Said::Fail);
         let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
         scene.world.faults([None, None].into_iter().chain(refused));
-        let id = deploy(&scene, 2).await;
+        let id = scene.deploy_and_work(2).await;
         assert_eq!(known_to_serve(&scene), Some(1), "it is not promoted");
         scene.signal(&id, Ask::Abandon).await;
         scene.work().await;
@@ -115,7 +94,7 @@ async fn nobody_is_led_back_to_a_bad_release_that_someone_gave_up_on() {
         assert_eq!(standing, Standing::Quarantined);
         scene.world.faults([]);
         scene.script.say(3, Look::Bake, Said::Fail);
-        let id = deploy(&scene, 3).await;
+        let id = scene.deploy_and_work(3).await;
         let summary = scene.summary(&id).await;
         let complete = Outcome::Failed {
             rollback: RollbackResult::Complete,
@@ -131,13 +110,13 @@ async fn nobody_is_led_back_to_a_bad_release_that_someone_gave_up_on() {
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_back_to_instead_of_a_bad_release_is_one_for_all_targets() {
     let mut scene = Scene::spread(Strategy::BlueGreen, 2, &["eu", "us"]);
-    deploy(&scene, 1).await;
+    scene.deploy_and_work(1).await;
     scene.script.say(2, Look::Bake, Said::Fail);
     for world in scene.worlds.values() {
         let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
         world.faults([None, None].into_iter().chain(refused));
     }
-    let id = deploy(&scene, 2).await;
+    let id = scene.deploy_and_work(2).await;
     scene.signal(&id, Ask::Abandon).await;
     scene.work().await;
     for (name, world) in &scene.worlds {
@@ -145,9 +124,9 @@ async fn what_is_gone_back_to_instead_of_a_bad_release_is_one_for_all_targets() 
         assert_eq!(world.weights().get(&bad), Some(&1000), "{name}");
         world.faults([]);
     }
-    scene.checks = vec![live_check()];
+    scene.checks = vec![check_at("live")];
     scene.script.say(3, Look::Live, Said::Fail);
-    let id = deploy(&scene, 3).await;
+    let id = scene.deploy_and_work(3).await;
     let phase = scene.summary(&id).await.phase;
     assert_eq!(phase, Phase::Ended);
     assert!(
@@ -165,7 +144,7 @@ async fn what_is_gone_back_to_instead_of_a_bad_release_is_one_for_all_targets() 
 /// Of a first release only the copies are there when someone stops it: there is nobody to share the traffic with.
 #[tokio::test(start_paused = true)]
 async fn a_canary_where_nobody_serves_goes_out_at_once() {
-    let mut scene = Scene::new(canary(), 10);
+    let mut scene = Scene::new(canary([10]), 10);
     scene.on_first_failure = FirstFailure::Leave;
     scene.approve = Some(Approval {
         title: "go on".to_owned(),
@@ -182,7 +161,7 @@ async fn a_canary_where_nobody_serves_goes_out_at_once() {
     assert_eq!(scene.serving(), None);
     assert_eq!(scene.world.groups(), [scene.record(1).group()]);
     scene.approve = None;
-    let id = deploy(&scene, 2).await;
+    let id = scene.deploy_and_work(2).await;
     let outcome = scene.summary(&id).await.outcome;
     assert_eq!(outcome, Some(Outcome::Succeeded));
     let log = scene.world.log();
@@ -202,7 +181,7 @@ async fn a_canary_where_nobody_serves_goes_out_at_once() {
 /// Release 2 has a tenth of the traffic when someone stops it.
 async fn stopped_with_a_share() -> Scene {
     let mut scene = with_one().await;
-    scene.strategy = canary();
+    scene.strategy = canary([10]);
     let id = scene.deploy(2).await;
     scene.work_for(3_000).await;
     scene.signal(&id, Ask::Stop).await;
@@ -224,7 +203,7 @@ fn is_shared(scene: &Scene) -> bool {
 async fn asks_about_a_stranger(scene: &Scene) -> bool {
     let stranger = [("stranger".to_owned(), 1000)];
     scene.world.set_weights(stranger.into_iter().collect());
-    let id = deploy(scene, 4).await;
+    let id = scene.deploy_and_work(4).await;
     let stuck = scene.summary(&id).await.stuck;
     stuck.is_some_and(|why| why.contains("someone else"))
 }
@@ -233,7 +212,7 @@ async fn asks_about_a_stranger(scene: &Scene) -> bool {
 async fn what_goes_back_to_what_was_half_way_is_not_taken_for_a_stranger() {
     let scene = stopped_with_a_share().await;
     scene.script.say(3, Look::Bake, Said::Fail);
-    let id = deploy(&scene, 3).await;
+    let id = scene.deploy_and_work(3).await;
     let outcome = scene.summary(&id).await.outcome;
     let complete = Outcome::Failed {
         rollback: RollbackResult::Complete,
@@ -241,7 +220,7 @@ async fn what_goes_back_to_what_was_half_way_is_not_taken_for_a_stranger() {
     };
     assert_eq!(outcome, Some(complete));
     assert!(is_shared(&scene), "as before");
-    let id = deploy(&scene, 4).await;
+    let id = scene.deploy_and_work(4).await;
     let summary = scene.summary(&id).await;
     assert_eq!(summary.outcome, Some(Outcome::Succeeded), "{summary:#?}");
 }
@@ -249,13 +228,13 @@ async fn what_goes_back_to_what_was_half_way_is_not_taken_for_a_stranger() {
 #[tokio::test(start_paused = true)]
 async fn nor_is_what_an_undo_brings_back_half_way() {
     let scene = stopped_with_a_share().await;
-    let id = deploy(&scene, 3).await;
+    let id = scene.deploy_and_work(3).await;
     let outcome = scene.summary(&id).await.outcome;
     assert_eq!(outcome, Some(Outcome::Succeeded));
     scene.undo(&id).await;
     scene.work().await;
     assert!(is_shared(&scene), "as before");
-    let id = deploy(&scene, 4).await;
+    let id = scene.deploy_and_work(4).await;
     let summary = scene.summary(&id).await;
     assert_eq!(summary.outcome, Some(Outcome::Succeeded), "{summary:#?}");
 }
@@ -278,7 +257,7 @@ async fn who_goes_to_a_release_instead_leaves_it_whole_and_a_stranger_is_seen() 
 #[tokio::test(start_paused = true)]
 async fn a_hotfix_that_goes_back_leaves_it_whole_and_a_stranger_is_seen() {
     let mut scene = with_one().await;
-    scene.strategy = canary();
+    scene.strategy = canary([10]);
     let old = scene.deploy(2).await;
     scene.work_for(3_000).await;
     scene.script.say(3, Look::Bake, Said::Fail);
@@ -294,7 +273,7 @@ async fn a_hotfix_that_goes_back_leaves_it_whole_and_a_stranger_is_seen() {
 #[tokio::test(start_paused = true)]
 async fn i5_a_way_back_after_the_end_looks_at_what_it_had_nothing_to_do_on() {
     let mut scene = Scene::spread(Strategy::BlueGreen, 2, &["eu", "us"]);
-    deploy(&scene, 1).await;
+    scene.deploy_and_work(1).await;
     let act = Act::Ask {
         within_ms: None,
         then: Box::new(Act::RollBack),
@@ -302,7 +281,7 @@ async fn i5_a_way_back_after_the_end_looks_at_what_it_had_nothing_to_do_on() {
     let on = Vec::new();
     scene.on_failure = vec![Rule { on, act }];
     scene.worlds["us"].faults([Some(Fault::Refused(Class::Authorisation))]);
-    let id = deploy(&scene, 2).await;
+    let id = scene.deploy_and_work(2).await;
     scene.signal(&id, Ask::Stop).await;
     scene.work().await;
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Stopped));

@@ -9,6 +9,7 @@ use belay_model::id::DeploymentId;
 use belay_model::plan::Look;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Verdict;
+use belay_testkit::parts::check_at;
 use belay_testkit::{Before, Kind, Scene, check_journal, judge};
 
 fn canary() -> Strategy {
@@ -28,17 +29,9 @@ fn strategy(kind: Kind) -> Strategy {
 }
 
 async fn with_one(kind: Kind) -> Scene {
-    let mut scene = Scene::of(kind, strategy(kind), 4);
-    let first = scene.deploy(1).await;
-    scene.work().await;
-    assert_eq!(outcome(&scene, &first).await, Some(Outcome::Succeeded));
+    let mut scene = Scene::of(kind, strategy(kind), 4).with_good(1).await;
     scene.bake_ms = 60_000;
     scene
-}
-
-async fn outcome(scene: &Scene, id: &DeploymentId) -> Option<Outcome> {
-    check_journal(&scene.store.journal(id));
-    scene.summary(id).await.outcome
 }
 
 fn went_back() -> Option<Outcome> {
@@ -80,10 +73,10 @@ async fn what_runs_makes_way_and_what_waits_is_replaced() {
     let new = scene.hotfix(3).await.expect("it is taken");
     let asked_us = scene.summary(&new).await.created_us;
     scene.work().await;
-    assert_eq!(outcome(&scene, &old).await, Some(Outcome::Stopped));
+    assert_eq!(scene.outcome(&old).await, Some(Outcome::Stopped));
     let replaced = Outcome::Replaced { by: new.clone() };
-    assert_eq!(outcome(&scene, &waiting).await, Some(replaced));
-    assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&waiting).await, Some(replaced));
+    assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
     assert!(serves(&scene, 3));
     let (old, new) = (scene.summary(&old).await, scene.summary(&new).await);
     assert_eq!(old.superseded_by, Some(new.id.clone()));
@@ -105,7 +98,7 @@ async fn going_back_from_it_leads_to_where_the_other_would_have_gone() {
     scene.script.say(3, Look::Live, Verdict::Fail);
     let new = scene.hotfix(3).await.expect("it is taken");
     scene.work().await;
-    assert_eq!(outcome(&scene, &new).await, went_back());
+    assert_eq!(scene.outcome(&new).await, went_back());
     assert!(serves(&scene, 1));
     assert_eq!(scene.world.groups(), [scene.record(1).group()]);
 
@@ -114,13 +107,13 @@ async fn going_back_from_it_leads_to_where_the_other_would_have_gone() {
     baking(&scene).await;
     let new = scene.hotfix(3).await.expect("it is taken");
     scene.work().await;
-    assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
     let known = &scene.view().records[&scene.record(2).hash()];
     let why = known.reason.clone().unwrap_or_default();
     assert!(why.contains("before its bake was over"), "{known:?}");
     let undo = scene.undo(&new).await;
     scene.work().await;
-    assert_eq!(outcome(&scene, &undo).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&undo).await, Some(Outcome::Succeeded));
     assert!(serves(&scene, 1));
 
     let scene = with_one(Kind::SideBySide).await;
@@ -160,7 +153,7 @@ async fn asked_to_go_back_before_it_has_begun_anything_it_takes_back_what_it_too
     scene.crashes.let_go();
     scene.signal(&new, Ask::Abort).await;
     working.await;
-    assert_eq!(outcome(&scene, &new).await, went_back());
+    assert_eq!(scene.outcome(&new).await, went_back());
     assert!(serves(&scene, 1));
     assert_eq!(scene.world.groups(), [scene.record(1).group()]);
 }
@@ -174,8 +167,8 @@ async fn a_hotfix_supersedes_a_hotfix_and_the_baseline_goes_on() {
     scene.script.say(4, Look::Live, Verdict::Fail);
     let third = scene.hotfix(4).await.expect("it is taken");
     scene.work().await;
-    assert_eq!(outcome(&scene, &second).await, Some(Outcome::Stopped));
-    assert_eq!(outcome(&scene, &third).await, went_back());
+    assert_eq!(scene.outcome(&second).await, Some(Outcome::Stopped));
+    assert_eq!(scene.outcome(&third).await, went_back());
     assert!(serves(&scene, 1));
     assert_eq!(scene.world.groups(), [scene.record(1).group()]);
 }
@@ -198,8 +191,8 @@ async fn what_waits_for_a_person_or_is_paused_makes_way_too() {
         };
         let new = scene.hotfix(3).await.expect("it is taken");
         scene.work().await;
-        assert_eq!(outcome(&scene, &old).await, Some(Outcome::Stopped));
-        assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(&old).await, Some(Outcome::Stopped));
+        assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
         assert!(serves(&scene, 3));
     }
 }
@@ -215,7 +208,7 @@ async fn what_goes_back_is_not_superseded() {
         "{refused:?}"
     );
     scene.work().await;
-    assert_eq!(outcome(&scene, &old).await, went_back());
+    assert_eq!(scene.outcome(&old).await, went_back());
     assert!(serves(&scene, 1));
     let back = with_one(Kind::SideBySide).await;
     back.deploy(2).await;
@@ -244,8 +237,8 @@ async fn what_goes_back_is_not_turned_round_half_way() {
     let by = Some(new.clone());
     scene.signal(&old, Ask::Supersede { by }).await;
     working.await;
-    assert_eq!(outcome(&scene, &old).await, went_back());
-    assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&old).await, went_back());
+    assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
     assert!(serves(&scene, 3));
 }
 
@@ -270,7 +263,7 @@ async fn one_that_cannot_go_out_leaves_the_other_as_it_was() {
         let new = scene.hotfix(3).await.expect("it is taken");
         scene.work_for(10_000).await;
         assert_eq!(
-            outcome(&scene, &new).await,
+            scene.outcome(&new).await,
             Some(Outcome::Failed {
                 rollback: RollbackResult::None,
                 residue: vec!["shop/test is frozen by ada: the big day".to_owned()],
@@ -287,7 +280,7 @@ async fn one_that_cannot_go_out_leaves_the_other_as_it_was() {
             scene.signal(&old, Ask::Resume).await;
         }
         scene.work().await;
-        assert_eq!(outcome(&scene, &old).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(&old).await, Some(Outcome::Succeeded));
         assert!(serves(&scene, 2));
     }
 }
@@ -300,7 +293,7 @@ async fn it_passes_a_freeze_where_the_policy_says_so() {
     scene.hotfix_passes_freeze = true;
     let new = scene.hotfix(3).await.expect("it is taken");
     scene.work().await;
-    assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
     assert!(serves(&scene, 3));
 }
 
@@ -312,8 +305,8 @@ async fn an_ordinary_newer_one_does_not_take_its_place() {
     let hotfix = scene.hotfix(3).await.expect("it is taken");
     let newer = scene.deploy(4).await;
     scene.work().await;
-    assert_eq!(outcome(&scene, &hotfix).await, Some(Outcome::Succeeded));
-    assert_eq!(outcome(&scene, &newer).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&hotfix).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&newer).await, Some(Outcome::Succeeded));
 }
 
 /// What someone else did to the target meanwhile is theirs to judge (I10).
@@ -324,7 +317,7 @@ async fn a_foreign_change_before_it_takes_over_waits_for_a_person() {
     scene.world.meddle();
     let new = scene.hotfix(3).await.expect("it is taken");
     scene.work().await;
-    assert_eq!(outcome(&scene, &old).await, Some(Outcome::Stopped));
+    assert_eq!(scene.outcome(&old).await, Some(Outcome::Stopped));
     let now = scene.summary(&new).await;
     assert_eq!(now.phase, Phase::NeedsOperator);
     assert!(now.stuck.is_some_and(|why| why.contains("someone else")));
@@ -334,10 +327,7 @@ async fn a_foreign_change_before_it_takes_over_waits_for_a_person() {
 #[tokio::test(start_paused = true)]
 async fn over_a_first_deployment_it_sends_nobody_to_nothing() {
     let mut scene = Scene::of(Kind::Swap, canary(), 2);
-    scene.checks = vec![
-        serde_json::from_value(serde_json::json!({ "http": "/", "at": "staged" }))
-            .expect("a check"),
-    ];
+    scene.checks = vec![check_at("staged")];
     let old = scene.deploy(1).await;
     let staged = async {
         loop {
@@ -353,8 +343,8 @@ async fn over_a_first_deployment_it_sends_nobody_to_nothing() {
     }
     let new = scene.hotfix(2).await.expect("it is taken");
     scene.work().await;
-    assert_eq!(outcome(&scene, &old).await, Some(Outcome::Stopped));
-    assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&old).await, Some(Outcome::Stopped));
+    assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
     assert!(serves(&scene, 2));
     assert_eq!(scene.world.breaches(), Vec::<String>::new());
 }

@@ -3,11 +3,12 @@
 use belay_model::config::{CanaryStep, Percent, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
-use belay_model::plan::{Action, Call, Look, OnUnknown, Run, Step};
+use belay_model::event::{Ask, Outcome, RollbackResult};
+use belay_model::plan::Look;
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::{Phase, Summary};
 use belay_model::verdict::Outcome as Verdict;
+use belay_testkit::parts::{check_at, phase, run};
 use belay_testkit::{Fault, Kind, Scene, check_journal};
 
 const IGNORE: Act = Act::Ignore { as_passed: false };
@@ -104,26 +105,12 @@ async fn what_does_not_keep_the_release_away_is_named_beside_its_success() {
 async fn a_command_that_is_ignored_is_named_and_one_that_counts_as_passed_is_not() {
     for (act, count) in [(IGNORE, 1), (PASS, 0)] {
         let mut scene = with_one(Strategy::BlueGreen, act).await;
-        let migrate = Step::of(Action::Run(Run {
-            title: "migrate".to_owned(),
-            call: Call::Command("migrate".parse().expect("a command")),
-            back: None,
-            timeout_ms: 1000,
-            on_unknown: OnUnknown::Ask,
-            residue: None,
-            record: None,
-        }));
-        scene.phases = vec![PhaseInput {
-            name: "all".to_owned(),
-            target: Some("shop/test".to_owned()),
-            strategy: None,
-            share: None,
-            before: vec![migrate],
-            after: Vec::new(),
-            back_before: Vec::new(),
-            back_after: Vec::new(),
-            on_failure: Vec::new(),
-        }];
+        scene.phases = vec![phase(
+            "all",
+            Some("shop/test"),
+            vec![run("migrate")],
+            vec![],
+        )];
         scene.runner.fails("migrate", 1, Class::Application);
         let (summary, serves, standing) = ends(&scene, None).await;
         assert_eq!(summary.outcome, Some(Outcome::Succeeded));
@@ -167,8 +154,7 @@ async fn what_was_left_unready_keeps_nobody_from_replacing_it() {
 #[tokio::test(start_paused = true)]
 async fn what_makes_way_for_a_hotfix_names_what_it_went_past() {
     let mut scene = with_one(Strategy::BlueGreen, IGNORE).await;
-    let live = serde_json::json!({ "http": "/", "at": "live" });
-    scene.checks = vec![serde_json::from_value(live).expect("a check")];
+    scene.checks = vec![check_at("live")];
     scene.script.say(2, Look::Live, Verdict::Fail);
     scene.bake_ms = 60_000;
     let second = scene.deploy(2).await;

@@ -2,9 +2,7 @@
 
 use belay_engine::ports::{Batch, Store, StoreError, Writer};
 use belay_engine::worker::{Stop, Worker};
-use belay_model::config::{
-    CanaryStep, Check, Duration, FirstFailure, Inconclusive, Percent, Strategy,
-};
+use belay_model::config::{FirstFailure, Inconclusive, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Finish, Outcome, RollbackResult};
@@ -13,38 +11,13 @@ use belay_model::plan::Look;
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::{canary, check_at, rolled_back};
 use belay_testkit::{Fault, Scene, check_journal};
 use std::collections::BTreeMap;
 
-fn canary() -> Strategy {
-    let step = |percent| CanaryStep {
-        to: Percent::from_percent(percent),
-        hold: Some(Duration::from_secs(5)),
-    };
-    Strategy::Canary(vec![step(10), step(50)])
-}
-
-fn staged_check() -> Check {
-    serde_json::from_value(serde_json::json!({ "http": "/", "at": "staged" })).expect("a check")
-}
-
-fn complete() -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    })
-}
-
 /// A scene in which release 1 is good and serves.
 async fn with_one(strategy: Strategy) -> Scene {
-    let scene = Scene::new(strategy, 4);
-    let first = scene.deploy(1).await;
-    scene.work().await;
-    assert_eq!(
-        scene.summary(&first).await.outcome,
-        Some(Outcome::Succeeded)
-    );
-    scene
+    Scene::new(strategy, 4).with_good(1).await
 }
 
 async fn journal_of(scene: &Scene, id: &DeploymentId) -> Vec<Event> {
@@ -80,11 +53,11 @@ async fn i1_the_baseline_is_durable_with_or_before_the_first_start() {
 
 #[tokio::test(start_paused = true)]
 async fn i2_going_back_grows_switches_verifies_and_only_then_shrinks() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     scene.script.say(2, Look::Live, Said::Fail);
     let id = scene.deploy(2).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     let log = scene.world.log();
     let back = log
         .iter()
@@ -102,7 +75,7 @@ async fn i2_going_back_grows_switches_verifies_and_only_then_shrinks() {
 
 #[tokio::test(start_paused = true)]
 async fn i3_no_forward_step_starts_once_a_rollback_is_planned() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     scene.script.say(2, Look::Live, Said::Fail);
     let id = scene.deploy(2).await;
     scene.work().await;
@@ -159,7 +132,7 @@ async fn scene_point<F: Future<Output = Scene>>(
 
 #[tokio::test(start_paused = true)]
 async fn i5_a_way_back_that_keeps_failing_waits_for_a_person_and_goes_on_with_retry() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     scene.script.say(2, Look::Live, Said::Fail);
     let id = scene.deploy(2).await;
     // Two forward effects, then the switch back is refused as often as it is tried.
@@ -175,7 +148,7 @@ async fn i5_a_way_back_that_keeps_failing_waits_for_a_person_and_goes_on_with_re
     );
     scene.signal(&id, Ask::Retry).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     journal_of(&scene, &id).await;
 }
 
@@ -199,11 +172,11 @@ async fn copies_gone(scene: &Scene, id: &DeploymentId) {
 
 #[tokio::test(start_paused = true)]
 async fn i13_retry_goes_to_a_goal_that_is_not_met_from_what_is_there() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     scene.script.say(2, Look::Live, Said::Fail);
     let id = scene.deploy(2).await;
     copies_gone(&scene, &id).await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     assert_eq!(scene.view().went_back.len(), 1, "it went back once");
     // So does a rollback that someone asked for: it is not turned round by that.
     let id = scene.deploy(3).await;
@@ -218,7 +191,7 @@ async fn i13_retry_goes_to_a_goal_that_is_not_met_from_what_is_there() {
 #[tokio::test(start_paused = true)]
 async fn i5_skip_names_what_it_leaves_and_abandon_frees_the_lock() {
     for ask in [Ask::Skip, Ask::Abandon] {
-        let scene = with_one(canary()).await;
+        let scene = with_one(canary([10, 50])).await;
         scene.script.say(2, Look::Live, Said::Fail);
         let id = scene.deploy(2).await;
         let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
@@ -289,7 +262,7 @@ async fn i6_an_old_epoch_cannot_append() {
 
 #[tokio::test(start_paused = true)]
 async fn i6_a_worker_that_was_replaced_stops_and_appends_nothing_more() {
-    let mut scene = with_one(canary()).await;
+    let mut scene = with_one(canary([10, 50])).await;
     scene.inconclusive = Inconclusive::Ask;
     scene.script.say(2, Look::Live, Said::Inconclusive);
     let id = scene.deploy(2).await;
@@ -315,7 +288,7 @@ async fn i6_a_worker_that_was_replaced_stops_and_appends_nothing_more() {
     scene.until_parked(&id).await;
     scene.signal(&id, Ask::Abort).await;
     assert_eq!(second.await.expect("no panic").expect("works"), Stop::Idle);
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     journal_of(&scene, &id).await;
 }
 
@@ -337,7 +310,7 @@ async fn i7_a_rollback_runs_the_record_as_it_was() {
 
 #[tokio::test(start_paused = true)]
 async fn i7_every_way_back_takes_the_newest_seals() {
-    let mut scene = with_one(canary()).await;
+    let mut scene = with_one(canary([10, 50])).await;
     scene.inconclusive = Inconclusive::Ask;
     scene.script.say(2, Look::Live, Said::Inconclusive);
     let inside = scene.deploy(2).await;
@@ -369,11 +342,11 @@ async fn i7_every_way_back_takes_the_newest_seals() {
 
 #[tokio::test(start_paused = true)]
 async fn i8_inconclusive_is_never_pass() {
-    let mut scene = with_one(canary()).await;
+    let mut scene = with_one(canary([10, 50])).await;
     scene.script.say(2, Look::Live, Said::Inconclusive);
     let id = scene.deploy(2).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     // Where policy asks a person, it waits for one.
     scene.inconclusive = Inconclusive::Ask;
     scene.script.say(3, Look::Live, Said::Inconclusive);
@@ -382,7 +355,7 @@ async fn i8_inconclusive_is_never_pass() {
     assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
     scene.signal(&id, Ask::Abort).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
 }
 
 /// It was promoted, and good until then: nothing says that it is bad, and nothing that it is good.
@@ -466,7 +439,7 @@ async fn i9_a_rollback_that_is_turned_round_leads_to_what_it_left() {
     assert_eq!(three().standing, Standing::Quarantined);
     scene.signal(&back, Ask::Abort).await;
     scene.work().await;
-    assert_eq!(scene.summary(&back).await.outcome, complete());
+    assert_eq!(scene.summary(&back).await.outcome, rolled_back());
     assert_eq!(scene.serving(), Some(scene.record(3).group()));
     assert!(three().standing.is_good());
     assert_eq!(three().reason.as_deref(), Some("test lifted it: because"));
@@ -488,13 +461,13 @@ async fn i9_undoing_a_deployment_quarantines_what_it_brought_once_it_is_planned(
 
 #[tokio::test(start_paused = true)]
 async fn i10_forward_a_foreign_change_waits_for_a_person() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     let id = scene.deploy(2).await;
     // Growing is held up for long enough that a stranger can change the weights before the switch.
     scene
         .world
         .faults([Some(Fault::AnswerLost(Class::Connectivity))]);
-    let observe = scene_point(|| with_one(canary()), "append", "after").await;
+    let observe = scene_point(|| with_one(canary([10, 50])), "append", "after").await;
     scene.crashes.kill_at(observe);
     let stranger = BTreeMap::from([("stranger".to_owned(), 1000)]);
     let meddle = async {
@@ -520,7 +493,7 @@ async fn i10_forward_a_foreign_change_waits_for_a_person() {
 
 #[tokio::test(start_paused = true)]
 async fn i10_going_back_a_foreign_change_is_reported_and_overwritten() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     let mut scene = scene;
     scene.inconclusive = Inconclusive::Ask;
     scene.script.say(2, Look::Live, Said::Inconclusive);
@@ -532,7 +505,7 @@ async fn i10_going_back_a_foreign_change_is_reported_and_overwritten() {
     scene.signal(&id, Ask::Abort).await;
     scene.work().await;
     let summary = scene.summary(&id).await;
-    assert_eq!(summary.outcome, complete());
+    assert_eq!(summary.outcome, rolled_back());
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
     assert!(
         summary
@@ -545,7 +518,7 @@ async fn i10_going_back_a_foreign_change_is_reported_and_overwritten() {
 
 #[tokio::test(start_paused = true)]
 async fn i12_a_rollback_of_what_runs_is_a_signal_and_others_wait_their_turn() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     let id = scene.deploy(2).await;
     let queued = scene.deploy(3).await;
     scene.signal(&id, Ask::Abort).await;
@@ -576,12 +549,12 @@ async fn i12_a_rollback_of_what_runs_is_a_signal_and_others_wait_their_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn i13_back_in_one_move_from_any_share() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     scene.script.say(2, Look::Bake, Said::Fail);
     let id = scene.deploy(2).await;
     let before = scene.world.log().len();
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     let log = scene.world.log().split_off(before);
     let switches: Vec<_> = log
         .iter()
@@ -597,7 +570,7 @@ async fn a_first_deployment_that_fails_is_removed() {
     scene.script.say(1, Look::Bake, Said::Fail);
     let id = scene.deploy(1).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     assert!(scene.world.groups().is_empty());
     assert!(scene.world.weights().is_empty());
 }
@@ -607,7 +580,7 @@ async fn a_first_deployment_that_fails_is_left_where_policy_says_so() {
     for look in [Look::Staged, Look::Bake] {
         let mut scene = Scene::default();
         scene.on_first_failure = FirstFailure::Leave;
-        scene.checks = vec![staged_check()];
+        scene.checks = vec![check_at("staged")];
         scene.script.say(1, look, Said::Fail);
         let id = scene.deploy(1).await;
         scene.work().await;
@@ -647,13 +620,13 @@ async fn someone_who_asks_to_go_back_is_not_asked_for_a_policy() {
     assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
     scene.signal(&id, Ask::Abort).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     assert!(scene.world.groups().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_quarantined_release_is_refused_with_nothing_changed() {
-    let scene = with_one(canary()).await;
+    let scene = with_one(canary([10, 50])).await;
     scene.script.say(2, Look::Live, Said::Fail);
     scene.deploy(2).await;
     scene.work().await;

@@ -1,40 +1,18 @@
 //! Targets without traffic: there is nothing to switch and nothing that stands by, so the old side goes as soon as the new
 //! one is ready, and going back starts it again.
 
-use belay_model::config::{CanaryStep, Duration, FirstFailure, Percent, Strategy};
+use belay_model::config::{FirstFailure, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Event, Outcome, RollbackResult};
 use belay_model::plan::Look;
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::{canary, rolled_back};
 use belay_testkit::{Fault, Scene, check_journal};
-
-fn canary() -> Strategy {
-    Strategy::Canary(vec![CanaryStep {
-        to: Percent::from_percent(10),
-        hold: Some(Duration::from_secs(5)),
-    }])
-}
-
-fn complete() -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    })
-}
 
 /// A scene in which release 1 is good and works.
 async fn with_one(strategy: Strategy) -> Scene {
-    let scene = Scene::workers(strategy, 4);
-    let first = scene.deploy(1).await;
-    scene.work().await;
-    let outcome = scene.summary(&first).await.outcome;
-    assert_eq!(outcome, Some(Outcome::Succeeded));
-    scene
-}
-
-fn standing(scene: &Scene, release: u32) -> Standing {
-    scene.view().records[&scene.record(release).hash()].standing
+    Scene::workers(strategy, 4).with_good(1).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +50,7 @@ async fn i2_without_traffic_the_old_side_goes_when_the_new_one_is_ready_both_way
             .collect();
         assert_eq!(promotes.len(), 1, "{promotes:?}");
         assert!(promotes[0].starts_with("remove"), "{promotes:?}");
-        assert_eq!(scene.summary(&id).await.outcome, complete());
+        assert_eq!(scene.summary(&id).await.outcome, rolled_back());
         assert_eq!(scene.world.groups(), [scene.record(1).group()]);
     }
 }
@@ -86,11 +64,11 @@ async fn what_does_not_get_ready_never_costs_the_old_side() {
         .world
         .faults([Some(Fault::Refused(Class::Application))]);
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     let log = scene.world.log().split_off(before);
     let old = scene.record(1).group();
     assert!(!log.iter().any(|line| line.contains(&old)), "{log:?}");
-    assert_eq!(standing(&scene, 2), Standing::Quarantined);
+    assert_eq!(scene.standing(2), Standing::Quarantined);
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,13 +77,13 @@ async fn a_rollback_on_request_starts_the_old_side_anew() {
     scene.deploy(2).await;
     scene.work().await;
     assert_eq!(scene.serving(), Some(scene.record(2).group()));
-    assert_eq!(standing(&scene, 2), Standing::Baked);
+    assert_eq!(scene.standing(2), Standing::Baked);
     let back = scene.go_back(None).await;
     scene.work().await;
     let summary = scene.summary(&back).await;
     assert_eq!(summary.outcome, Some(Outcome::Succeeded));
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
-    assert_eq!(standing(&scene, 2), Standing::Quarantined);
+    assert_eq!(scene.standing(2), Standing::Quarantined);
     let times = &summary.timeline;
     assert_eq!((times.t3, times.t4), (None, None), "nothing was switched");
     assert!(times.t5.is_some() && times.t5 <= times.t7, "{times:?}");
@@ -121,7 +99,7 @@ async fn a_rollback_on_request_starts_the_old_side_anew() {
 #[tokio::test(start_paused = true)]
 async fn strategies_that_need_traffic_are_refused_with_nothing_changed() {
     for (strategy, why) in [
-        (canary(), "a canary needs a share of the traffic"),
+        (canary([10]), "a canary needs a share of the traffic"),
         (
             Strategy::BlueGreen,
             "blue/green needs a release that stands by",

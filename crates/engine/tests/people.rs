@@ -4,43 +4,27 @@ use belay_model::back::{Risk, Trigger};
 use belay_model::config::{CanaryStep, Check, Duration, Inconclusive, Percent, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Outcome, RollbackResult};
+use belay_model::event::{Ask, Outcome};
 use belay_model::id::DeploymentId;
 use belay_model::plan::{Approval, Look};
 use belay_model::summary::{Phase, Summary};
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::{check_at, rolled_back};
 use belay_testkit::{Fault, Scene, check_journal};
 use std::collections::BTreeMap;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn complete() -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    })
-}
-
-fn live_check() -> Check {
-    serde_json::from_value(serde_json::json!({ "http": "/", "at": "live" })).expect("a check")
-}
-
 /// Releases 1 and 2 were good, one after the other; 2 serves.
 async fn with_two(targets: &[&str]) -> Scene {
     let scene = Scene::spread(Strategy::BlueGreen, 2, targets);
-    for release in [1, 2] {
-        let id = scene.deploy(release).await;
-        scene.work().await;
-        let summary = scene.summary(&id).await;
-        assert_eq!(summary.outcome, Some(Outcome::Succeeded));
-    }
-    scene
+    scene.with_good(1).await.with_good(2).await
 }
 
 /// Release 3 goes out and waits for a person, as nobody can say how it is.
 async fn stuck(scene: &mut Scene) -> DeploymentId {
     scene.inconclusive = Inconclusive::Ask;
-    scene.checks = vec![live_check()];
+    scene.checks = vec![check_at("live")];
     scene.script.say(3, Look::Live, Said::Inconclusive);
     let id = scene.deploy(3).await;
     scene.work().await;
@@ -52,10 +36,6 @@ async fn ended(scene: &Scene, id: &DeploymentId) -> Summary {
     scene.work().await;
     check_journal(&scene.store.journal(id));
     scene.summary(id).await
-}
-
-fn standing(scene: &Scene, release: u32) -> Standing {
-    scene.view().records[&scene.record(release).hash()].standing
 }
 
 /// Release 2 as a canary whose stage and bake last an hour each; which of them someone cuts short.
@@ -97,10 +77,10 @@ async fn a_stage_and_a_bake_are_cut_short_and_prove_nothing_then() {
         // Only readiness was seen, and not for as long as was asked for.
         (true, true, vec![], Standing::Candidate),
         // At the promotion it passed the same check.
-        (true, true, vec![live_check()], Standing::Good),
+        (true, true, vec![check_at("live")], Standing::Good),
     ] {
         let (scene, summary) = cut_short(stage, bake, checks).await;
-        assert_eq!(standing(&scene, 2), expect, "{stage} {bake}");
+        assert_eq!(scene.standing(2), expect, "{stage} {bake}");
         let took_us = summary.ended_us.expect("it ended") - summary.created_us;
         let hours = took_us / 3_600_000_000;
         assert_eq!(hours, i64::from(!stage) + i64::from(!bake), "{took_us}");
@@ -120,7 +100,7 @@ async fn what_is_not_waited_for_is_not_cut_short() {
     let id = scene.deploy(3).await;
     // Before it began there is nothing to wait for; the bake comes later and says what it says.
     scene.signal(&id, Ask::Advance).await;
-    assert_eq!(ended(&scene, &id).await.outcome, complete());
+    assert_eq!(ended(&scene, &id).await.outcome, rolled_back());
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,13 +110,13 @@ async fn going_back_leads_where_someone_says() {
         let id = stuck(&mut scene).await;
         scene.abort_to(&id, release, accept).await;
         let summary = ended(&scene, &id).await;
-        assert_eq!(summary.outcome, complete());
+        assert_eq!(summary.outcome, rolled_back());
         assert_eq!(summary.trigger, Some(Trigger::Slow));
         assert!(summary.cause.is_some_and(|why| why.contains("because")));
         assert_eq!(scene.serving(), Some(scene.record(release).group()));
         let serving = scene.view().serving().map(|known| known.record.release.0);
         assert_eq!(serving, Some(release));
-        assert_eq!(standing(&scene, 3), Standing::Quarantined);
+        assert_eq!(scene.standing(3), Standing::Quarantined);
     }
 }
 
@@ -155,7 +135,7 @@ async fn targets_that_it_had_not_come_to_are_led_there_too() {
         scene.abort_to(&id, 1, &[]).await;
     };
     tokio::join!(people, scene.work());
-    assert_eq!(ended(&scene, &id).await.outcome, complete());
+    assert_eq!(ended(&scene, &id).await.outcome, rolled_back());
     let group = scene.record(1).group();
     for (place, world) in &scene.worlds {
         assert_eq!(world.weights().get(&group), Some(&1000), "{place}");
@@ -167,7 +147,7 @@ async fn i5_one_that_is_stuck_on_its_way_back_takes_another_goal() {
     let scene = with_two(&["eu"]).await;
     scene.script.say(3, Look::Live, Said::Fail);
     let mut scene = scene;
-    scene.checks = vec![live_check()];
+    scene.checks = vec![check_at("live")];
     let id = scene.deploy(3).await;
     // Release 3 grows and takes the traffic; then the switch back is refused as often as it is tried.
     let refused = std::iter::repeat_n(Some(Fault::Refused(Class::Unknown)), 3);
@@ -176,7 +156,7 @@ async fn i5_one_that_is_stuck_on_its_way_back_takes_another_goal() {
     assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
     scene.abort_to(&id, 1, &[]).await;
     let summary = ended(&scene, &id).await;
-    assert_eq!(summary.outcome, complete());
+    assert_eq!(summary.outcome, rolled_back());
     assert_eq!(summary.back_to, Some(scene.record(1).title()));
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
 }
@@ -187,7 +167,7 @@ async fn a_goal_that_is_none_waits_for_a_person_with_its_lock() {
     scene.script.say(4, Look::Bake, Said::Fail);
     let id = scene.deploy(4).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
     for (release, why) in [(3, "goes back from"), (4, "quarantined"), (5, "not known")] {
         let id = stuck(&mut scene).await;
         scene.abort_to(&id, release, &[]).await;
@@ -196,7 +176,7 @@ async fn a_goal_that_is_none_waits_for_a_person_with_its_lock() {
         assert!(summary.stuck.is_some_and(|stuck| stuck.contains(why)));
         // What was there before is a way out.
         scene.signal(&id, Ask::Abort).await;
-        assert_eq!(ended(&scene, &id).await.outcome, complete());
+        assert_eq!(ended(&scene, &id).await.outcome, rolled_back());
         assert_eq!(scene.serving(), Some(scene.record(2).group()));
         // Going back on request quarantined it.
         scene.lift(3).await;
@@ -220,7 +200,7 @@ async fn a_kill_anywhere_on_the_way_to_another_goal_is_taken_up() {
         let (scene, id) = make().await;
         scene.crashes.kill_at(point);
         let summary = ended(&scene, &id).await;
-        assert_eq!(summary.outcome, complete(), "killed at {point}");
+        assert_eq!(summary.outcome, rolled_back(), "killed at {point}");
         let group = scene.record(1).group();
         for world in scene.worlds.values() {
             assert_eq!(
@@ -302,7 +282,7 @@ async fn a_no_does_not_change_where_it_was_told_to_go() {
     scene.abort_to(&id, 1, &[]).await;
     scene.signal(&id, Ask::Reject).await;
     let summary = ended(&scene, &id).await;
-    assert_eq!(summary.outcome, complete());
+    assert_eq!(summary.outcome, rolled_back());
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
 }
 

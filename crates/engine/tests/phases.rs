@@ -4,46 +4,14 @@ use belay_model::config::Strategy;
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Finish, Outcome, PhaseInput, RollbackResult};
-use belay_model::id::DeploymentId;
-use belay_model::plan::{Action, Approval, Call, Look, OnUnknown, Run, Step};
+use belay_model::plan::{Action, Approval, Look, OnUnknown, Run, Step};
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::{check_at, command, failed, phase, run};
 use belay_testkit::{Fault, Scene, check_journal};
 
 const PLACES: [&str; 2] = ["eu", "us"];
-
-/// A step that runs `name`, and `un-name` to take it back.
-fn run(name: &str) -> Step {
-    run_with(name, OnUnknown::Ask)
-}
-
-fn run_with(name: &str, on_unknown: OnUnknown) -> Step {
-    let call = |text: &str| Call::Command(text.parse().expect("a command line"));
-    Step::of(Action::Run(Run {
-        title: format!("run {name}"),
-        call: call(name),
-        back: Some(call(&format!("un-{name}"))),
-        timeout_ms: 1000,
-        on_unknown,
-        residue: None,
-        record: None,
-    }))
-}
-
-fn phase(name: &str, target: Option<&str>, before: Vec<Step>, after: Vec<Step>) -> PhaseInput {
-    PhaseInput {
-        name: name.to_owned(),
-        target: target.map(str::to_owned),
-        strategy: None,
-        share: None,
-        before,
-        after,
-        back_before: Vec::new(),
-        back_after: Vec::new(),
-        on_failure: Vec::new(),
-    }
-}
 
 fn rule(on: &[Class], act: Act) -> Vec<Rule> {
     vec![Rule {
@@ -63,38 +31,11 @@ fn anyone(count: u16) -> Approval {
 
 /// Release 1 serves everywhere; then the scene is as `then` makes it.
 async fn with_one(then: impl FnOnce(&mut Scene)) -> Scene {
-    let mut scene = Scene::spread(Strategy::BlueGreen, 2, &PLACES);
-    let first = scene.deploy(1).await;
-    scene.work().await;
-    assert_eq!(
-        scene.summary(&first).await.outcome,
-        Some(Outcome::Succeeded)
-    );
+    let mut scene = Scene::spread(Strategy::BlueGreen, 2, &PLACES)
+        .with_good(1)
+        .await;
     then(&mut scene);
     scene
-}
-
-/// Release 2 goes out, to its end or until it waits for a person.
-async fn deploy(scene: &Scene) -> DeploymentId {
-    let id = scene.deploy(2).await;
-    scene.work().await;
-    check_journal(&scene.store.journal(&id));
-    id
-}
-
-fn serving(scene: &Scene) -> [Option<u32>; 2] {
-    PLACES.map(|place| {
-        let weights = scene.worlds[place].weights();
-        let (name, _) = weights.iter().find(|(_, weight)| **weight == 1000)?;
-        (1..9).find(|release| scene.record(*release).group() == *name)
-    })
-}
-
-fn failed(rollback: RollbackResult) -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback,
-        residue: Vec::new(),
-    })
 }
 
 fn three_phases(scene: &mut Scene) {
@@ -118,9 +59,9 @@ fn three_phases(scene: &mut Scene) {
 #[tokio::test(start_paused = true)]
 async fn phases_run_in_order_with_their_steps() {
     let scene = with_one(three_phases).await;
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
-    assert_eq!(serving(&scene), [Some(2); 2]);
+    assert_eq!(scene.serving_on(PLACES), [Some(2); 2]);
     let ran = ["network", "before-eu", "after-eu", "before-us", "after-us"];
     assert_eq!(scene.runner.log(), ran);
 }
@@ -129,10 +70,10 @@ async fn phases_run_in_order_with_their_steps() {
 async fn what_started_is_taken_back_in_reverse() {
     let scene = with_one(three_phases).await;
     scene.runner.fails("after-us", 9, Class::Application);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     let outcome = scene.summary(&id).await.outcome;
     assert_eq!(outcome, failed(RollbackResult::Complete));
-    assert_eq!(serving(&scene), [Some(1); 2]);
+    assert_eq!(scene.serving_on(PLACES), [Some(1); 2]);
     let back = [
         "un-after-us",
         "un-before-us",
@@ -154,7 +95,7 @@ async fn what_started_is_taken_back_in_reverse() {
 async fn what_never_started_is_not_taken_back() {
     let scene = with_one(three_phases).await;
     scene.runner.fails("after-eu", 9, Class::Application);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     let outcome = scene.summary(&id).await.outcome;
     assert_eq!(outcome, failed(RollbackResult::Complete));
     let back = ["un-after-eu", "un-before-eu", "un-network"];
@@ -175,10 +116,10 @@ async fn this_phase_only_ends_the_deployment_and_says_that_it_was_policy() {
     })
     .await;
     scene.runner.fails("after-us", 1, Class::Application);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     let outcome = scene.summary(&id).await.outcome;
     assert_eq!(outcome, failed(RollbackResult::Limited));
-    assert_eq!(serving(&scene), [Some(2), Some(1)], "eu stays");
+    assert_eq!(scene.serving_on(PLACES), [Some(2), Some(1)], "eu stays");
     assert_eq!(scene.runner.log()[4..], ["un-after-us", "un-before-us"]);
     // The next one starts from what is there.
     let third = scene.deploy(3).await;
@@ -187,7 +128,7 @@ async fn this_phase_only_ends_the_deployment_and_says_that_it_was_policy() {
         scene.summary(&third).await.outcome,
         Some(Outcome::Succeeded)
     );
-    assert_eq!(serving(&scene), [Some(3); 2]);
+    assert_eq!(scene.serving_on(PLACES), [Some(3); 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,7 +143,7 @@ async fn phases_on_one_target_go_back_in_one_move() {
     })
     .await;
     scene.script.say(2, Look::Bake, Said::Fail);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     let outcome = scene.summary(&id).await.outcome;
     assert_eq!(outcome, failed(RollbackResult::Complete));
     let log = scene.worlds["eu"].log();
@@ -247,7 +188,7 @@ async fn what_someone_else_changed_before_a_phase_is_theirs_to_judge() {
     assert!(why.contains("changed us"), "{why}");
     scene.signal(&id, Ask::Retry).await;
     scene.work().await;
-    assert_eq!(serving(&scene), [Some(2); 2]);
+    assert_eq!(scene.serving_on(PLACES), [Some(2); 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -310,7 +251,7 @@ async fn each_try_comes_later_than_the_one_before_up_to_a_bound() {
     })
     .await;
     scene.runner.fails("before-eu", 4, Class::Connectivity);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
     let journal = scene.store.journal(&id);
     let mut failed_us = None;
@@ -345,7 +286,7 @@ async fn people_are_asked_as_long_as_the_rule_says() {
     })
     .await;
     scene.runner.fails("before-eu", 1, Class::Application);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
     scene.signal(&id, Ask::Retry).await;
     scene.work().await;
@@ -380,12 +321,11 @@ async fn a_deadline_is_kept_by_whoever_is_there_when_it_comes() {
 async fn an_ignored_verification_does_not_make_a_release_good() {
     let scene = with_one(|scene| {
         scene.on_failure = rule(&[Class::Verification], Act::Ignore { as_passed: true });
-        let live = serde_json::json!({ "http": "/", "at": "live" });
-        scene.checks = vec![serde_json::from_value(live).expect("a check")];
+        scene.checks = vec![check_at("live")];
     })
     .await;
     scene.script.say(2, Look::Live, Said::Fail);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
     let view = scene.view();
     let known = view.serving().expect("something serves");
@@ -412,13 +352,13 @@ async fn an_approval_is_waited_for_and_counted() {
         for who in ["eve", "ada@laptop", "ada@laptop", "bob@there"] {
             scene.signal_of(who, &id, Ask::Approve).await;
         }
-        assert_eq!(serving(&scene), [Some(1); 2], "one yes of two");
+        assert_eq!(scene.serving_on(PLACES), [Some(1); 2], "one yes of two");
         scene.signal_of("bob@here", &id, Ask::Approve).await;
     };
     // Once is enough for all targets.
     tokio::join!(people, scene.work_for(600_000));
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Succeeded));
-    assert_eq!(serving(&scene), [Some(2); 2]);
+    assert_eq!(scene.serving_on(PLACES), [Some(2); 2]);
 }
 
 /// Side by side: each says one yes of two while both ask, and a question of a phase's own is another one.
@@ -440,12 +380,12 @@ async fn an_approval_is_asked_for_once_and_one_of_a_phase_by_itself() {
     let people = async {
         scene.until(&id, Phase::Waiting).await;
         for who in ["ada", "ada", "bob"] {
-            assert_eq!(serving(&scene), [Some(1); 2], "before {who}");
+            assert_eq!(scene.serving_on(PLACES), [Some(1); 2], "before {who}");
             scene.signal_of(who, &id, Ask::Approve).await;
         }
         scene.until_asked(&id, "us").await;
         let us = async {
-            while serving(&scene) != [Some(2); 2] {
+            while scene.serving_on(PLACES) != [Some(2); 2] {
                 scene.pass(100).await
             }
         };
@@ -478,7 +418,7 @@ async fn a_no_rolls_back_and_so_does_nobody() {
             "0 of 1 said yes"
         };
         assert!(why.contains(said), "{why}");
-        assert_eq!(serving(&scene), [Some(1); 2]);
+        assert_eq!(scene.serving_on(PLACES), [Some(1); 2]);
         let standing = scene.view().records[&scene.record(2).hash()].standing;
         let blamed = if reject {
             Standing::Quarantined
@@ -500,7 +440,7 @@ async fn paused_means_that_no_step_begins() {
     assert_eq!(scene.summary(&id).await.phase, Phase::Paused);
     scene.signal(&id, Ask::Resume).await;
     scene.work().await;
-    assert_eq!(serving(&scene), [Some(2); 2]);
+    assert_eq!(scene.serving_on(PLACES), [Some(2); 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -517,7 +457,7 @@ async fn stopped_is_left_as_it_is() {
     };
     tokio::join!(people, scene.work());
     assert_eq!(scene.summary(&id).await.outcome, Some(Outcome::Stopped));
-    assert_eq!(serving(&scene), [Some(2), Some(1)]);
+    assert_eq!(scene.serving_on(PLACES), [Some(2), Some(1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -561,7 +501,7 @@ async fn what_cannot_be_taken_back_is_named_at_the_end() {
     })
     .await;
     scene.worlds["eu"].faults([Some(Fault::Refused(Class::Application))]);
-    let id = deploy(&scene).await;
+    let id = scene.deploy_and_work(2).await;
     let Some(Outcome::Failed { rollback, residue }) = scene.summary(&id).await.outcome else {
         panic!("it failed");
     };
@@ -578,8 +518,12 @@ async fn a_command_that_was_cut_off_is_run_again_only_where_that_is_said() {
     ] {
         let make = async || {
             with_one(|scene| {
+                let once = Step::of(Action::Run(Run {
+                    on_unknown,
+                    ..command("once")
+                }));
                 scene.phases = vec![
-                    phase("one", None, vec![run_with("once", on_unknown)], vec![]),
+                    phase("one", None, vec![once], vec![]),
                     phase("eu", Some("eu"), vec![], vec![]),
                     phase("us", Some("us"), vec![], vec![]),
                 ];
@@ -646,7 +590,7 @@ async fn a_kill_anywhere_is_taken_up_in_every_phase() {
             failed(RollbackResult::Complete),
             "killed at {point}"
         );
-        assert_eq!(serving(&scene), [Some(1); 2], "killed at {point}");
+        assert_eq!(scene.serving_on(PLACES), [Some(1); 2], "killed at {point}");
         check_journal(&scene.store.journal(&id));
     }
 }

@@ -2,52 +2,29 @@
 
 use belay_model::config::{BackOrder, BackPhases, Provisioning, ProvisioningOrder, Strategy};
 use belay_model::error::Class;
-use belay_model::event::{Event, Outcome, PhaseInput, RollbackResult};
+use belay_model::event::{Outcome, PhaseInput, RollbackResult};
 use belay_model::id::DeploymentId;
-use belay_model::plan::{Action, Call, Look, OnUnknown, Plan, Run, Step};
+use belay_model::plan::{Action, Call, Look, Plan, Step};
 use belay_model::policy::{Act, Rule};
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::{phase, run};
 use belay_testkit::{Scene, check_journal};
 
 const PLACES: [&str; 3] = ["asia", "eu", "us"];
 
-/// A step that runs `name`, and `un-name` to take it back.
-fn run(name: &str) -> Step {
-    let call = |text: &str| Call::Command(text.parse().expect("a command line"));
-    Step::of(Action::Run(Run {
-        title: format!("run {name}"),
-        call: call(name),
-        back: (!name.starts_with("un-")).then(|| call(&format!("un-{name}"))),
-        timeout_ms: 1000,
-        on_unknown: OnUnknown::Retry,
-        residue: None,
-        record: None,
-    }))
-}
-
 /// A part of a phase with a step before and a step behind.
-fn part(phase: &str, target: Option<&str>) -> PhaseInput {
-    let of = target.unwrap_or(phase);
-    PhaseInput {
-        name: phase.to_owned(),
-        target: target.map(str::to_owned),
-        strategy: None,
-        share: None,
-        before: vec![run(&format!("before-{of}"))],
-        after: target.map_or_else(Vec::new, |_| vec![run(&format!("after-{of}"))]),
-        back_before: Vec::new(),
-        back_after: Vec::new(),
-        on_failure: Vec::new(),
-    }
+fn part(name: &str, target: Option<&str>) -> PhaseInput {
+    let of = target.unwrap_or(name);
+    let before = vec![run(&format!("before-{of}"))];
+    let after = target.map(|_| run(&format!("after-{of}")));
+    phase(name, target, before, after.into_iter().collect())
 }
 
 /// Release 1 serves everywhere; then the scene is as `then` makes it.
 async fn with_one(then: impl FnOnce(&mut Scene)) -> Scene {
-    let mut scene = Scene::spread(Strategy::BlueGreen, 2, &PLACES);
-    let first = scene.deploy(1).await;
-    scene.work().await;
-    let outcome = scene.summary(&first).await.outcome;
-    assert_eq!(outcome, Some(Outcome::Succeeded));
+    let mut scene = Scene::spread(Strategy::BlueGreen, 2, &PLACES)
+        .with_good(1)
+        .await;
     then(&mut scene);
     scene
 }
@@ -62,32 +39,6 @@ fn four_phases(scene: &mut Scene) {
         part("far", Some("eu")),
         part("near", Some("us")),
     ];
-}
-
-async fn deploy(scene: &Scene, release: u32) -> DeploymentId {
-    let id = scene.deploy(release).await;
-    scene.work().await;
-    check_journal(&scene.store.journal(&id));
-    id
-}
-
-fn serving(scene: &Scene) -> [Option<u32>; 3] {
-    PLACES.map(|place| {
-        let weights = scene.worlds[place].weights();
-        let (name, _) = weights.iter().find(|(_, weight)| **weight == 1000)?;
-        (1..9).find(|release| scene.record(*release).group() == *name)
-    })
-}
-
-/// The last plan of a deployment.
-fn last_plan(scene: &Scene, id: &DeploymentId) -> Plan {
-    let journal = scene.store.journal(id);
-    let plan = |event: &Event| match event {
-        Event::Planned { plan, .. } | Event::RollbackPlanned { plan, .. } => Some(plan.clone()),
-        _ => None,
-    };
-    let mut plans = journal.iter().filter_map(|entry| plan(&entry.event));
-    plans.next_back().expect("planned")
 }
 
 /// Its `run` steps and moves of traffic, in order.
@@ -117,7 +68,7 @@ async fn ends(scene: &Scene, id: &DeploymentId, rollback: RollbackResult) {
 async fn a_phase_is_wrapped_up_in_the_reverse_of_its_order() {
     let scene = with_one(four_phases).await;
     scene.runner.fails("after-us", 1, Class::Application);
-    let id = deploy(&scene, 2).await;
+    let id = scene.deploy_and_work(2).await;
     ends(&scene, &id, RollbackResult::Complete).await;
     let expected = [
         "un-after-us",
@@ -132,15 +83,15 @@ async fn a_phase_is_wrapped_up_in_the_reverse_of_its_order() {
         "un-before-net",
         "un-before-disk",
     ];
-    assert_eq!(told(&last_plan(&scene, &id)), expected);
-    assert_eq!(serving(&scene), [Some(1); 3]);
+    assert_eq!(told(&scene.last_plan(&id)), expected);
+    assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn phases_follow_each_other_and_the_parts_of_one_go_side_by_side() {
     let scene = with_one(four_phases).await;
-    let id = deploy(&scene, 2).await;
-    let plan = last_plan(&scene, &id);
+    let id = scene.deploy_and_work(2).await;
+    let plan = scene.last_plan(&id);
     let after = plan.phases.iter().map(|phase| phase.after.clone());
     let after: Vec<_> = after.take(5).collect();
     let expected: [&[u16]; 5] = [&[], &[0], &[0, 1], &[0, 1], &[0, 1, 2, 3]];
@@ -149,7 +100,7 @@ async fn phases_follow_each_other_and_the_parts_of_one_go_side_by_side() {
     let bakes = plan.phases[5..].iter();
     let bakes: Vec<_> = bakes.map(|phase| phase.name.clone()).collect();
     assert_eq!(bakes, PLACES);
-    assert_eq!(serving(&scene), [Some(2); 3]);
+    assert_eq!(scene.serving_on(PLACES), [Some(2); 3]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,18 +118,18 @@ async fn this_phase_only_is_all_of_its_targets() {
     })
     .await;
     scene.runner.fails("after-eu", 1, Class::Application);
-    let id = deploy(&scene, 2).await;
+    let id = scene.deploy_and_work(2).await;
     ends(&scene, &id, RollbackResult::Limited).await;
-    assert_eq!(serving(&scene), [Some(1), Some(1), Some(2)]);
-    let back = told(&last_plan(&scene, &id));
+    assert_eq!(scene.serving_on(PLACES), [Some(1), Some(1), Some(2)]);
+    let back = told(&scene.last_plan(&id));
     assert!(back.contains(&"un-before-asia".to_owned()), "{back:?}");
     assert!(!back.contains(&"un-before-us".to_owned()), "{back:?}");
     // What stays is taken back when someone asks for it, and nothing twice.
     scene.runner.fails("none", 0, Class::Application);
     let undone = scene.undo(&id).await;
     scene.work().await;
-    assert_eq!(serving(&scene), [Some(1); 3]);
-    let back = told(&last_plan(&scene, &undone));
+    assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
+    let back = told(&scene.last_plan(&undone));
     let ran: Vec<_> = back.iter().filter(|line| *line != "move").collect();
     assert_eq!(
         ran,
@@ -200,16 +151,16 @@ async fn all_at_once_where_the_plan_says_so() {
         })
         .await;
         scene.script.say(2, Look::Bake, Said::Fail);
-        let id = deploy(&scene, 2).await;
+        let id = scene.deploy_and_work(2).await;
         ends(&scene, &id, RollbackResult::Complete).await;
-        let plan = last_plan(&scene, &id);
+        let plan = scene.last_plan(&id);
         let of = |name: &str| plan.phases.iter().find(|phase| phase.name == name);
         let (far, net) = (of("far").expect("it"), of("net").expect("it"));
         let at_once = phases == BackPhases::AtOnce;
         assert_eq!(far.after.is_empty(), at_once, "{far:#?}");
         assert_eq!(net.after, [0, 1, 2], "what provisions waits for all");
         assert_eq!(plan.parallel, if at_once { 5 } else { 2 });
-        assert_eq!(serving(&scene), [Some(1); 3]);
+        assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
     }
 }
 
@@ -235,7 +186,7 @@ async fn what_provisions_goes_back_first_or_last_and_in_either_order() {
         .await;
         scene.script.say(2, Look::Bake, Said::Fail);
         let before = 8;
-        deploy(&scene, 2).await;
+        scene.deploy_and_work(2).await;
         let log = scene.runner.log();
         assert_eq!(log.len(), 2 * before, "{log:?}");
         let back = if provisioning == First {
@@ -244,7 +195,7 @@ async fn what_provisions_goes_back_first_or_last_and_in_either_order() {
             &log[2 * before - 2..]
         };
         assert_eq!(back, expected, "{provisioning:?} {provisioning_order:?}");
-        assert_eq!(serving(&scene), [Some(1); 3]);
+        assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
     }
 }
 
@@ -260,9 +211,9 @@ async fn steps_of_its_own_are_around_the_way_back_of_what_began() {
     })
     .await;
     scene.runner.fails("after-asia", 1, Class::Application);
-    let id = deploy(&scene, 2).await;
+    let id = scene.deploy_and_work(2).await;
     ends(&scene, &id, RollbackResult::Complete).await;
-    let back = told(&last_plan(&scene, &id));
+    let back = told(&scene.last_plan(&id));
     let of = |part: &str| back.iter().filter(|line| line.ends_with(part)).count();
     assert_eq!(of("-us"), 0, "it never began: {back:?}");
     let asia = back
@@ -294,17 +245,17 @@ async fn what_was_run_is_taken_back_when_someone_goes_back_after_success() {
     };
     let mut scene = scene;
     named(&mut scene, "two");
-    deploy(&scene, 2).await;
+    scene.deploy_and_work(2).await;
     named(&mut scene, "three");
     // What cannot be taken back is named.
     if let Action::Run(run) = &mut scene.phases[0].before[0].action {
         run.residue = Some("three stays".to_owned());
     }
-    deploy(&scene, 3).await;
+    scene.deploy_and_work(3).await;
     // One that went back by itself has taken its own back.
     named(&mut scene, "four");
     scene.script.say(4, Look::Bake, Said::Fail);
-    deploy(&scene, 4).await;
+    scene.deploy_and_work(4).await;
     let before = scene.runner.log().len();
     let back = scene.go_back(Some(1)).await;
     scene.work().await;
@@ -320,9 +271,9 @@ async fn what_was_run_is_taken_back_when_someone_goes_back_after_success() {
             .remarks
             .contains(&"stays behind: three stays".to_owned())
     );
-    assert_eq!(serving(&scene), [Some(1); 3]);
+    assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
     // Each in the files of its own release.
-    let plan = last_plan(&scene, &back);
+    let plan = scene.last_plan(&back);
     let record = |step: &Step| match &step.action {
         Action::Run(run) => run.record.clone(),
         _ => None,
@@ -333,7 +284,7 @@ async fn what_was_run_is_taken_back_when_someone_goes_back_after_success() {
     // The next time there is nothing of theirs left to take back.
     let before = scene.runner.log().len();
     scene.phases.clear();
-    deploy(&scene, 5).await;
+    scene.deploy_and_work(5).await;
     let back = scene.go_back(Some(1)).await;
     scene.work().await;
     let outcome = scene.summary(&back).await.outcome;

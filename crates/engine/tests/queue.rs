@@ -4,7 +4,7 @@ use belay_model::config::{Queue, Strategy};
 use belay_model::event::{Ask, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::summary::Phase;
-use belay_testkit::{Scene, check_journal};
+use belay_testkit::Scene;
 
 /// Release 1 serves, and release 2 bakes.
 async fn with_one_under_way(queue: Queue) -> (Scene, DeploymentId) {
@@ -19,11 +19,6 @@ async fn with_one_under_way(queue: Queue) -> (Scene, DeploymentId) {
     (scene, running)
 }
 
-async fn outcome(scene: &Scene, id: &DeploymentId) -> Option<Outcome> {
-    check_journal(&scene.store.journal(id));
-    scene.summary(id).await.outcome
-}
-
 fn replaced(by: &DeploymentId) -> Option<Outcome> {
     Some(Outcome::Replaced { by: by.clone() })
 }
@@ -34,12 +29,12 @@ async fn the_newest_takes_the_place_of_those_that_wait_at_once() {
     let second = scene.deploy(3).await;
     let third = scene.deploy(4).await;
     // Before any worker has looked.
-    assert_eq!(outcome(&scene, &second).await, replaced(&third));
+    assert_eq!(scene.outcome(&second).await, replaced(&third));
     let fourth = scene.deploy(5).await;
-    assert_eq!(outcome(&scene, &third).await, replaced(&fourth));
+    assert_eq!(scene.outcome(&third).await, replaced(&fourth));
     scene.work().await;
     for id in [&running, &fourth] {
-        assert_eq!(outcome(&scene, id).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(id).await, Some(Outcome::Succeeded));
     }
     assert_eq!(scene.serving(), Some(scene.record(5).group()));
     let begun = |id: &DeploymentId| scene.store.journal(id).len() > 2;
@@ -58,7 +53,7 @@ async fn where_the_policy_says_all_each_has_its_turn() {
     scene.work().await;
     let mut ended = Vec::new();
     for id in &ids {
-        assert_eq!(outcome(&scene, id).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(id).await, Some(Outcome::Succeeded));
         ended.push(scene.summary(id).await.ended_us);
     }
     assert!(ended.is_sorted(), "in the order of asking: {ended:?}");
@@ -70,10 +65,10 @@ async fn a_rollback_that_waits_is_not_replaced_and_replaces_nobody() {
     let waiting = scene.deploy(3).await;
     let back = scene.go_back(Some(1)).await;
     let newest = scene.deploy(4).await;
-    assert_eq!(outcome(&scene, &waiting).await, replaced(&newest));
+    assert_eq!(scene.outcome(&waiting).await, replaced(&newest));
     scene.work().await;
     for id in [&running, &back, &newest] {
-        assert_eq!(outcome(&scene, id).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(id).await, Some(Outcome::Succeeded));
     }
     let back = scene.summary(&back).await;
     assert!(back.ended_us < scene.summary(&newest).await.locked_us);
@@ -94,16 +89,16 @@ async fn one_that_a_worker_has_just_taken_is_replaced_before_it_begins() {
         let begun = scene.store.journal(&old).len() > 2;
         if begun {
             // Too late: it had begun, and nobody replaces it.
-            assert_eq!(outcome(&scene, &old).await, Some(Outcome::Succeeded));
+            assert_eq!(scene.outcome(&old).await, Some(Outcome::Succeeded));
         } else {
-            assert_eq!(outcome(&scene, &old).await, replaced(&new), "{point}");
+            assert_eq!(scene.outcome(&old).await, replaced(&new), "{point}");
             // No error that a worker pauses after.
             let locked_us = scene.summary(&new).await.locked_us.expect("it began");
             let ended_us = scene.summary(&old).await.ended_us.expect("it ended");
             assert!(locked_us - ended_us < 100_000, "{point}");
         }
         assert_eq!(point < 2, !begun, "point {point}");
-        assert_eq!(outcome(&scene, &new).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
         assert_eq!(scene.serving(), Some(scene.record(3).group()));
         assert!(scene.world.breaches().is_empty());
     }
@@ -116,10 +111,10 @@ async fn one_that_was_told_to_wait_before_it_began_is_replaced() {
     let paused = scene.deploy(3).await;
     scene.signal(&paused, Ask::Pause).await;
     let newest = scene.deploy(4).await;
-    assert_eq!(outcome(&scene, &paused).await, replaced(&newest));
+    assert_eq!(scene.outcome(&paused).await, replaced(&newest));
     scene.work().await;
-    assert_eq!(outcome(&scene, &running).await, Some(Outcome::Succeeded));
-    assert_eq!(outcome(&scene, &newest).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&running).await, Some(Outcome::Succeeded));
+    assert_eq!(scene.outcome(&newest).await, Some(Outcome::Succeeded));
 }
 
 fn unchanged() -> Option<Outcome> {
@@ -141,12 +136,12 @@ async fn one_that_waits_and_is_not_wanted_any_more_ends_at_once() {
         let (scene, running) = with_one_under_way(Queue::All).await;
         let waiting = scene.deploy(3).await;
         scene.signal(&waiting, Ask::Pause).await;
-        assert_eq!(outcome(&scene, &waiting).await, None, "a pause is no end");
+        assert_eq!(scene.outcome(&waiting).await, None, "a pause is no end");
         scene.signal(&waiting, ask).await;
-        assert_eq!(outcome(&scene, &waiting).await, ends);
+        assert_eq!(scene.outcome(&waiting).await, ends);
         assert_eq!(scene.summary(&running).await.phase, Phase::Baking);
         scene.work().await;
-        assert_eq!(outcome(&scene, &running).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(&running).await, Some(Outcome::Succeeded));
         assert_eq!(scene.serving(), Some(scene.record(2).group()));
     }
 }
@@ -162,7 +157,7 @@ async fn one_that_a_worker_has_just_taken_ends_once_however_close_the_word_comes
         let tell = async {
             scene.signal(&id, Ask::Abort).await;
             let has_begun = scene.store.journal(&id).len() > 3;
-            let ended = outcome(&scene, &id).await;
+            let ended = scene.outcome(&id).await;
             assert_eq!(ended.is_some(), !has_begun, "point {point}");
             assert_eq!(has_begun, point == 2, "point {point}");
         };
@@ -172,13 +167,13 @@ async fn one_that_a_worker_has_just_taken_ends_once_however_close_the_word_comes
             2 => RollbackResult::Complete,
             _ => RollbackResult::None,
         };
-        let Some(Outcome::Failed { rollback, .. }) = outcome(&scene, &id).await else {
+        let Some(Outcome::Failed { rollback, .. }) = scene.outcome(&id).await else {
             panic!("it failed");
         };
         assert_eq!(rollback, ended, "point {point}");
         assert_eq!(scene.serving(), Some(scene.record(1).group()));
         let next = scene.deploy(3).await;
         scene.work().await;
-        assert_eq!(outcome(&scene, &next).await, Some(Outcome::Succeeded));
+        assert_eq!(scene.outcome(&next).await, Some(Outcome::Succeeded));
     }
 }

@@ -3,11 +3,12 @@
 use belay_model::config::Strategy;
 use belay_model::environment::Standing;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Entry, Event, Outcome, RollbackResult};
+use belay_model::event::{Ask, Entry, Event, Outcome};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::plan::{Look, Plan};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::rolled_back;
 use belay_testkit::{Fault, Kind, Scene, check_journal};
 
 const PLACES: [&str; 3] = ["asia", "eu", "us"];
@@ -16,30 +17,9 @@ const PLACES: [&str; 3] = ["asia", "eu", "us"];
 async fn with_one(parallel: u16) -> Scene {
     let mut scene = Scene::spread(Strategy::BlueGreen, 2, &PLACES);
     scene.parallel = parallel;
-    let first = scene.deploy(1).await;
-    scene.work().await;
-    assert_eq!(
-        scene.summary(&first).await.outcome,
-        Some(Outcome::Succeeded)
-    );
-    assert_eq!(serving(&scene), [Some(1); 3]);
+    let scene = scene.with_good(1).await;
+    assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
     scene
-}
-
-/// The release that has all the traffic, by target.
-fn serving(scene: &Scene) -> [Option<u32>; 3] {
-    PLACES.map(|place| {
-        let weights = scene.worlds[place].weights();
-        let (name, _) = weights.iter().find(|(_, weight)| **weight == 1000)?;
-        (1..9).find(|release| scene.record(*release).group() == *name)
-    })
-}
-
-fn complete() -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    })
 }
 
 /// Beginnings and ends of steps in the order of the journal, as target and whether it began.
@@ -92,7 +72,7 @@ async fn targets_are_served_in_order_and_good_is_what_is_on_all_of_them() {
     let scene = with_one(1).await;
     let id = scene.deploy(2).await;
     scene.work().await;
-    assert_eq!(serving(&scene), [Some(2); 3]);
+    assert_eq!(scene.serving_on(PLACES), [Some(2); 3]);
     let journal = journal_of(&scene, &id);
     // One after the other, and then all of them bake.
     assert_eq!(order(&journal, 0)[..3], PLACES);
@@ -144,8 +124,8 @@ async fn what_fails_on_one_goes_back_on_all_that_were_touched_in_reverse() {
     scene.worlds["eu"].faults([None, Some(Fault::Refused(Class::Application))]);
     let id = scene.deploy(2).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
-    assert_eq!(serving(&scene), [Some(1); 3]);
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
+    assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
     let journal = journal_of(&scene, &id);
     assert_eq!(order(&journal, 1), ["eu", "asia"], "us was never touched");
     assert_eq!(scene.worlds["us"].groups(), [scene.record(1).group()]);
@@ -164,11 +144,11 @@ async fn one_that_is_stuck_on_the_way_back_keeps_nobody_else() {
     scene.work().await;
     let summary = scene.summary(&id).await;
     assert_eq!(summary.phase, Phase::NeedsOperator, "{summary:#?}");
-    assert_eq!(serving(&scene), [Some(1), Some(1), Some(2)]);
+    assert_eq!(scene.serving_on(PLACES), [Some(1), Some(1), Some(2)]);
     scene.signal(&id, Ask::Retry).await;
     scene.work().await;
-    assert_eq!(scene.summary(&id).await.outcome, complete());
-    assert_eq!(serving(&scene), [Some(1); 3]);
+    assert_eq!(scene.summary(&id).await.outcome, rolled_back());
+    assert_eq!(scene.serving_on(PLACES), [Some(1); 3]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,8 +169,8 @@ async fn a_kill_anywhere_is_taken_up_on_every_target() {
         scene.crashes.kill_at(point);
         scene.work().await;
         let summary = scene.summary(&id).await;
-        assert_eq!(summary.outcome, complete(), "killed at {point}");
-        assert_eq!(serving(&scene), [Some(1); 3], "killed at {point}");
+        assert_eq!(summary.outcome, rolled_back(), "killed at {point}");
+        assert_eq!(scene.serving_on(PLACES), [Some(1); 3], "killed at {point}");
         journal_of(&scene, &id);
     }
 }
@@ -209,7 +189,7 @@ async fn targets_of_every_kind_go_there_and_back_together() {
         check_journal(&scene.store.journal(&id));
         let expected = match said {
             Said::Pass => Some(Outcome::Succeeded),
-            _ => complete(),
+            _ => rolled_back(),
         };
         assert_eq!(scene.summary(&id).await.outcome, expected);
         let group = scene.record(serves).group();

@@ -10,10 +10,7 @@ use belay_model::summary::Phase;
 use belay_testkit::{Kind, Scene};
 
 async fn with_one() -> Scene {
-    let scene = Scene::new(Strategy::BlueGreen, 2);
-    scene.deploy(1).await;
-    scene.work().await;
-    scene
+    Scene::new(Strategy::BlueGreen, 2).with_good(1).await
 }
 
 /// Resolves when something of a deployment is in its journal.
@@ -82,15 +79,8 @@ async fn what_comes_behind_it_goes_on_from_it() {
 async fn a_later_phase_on_its_target_begins() {
     let mut scene = with_one().await;
     let part = |share| PhaseInput {
-        name: format!("up to {share:?}"),
-        target: Some("shop/test".to_owned()),
-        strategy: None,
         share,
-        before: Vec::new(),
-        after: Vec::new(),
-        back_before: Vec::new(),
-        back_after: Vec::new(),
-        on_failure: Vec::new(),
+        ..PhaseInput::of(&format!("up to {share:?}"), Some("shop/test"))
     };
     scene.phases = vec![part(Some(500)), part(None)];
     let id = scene.deploy(2).await;

@@ -2,24 +2,13 @@
 //! the content wherever it stands, and a clean-up that was broken off disturbs nobody.
 
 use belay_engine::worker::Worker;
-use belay_model::config::{CanaryStep, Check, Percent, Strategy};
+use belay_model::config::Strategy;
 use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
 use belay_model::plan::Look;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::{canary, check_at};
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
-
-fn canary() -> Strategy {
-    let step = CanaryStep {
-        to: Percent::from_percent(25),
-        hold: None,
-    };
-    Strategy::Canary(vec![step])
-}
-
-fn staged_check() -> Check {
-    serde_json::from_value(serde_json::json!({ "http": "/", "at": "staged" })).expect("a check")
-}
 
 async fn deploy(scene: &Scene, release: u32) -> Option<Outcome> {
     let before = Before::of(scene);
@@ -49,11 +38,11 @@ async fn go_back(scene: &Scene, to: u32) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn what_a_platform_cannot_do_is_refused_before_anything_changes() {
     let impossible = [
-        (Kind::Workers, canary(), "a share of the traffic"),
+        (Kind::Workers, canary([25]), "a share of the traffic"),
         (Kind::Workers, Strategy::BlueGreen, "stands by"),
         (Kind::Swap, Strategy::Rolling, "one by one"),
         (Kind::Revisions, Strategy::Rolling, "one by one"),
-        (Kind::InPlace, canary(), "a share of the traffic"),
+        (Kind::InPlace, canary([25]), "a share of the traffic"),
         (Kind::InPlace, Strategy::BlueGreen, "without traffic"),
         (Kind::Resized, Strategy::BlueGreen, "without traffic"),
     ];
@@ -62,7 +51,7 @@ async fn what_a_platform_cannot_do_is_refused_before_anything_changes() {
     }
     for kind in [Kind::InPlace, Kind::Resized] {
         let mut scene = Scene::of(kind, Strategy::Rolling, 4);
-        scene.checks = vec![staged_check()];
+        scene.checks = vec![check_at("staged")];
         refused(scene, "checks at `staged`").await;
     }
 }
@@ -83,15 +72,8 @@ async fn a_phase_goes_a_part_of_the_way_where_there_are_shares() {
     for kind in Kind::ALL {
         let mut scene = Scene::of(kind, Strategy::Basic, 4);
         let share = |share| PhaseInput {
-            name: "a part".to_owned(),
-            target: Some("shop/test".to_owned()),
-            strategy: None,
             share,
-            before: Vec::new(),
-            after: Vec::new(),
-            back_before: Vec::new(),
-            back_after: Vec::new(),
-            on_failure: Vec::new(),
+            ..PhaseInput::of("a part", Some("shop/test"))
         };
         scene.phases = vec![share(Some(250)), share(None)];
         if matches!(kind, Kind::Workers | Kind::InPlace) {

@@ -33,17 +33,12 @@ fn parts(scope: &Scope, environment: &Environment, phase: &Phase) -> Vec<PhaseIn
         }
     };
     let part = |target: Option<String>| PhaseInput {
-        name: phase.name.clone(),
-        target,
         strategy: phase.strategy.clone(),
         share: phase
             .share
             .map(|share| share.as_basis_points().div_ceil(10)),
-        before: Vec::new(),
-        after: Vec::new(),
-        back_before: Vec::new(),
-        back_after: Vec::new(),
         on_failure: rules(&phase.on_failure),
+        ..PhaseInput::of(&phase.name, target.as_deref())
     };
     let back_before = steps(&phase.rollback.before);
     let back_after = steps(&phase.rollback.after);

@@ -7,6 +7,7 @@ mod clock;
 mod crash;
 mod judge;
 mod oracle;
+pub mod parts;
 mod runs;
 mod scene;
 pub mod sim;

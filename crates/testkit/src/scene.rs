@@ -2,24 +2,22 @@
 
 mod ports;
 mod requests;
+mod shown;
 mod words;
 mod work;
 
 pub(crate) use ports::{KeepAll, NoSecrets};
 
 use crate::{Crashes, FakeClock, MemoryStore, Runs, Script, World, worlds};
-use belay_engine::ports::{Clock, Ports, Store};
+use belay_engine::ports::{Clock, Ports};
 use belay_model::config::{BackOrder, Check, FirstFailure, Inconclusive, Queue, Strategy};
 use belay_model::environment::View;
 use belay_model::event::PhaseInput;
-use belay_model::id::{
-    ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
-};
+use belay_model::id::{ArtifactDigest, EnvironmentName, ReleaseNumber, Scope, ServiceName};
 use belay_model::plan::Approval;
 use belay_model::policy::Rule;
 use belay_model::promotion::Promotion;
 use belay_model::release::{Record, Target};
-use belay_model::summary::Summary;
 use ports::Worlds;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -205,27 +203,5 @@ impl Scene {
     /// Time passes.
     pub async fn pass(&self, ms: u64) {
         self.clock.sleep_ms(ms).await;
-    }
-
-    /// A deployment's projection.
-    pub async fn summary(&self, id: &DeploymentId) -> Summary {
-        self.store
-            .summary(id)
-            .await
-            .expect("memory")
-            .expect("it exists")
-    }
-
-    /// The group that has all the traffic; where there is none, the one that works alone.
-    pub fn serving(&self) -> Option<String> {
-        if !self.world.takes_traffic() {
-            let mut groups = self.world.groups();
-            return groups.pop().filter(|_| groups.is_empty());
-        }
-        let weights = self.world.weights();
-        weights
-            .iter()
-            .find(|(_, weight)| **weight == 1000)
-            .map(|(name, _)| name.clone())
     }
 }

@@ -87,17 +87,7 @@ fn written(targets: &Targets, inputs: &Inputs) -> Vec<PhaseInput> {
     if !inputs.phases.is_empty() {
         return inputs.phases.clone();
     }
-    let of = |place: &Place| PhaseInput {
-        name: place.target.name.clone(),
-        target: Some(place.target.name.clone()),
-        strategy: None,
-        share: None,
-        before: Vec::new(),
-        after: Vec::new(),
-        back_before: Vec::new(),
-        back_after: Vec::new(),
-        on_failure: Vec::new(),
-    };
+    let of = |place: &Place| PhaseInput::of(&place.target.name, Some(&place.target.name));
     targets.iter().map(of).collect()
 }
 

@@ -113,6 +113,23 @@ pub struct PhaseInput {
     pub on_failure: Vec<Rule>,
 }
 
+impl PhaseInput {
+    /// A phase with nothing of its own: all of the release goes to its target, as the deployment says.
+    pub fn of(name: &str, target: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            target: target.map(str::to_owned),
+            strategy: None,
+            share: None,
+            before: Vec::new(),
+            after: Vec::new(),
+            back_before: Vec::new(),
+            back_after: Vec::new(),
+            on_failure: Vec::new(),
+        }
+    }
+}
+
 /// There was one before format 3.
 fn one_target() -> u16 {
     1

@@ -1,9 +1,11 @@
 //! Workers at work, and what is waited for meanwhile.
 
 use super::Scene;
+use crate::oracle::check_journal;
 use belay_engine::fold::Deployment;
 use belay_engine::ports::{Clock, Store};
 use belay_engine::worker::Worker;
+use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::summary::Phase;
 use std::time::Duration;
@@ -12,6 +14,24 @@ use std::time::Duration;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Scene {
+    /// The scene in which a release went out to its end, and is good.
+    ///
+    /// # Panics
+    /// It is not.
+    pub async fn with_good(self, release: u32) -> Self {
+        let id = self.deploy_and_work(release).await;
+        assert_eq!(self.outcome(&id).await, Some(Outcome::Succeeded));
+        self
+    }
+
+    /// A release goes out, to its end or until it waits for a person.
+    pub async fn deploy_and_work(&self, release: u32) -> DeploymentId {
+        let id = self.deploy(release).await;
+        self.work().await;
+        check_journal(&self.store.journal(&id));
+        id
+    }
+
     /// Works until everything ended or waits for a person, over kills; answers how many workers were killed.
     pub async fn work(&self) -> u32 {
         in_a_day("it comes to rest", self.work_over_kills()).await
