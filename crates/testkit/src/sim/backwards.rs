@@ -6,7 +6,7 @@ use super::handed::Own;
 use belay_driver::Driver;
 use belay_model::back::{Back, Risk};
 use belay_model::environment::{Standing, View};
-use belay_model::event::{Cause, Entry, Event, Inputs, Kind};
+use belay_model::event::{Ask, Cause, Entry, Event, Inputs, Kind};
 use belay_model::id::{DeploymentId, RecordHash};
 use belay_model::plan::{Action, Plan, Step, Wave};
 use belay_model::release::Record;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// Whether a part of what is there is of a release that went back and that nobody owes a clean-up: left half-way. `but`: not
 /// of that one.
-fn has_bad(view: &View, state: &State, but: Option<&RecordHash>) -> bool {
+pub(super) fn has_bad(view: &View, state: &State, but: Option<&RecordHash>) -> bool {
     let text = serde_json::to_string(state).unwrap_or_default();
     view.records.iter().any(|(hash, known)| {
         let is_bad = known.standing == Standing::Quarantined && !view.cleanups.contains_key(hash);
@@ -77,10 +77,12 @@ impl Audit {
             }
             _ if own.begun.is_empty() || own.is_foreign => {}
             _ if own.record.as_ref().is_some_and(is_quarantined) => {}
+            // Whose removal is owed by now was left half-way then, all the same.
+            _ if own.had_bad => {}
             _ if own
                 .baseline
                 .values()
-                .any(|state| !state.unhealthy().is_empty() || has_bad(&view, state, None)) => {}
+                .any(|state| !state.unhealthy().is_empty()) => {}
             _ => self.leads_to_baseline(inputs, goal, &own),
         }
         if !matches!(cause, Cause::Phase { .. }) {
@@ -94,9 +96,22 @@ impl Audit {
             matches!(entry.event, Event::RollbackPlanned { .. })
                 || (inputs.kind != Kind::Deploy && matches!(entry.event, Event::Planned { .. }))
         });
-        let since = earlier[before.unwrap_or(0)..].iter();
-        let mut asked = since.filter(|entry| matches!(entry.event, Event::Signal { .. }));
-        if before.is_some() && asked.next().is_none() {
+        let at = before.unwrap_or(0);
+        let mut since = earlier[at..].iter();
+        let is_word = |entry: &Entry| matches!(entry.event, Event::Signal { .. });
+        // Said before it was planned, and not heard by then.
+        let is_plan = matches!(earlier[at].event, Event::Planned { .. });
+        let to_go_back = |entry: &Entry| {
+            matches!(
+                entry.event,
+                Event::Signal {
+                    ask: Ask::Abort,
+                    ..
+                }
+            )
+        };
+        let is_asked = since.any(is_word) || is_plan && earlier[..at].iter().any(to_go_back);
+        if before.is_some() && !is_asked {
             self.breach("I9: a rollback triggered another, and nobody asked");
         }
         if inputs.kind == Kind::Deploy && cause.is_automatic() && view.went_back.len() >= 3 {
@@ -293,7 +308,7 @@ impl Audit {
 pub(super) fn last_abort(journal: &[Entry]) -> Option<&Back> {
     journal.iter().rev().find_map(|entry| match &entry.event {
         Event::Signal {
-            ask: belay_model::event::Ask::Abort,
+            ask: Ask::Abort,
             back,
             ..
         } => Some(back),

@@ -2,6 +2,7 @@
 //! the lock, the baseline and everything that was begun in the moment in which the deployment before it ends.
 
 use super::audit::Audit;
+use super::backwards::has_bad;
 use super::capacity::Need;
 use super::ended;
 use belay_driver::Driver;
@@ -22,6 +23,8 @@ pub(super) struct Own {
     pub(super) baseline: BTreeMap<String, State>,
     /// What was known to serve then.
     pub(super) record: Option<RecordHash>,
+    /// A part of it was of a release that had gone back.
+    pub(super) had_bad: bool,
     /// Strangers had been there, so that nobody can say.
     pub(super) is_foreign: bool,
     /// Targets that an effect was begun on, by those that it took over from, too.
@@ -81,6 +84,8 @@ impl Audit {
         }
         let view = self.store().view(&inputs.scope);
         own.record = view.serving().map(|known| known.record.hash());
+        let mut states = own.baseline.values();
+        own.had_bad = states.any(|state| has_bad(&view, state, None));
         if let Some(over) = takes_over {
             self.takes_over(id, inputs, baseline, over, &mut own);
         }
@@ -125,6 +130,7 @@ impl Audit {
         own.before = old.before.into_iter().chain([from.clone()]).collect();
         own.baseline = old.baseline;
         own.record = old.record;
+        own.had_bad = old.had_bad;
         own.is_foreign |= old.is_foreign;
         own.begun = old.begun;
     }
