@@ -198,9 +198,12 @@ impl Removal<'_> {
             record: None,
         };
         let mut removals = driver.plan(target, &now, &goal, Stage::BACK)?;
-        // What a driver builds to meet the goal is no removal: what serves may be sick, and is not for us to replace.
-        let removes = |effect: &Effect| effect.wave == Wave::Shrink || effect.records.is_empty();
-        removals.retain(|effect| removes(effect) || mutant::is(Mutant::Rebuilds));
+        // What serves may be sick, and is not for us to replace: what a driver builds for that is no removal, and nor is a
+        // move of the traffic that counts on it.
+        let removes = |effect: &Effect| effect.wave == Wave::Shrink;
+        let builds = |effect: &Effect| !removes(effect) && !effect.records.is_empty();
+        let replaces = removals.iter().any(builds) && !mutant::is(Mutant::Rebuilds);
+        removals.retain(|effect| removes(effect) || !replaces);
         Ok(removals)
     }
 }

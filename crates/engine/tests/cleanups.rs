@@ -7,8 +7,9 @@ use belay_model::error::Class;
 use belay_model::event::{Event, Outcome};
 use belay_model::id::DeploymentId;
 use belay_model::state::{Goal, States};
+use belay_model::summary::Phase;
 use belay_testkit::Hints::Prompt;
-use belay_testkit::Kind::SideBySide;
+use belay_testkit::Kind::{SideBySide, Swap};
 use belay_testkit::sim::play;
 use belay_testkit::sim::story::{Act, Deed, Incident, Order, Place, Story, Trouble, Way, Weather};
 use belay_testkit::{Crashes, Fault, Scene};
@@ -214,4 +215,27 @@ async fn what_a_rollback_that_is_taken_back_leaves_standing_by_is_removed_in_its
     let log = scene.world.log();
     let grown = log.iter().filter(|line| line.starts_with("grow r1-"));
     assert_eq!(grown.count(), 1, "it was warm, and stood by: {log:?}");
+}
+
+/// Of two places, what has to go stands in the other one: swapped in, it would serve, and what serves be removed.
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_removed_is_not_swapped_in_for_what_is_sick() {
+    let mut scene = Scene::of(Swap, Strategy::Basic, 2);
+    scene.deploy(1).await;
+    scene.work().await;
+    scene.bake_ms = 5_000;
+    let id = scene.deploy(2).await;
+    let sickens = async {
+        scene.until(&id, Phase::Baking).await;
+        // At its last moment, or the bake would see it.
+        scene.pass(4_990).await;
+        scene.world.sicken(&scene.record(2).group());
+    };
+    tokio::join!(scene.work(), sickens);
+    let outcome = scene.summary(&id).await.outcome;
+    assert_eq!(outcome, Some(Outcome::Succeeded));
+    let log = scene.world.log();
+    let swaps = log.iter().filter(|line| line.starts_with("swap"));
+    assert_eq!(swaps.count(), 2, "{log:?}");
+    assert_eq!(scene.world.groups(), [scene.record(2).group()], "{log:?}");
 }
