@@ -1,29 +1,17 @@
 //! The demonstration with real processes and real traffic: what it claims, that two of them do not meet, and that nothing is
 //! left of it, also when it is interrupted.
 
+mod support;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use support::bookstore::bookstore;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Beside the command, where a build of the workspace leaves it.
-fn bookstore() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_belay")).with_file_name("bookstore");
-    if !path.exists() {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--locked", "-p", "bookstore"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-            .status();
-        assert!(built.expect("cargo runs").success(), "bookstore is built");
-    }
-    assert!(path.exists(), "{} is there", path.display());
-    path
-}
 
 fn demo(temporary: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_belay"))

@@ -1,8 +1,7 @@
 //! What is deployed, and how it has to end.
 
+use crate::support::bookstore::bookstore;
 use crate::support::project::Project;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A deployment that is killed.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +103,7 @@ impl Scenario {
                  \x20   target: {{ process: {{ run: {}, listen: \"127.0.0.1:{}\", instances: {INSTANCES}, ready: {{ http: /health }} }} }}\n\
                  \x20   strategy: {strategy}\n\
                  \x20   keep: {{ bake: 200ms, warm: {warm} }}\n",
+                // Not in the artifact: copies of a debug build would be most of the work.
                 bookstore().display(),
                 project.port
             ),
@@ -113,22 +113,3 @@ impl Scenario {
 
 /// Copies of a release.
 pub(crate) const INSTANCES: usize = 2;
-
-/// Beside the command, where a build of the workspace leaves it. Not in the artifact: copies of a debug build would be
-/// most of the work.
-fn bookstore() -> PathBuf {
-    static BUILD: std::sync::Once = std::sync::Once::new();
-    let path = Path::new(env!("CARGO_BIN_EXE_belay")).with_file_name("bookstore");
-    BUILD.call_once(|| {
-        if path.exists() {
-            return;
-        }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--locked", "-p", "bookstore"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-            .status();
-        assert!(built.expect("cargo runs").success(), "bookstore is built");
-    });
-    path
-}
