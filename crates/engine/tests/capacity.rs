@@ -7,7 +7,7 @@ use belay_model::event::{Ask, Entry, Event, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
-use belay_testkit::parts::{phase, run};
+use belay_testkit::parts::{phase, rolled_back, run};
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
 /// Instances of a release, where nothing else is said.
@@ -161,13 +161,10 @@ async fn check(kind: Kind, story: Story, way: Way, kill_at: usize) -> bool {
     let told = format!("{kind:?} {story:?} {way:?}, killed at {kill_at}: {log:#?}");
     let outcome = scene.summary(&id).await.outcome;
     let went_back = match way {
-        Way::Return => Outcome::Succeeded,
-        Way::Undo => Outcome::Failed {
-            rollback: RollbackResult::Complete,
-            residue: Vec::new(),
-        },
+        Way::Return => Some(Outcome::Succeeded),
+        Way::Undo => rolled_back(),
     };
-    assert_eq!(outcome, Some(went_back), "{told}");
+    assert_eq!(outcome, went_back, "{told}");
     if way == Way::Return {
         let wrong = judge(&scene, &id, &before).await;
         assert!(wrong.is_empty(), "{told}: {wrong:#?}");

@@ -4,10 +4,10 @@
 
 use belay_model::config::Strategy;
 use belay_model::error::Class;
-use belay_model::event::{Outcome, RollbackResult};
+use belay_model::event::Outcome;
 use belay_model::plan::Look;
 use belay_model::verdict::Outcome as Said;
-use belay_testkit::parts::canary;
+use belay_testkit::parts::{canary, rolled_back};
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -73,18 +73,12 @@ async fn run(scene: &Scene, way: Way) -> u32 {
     let wrong = judge(scene, &id, &before).await;
     assert!(wrong.is_empty(), "{}\n{}", told(), wrong.join("\n"));
     let (outcome, serves) = match way {
-        Way::Forward => (Outcome::Succeeded, 2),
-        Way::Back | Way::Broken => (
-            Outcome::Failed {
-                rollback: RollbackResult::Complete,
-                residue: Vec::new(),
-            },
-            1,
-        ),
-        Way::Return | Way::Far => (Outcome::Succeeded, 1),
+        Way::Forward => (Some(Outcome::Succeeded), 2),
+        Way::Back | Way::Broken => (rolled_back(), 1),
+        Way::Return | Way::Far => (Some(Outcome::Succeeded), 1),
     };
     let summary = scene.summary(&id).await;
-    assert_eq!(summary.outcome, Some(outcome), "{}", told());
+    assert_eq!(summary.outcome, outcome, "{}", told());
     assert_eq!(
         scene.serving(),
         Some(scene.record(serves).group()),

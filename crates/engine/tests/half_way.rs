@@ -9,7 +9,7 @@ use belay_model::plan::{Approval, Look};
 use belay_model::policy::{Act, Rule};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
-use belay_testkit::parts::{canary, check_at};
+use belay_testkit::parts::{canary, check_at, rolled_back};
 use belay_testkit::{Fault, Scene};
 
 async fn with_one() -> Scene {
@@ -96,11 +96,7 @@ async fn nobody_is_led_back_to_a_bad_release_that_someone_gave_up_on() {
         scene.script.say(3, Look::Bake, Said::Fail);
         let id = scene.deploy_and_work(3).await;
         let summary = scene.summary(&id).await;
-        let complete = Outcome::Failed {
-            rollback: RollbackResult::Complete,
-            residue: Vec::new(),
-        };
-        assert_eq!(summary.outcome, Some(complete), "{summary:#?}");
+        assert_eq!(summary.outcome, rolled_back(), "{summary:#?}");
         assert_eq!(scene.serving(), Some(scene.record(1).group()), "{share}");
     }
 }
@@ -214,11 +210,7 @@ async fn what_goes_back_to_what_was_half_way_is_not_taken_for_a_stranger() {
     scene.script.say(3, Look::Bake, Said::Fail);
     let id = scene.deploy_and_work(3).await;
     let outcome = scene.summary(&id).await.outcome;
-    let complete = Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    };
-    assert_eq!(outcome, Some(complete));
+    assert_eq!(outcome, rolled_back());
     assert!(is_shared(&scene), "as before");
     let id = scene.deploy_and_work(4).await;
     let summary = scene.summary(&id).await;

@@ -9,7 +9,7 @@ use belay_model::id::DeploymentId;
 use belay_model::plan::Look;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Verdict;
-use belay_testkit::parts::check_at;
+use belay_testkit::parts::{check_at, rolled_back};
 use belay_testkit::{Before, Kind, Scene, check_journal, judge};
 
 fn canary() -> Strategy {
@@ -32,13 +32,6 @@ async fn with_one(kind: Kind) -> Scene {
     let mut scene = Scene::of(kind, strategy(kind), 4).with_good(1).await;
     scene.bake_ms = 60_000;
     scene
-}
-
-fn went_back() -> Option<Outcome> {
-    Some(Outcome::Failed {
-        rollback: RollbackResult::Complete,
-        residue: Vec::new(),
-    })
 }
 
 fn serves(scene: &Scene, release: u32) -> bool {
@@ -98,7 +91,7 @@ async fn going_back_from_it_leads_to_where_the_other_would_have_gone() {
     scene.script.say(3, Look::Live, Verdict::Fail);
     let new = scene.hotfix(3).await.expect("it is taken");
     scene.work().await;
-    assert_eq!(scene.outcome(&new).await, went_back());
+    assert_eq!(scene.outcome(&new).await, rolled_back());
     assert!(serves(&scene, 1));
     assert_eq!(scene.world.groups(), [scene.record(1).group()]);
 
@@ -153,7 +146,7 @@ async fn asked_to_go_back_before_it_has_begun_anything_it_takes_back_what_it_too
     scene.crashes.let_go();
     scene.signal(&new, Ask::Abort).await;
     working.await;
-    assert_eq!(scene.outcome(&new).await, went_back());
+    assert_eq!(scene.outcome(&new).await, rolled_back());
     assert!(serves(&scene, 1));
     assert_eq!(scene.world.groups(), [scene.record(1).group()]);
 }
@@ -168,7 +161,7 @@ async fn a_hotfix_supersedes_a_hotfix_and_the_baseline_goes_on() {
     let third = scene.hotfix(4).await.expect("it is taken");
     scene.work().await;
     assert_eq!(scene.outcome(&second).await, Some(Outcome::Stopped));
-    assert_eq!(scene.outcome(&third).await, went_back());
+    assert_eq!(scene.outcome(&third).await, rolled_back());
     assert!(serves(&scene, 1));
     assert_eq!(scene.world.groups(), [scene.record(1).group()]);
 }
@@ -208,7 +201,7 @@ async fn what_goes_back_is_not_superseded() {
         "{refused:?}"
     );
     scene.work().await;
-    assert_eq!(scene.outcome(&old).await, went_back());
+    assert_eq!(scene.outcome(&old).await, rolled_back());
     assert!(serves(&scene, 1));
     let back = with_one(Kind::SideBySide).await;
     back.deploy(2).await;
@@ -237,7 +230,7 @@ async fn what_goes_back_is_not_turned_round_half_way() {
     let by = Some(new.clone());
     scene.signal(&old, Ask::Supersede { by }).await;
     working.await;
-    assert_eq!(scene.outcome(&old).await, went_back());
+    assert_eq!(scene.outcome(&old).await, rolled_back());
     assert_eq!(scene.outcome(&new).await, Some(Outcome::Succeeded));
     assert!(serves(&scene, 3));
 }

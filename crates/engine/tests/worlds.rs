@@ -7,7 +7,7 @@ use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
 use belay_model::plan::Look;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
-use belay_testkit::parts::{canary, check_at};
+use belay_testkit::parts::{canary, check_at, rolled_back};
 use belay_testkit::{Before, Fault, Kind, Scene, judge};
 
 async fn deploy(scene: &Scene, release: u32) -> Option<Outcome> {
@@ -141,12 +141,8 @@ async fn traffic_that_followed_the_newest_revision_follows_it_again() {
             scene.signal(&id, Ask::Retry).await;
             scene.work().await;
         }
-        let complete = Outcome::Failed {
-            rollback: RollbackResult::Complete,
-            residue: Vec::new(),
-        };
         let summary = scene.summary(&id).await;
-        assert_eq!(summary.outcome, Some(complete), "{summary:#?}");
+        assert_eq!(summary.outcome, rolled_back(), "{summary:#?}");
         assert_eq!((route(), scene.world.users()), (before, users));
     }
 }
@@ -158,11 +154,7 @@ async fn a_release_that_gets_stuck_half_way_goes_back_while_the_old_one_serves()
         deploy(&scene, 1).await;
         scene.world.break_release(scene.record(2).hash());
         let outcome = deploy(&scene, 2).await;
-        let complete = Outcome::Failed {
-            rollback: RollbackResult::Complete,
-            residue: Vec::new(),
-        };
-        assert_eq!(outcome, Some(complete), "{kind:?}");
+        assert_eq!(outcome, rolled_back(), "{kind:?}");
     }
 }
 
