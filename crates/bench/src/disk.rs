@@ -47,6 +47,7 @@ pub(crate) async fn measure(binaries: &Binaries, rows: &mut Rows) -> Result<()> 
             writer: Writer::Anyone,
             events: vec![(0, finished.clone())],
             environment: Vec::new(),
+            unmoved: Vec::new(),
         };
         let began = Instant::now();
         store.append(batch).await?;

@@ -37,6 +37,12 @@ pub fn frozen<'a>(
     })
 }
 
+/// Whether what was said in an environment stream may keep a release from going out that nothing kept back before: a freeze,
+/// or another standing, here or where it proved itself.
+pub(crate) fn may_hold_up(event: &Event) -> bool {
+    matches!(event, Event::Frozen { .. } | Event::Stands { .. })
+}
+
 /// I9: too many releases that went back by themselves within a day, this one included: no more go out until a person has
 /// looked. A person's freeze does not stand in for it: that may end by itself.
 pub(crate) fn breaker(view: &View, now_us: i64) -> Option<Event> {

@@ -5,11 +5,12 @@
 
 use crate::ahead::Ahead;
 use crate::fold::Deployment;
+use crate::freeze::may_hold_up;
 use crate::mutant::{self, Mutant};
 use crate::ports::{Batch, Clock, Store, StoreError, Writer};
 use belay_model::environment;
 use belay_model::event::{Ask, Entry, Event};
-use belay_model::id::DeploymentId;
+use belay_model::id::{DeploymentId, Scope};
 use std::sync::Arc;
 
 /// See the module.
@@ -21,10 +22,19 @@ pub(crate) struct Journal {
     environment: Vec<(i64, environment::Event)>,
     /// Where among what is pending, of both kinds, that begins which concludes the deployment.
     conclusion: Option<(usize, usize)>,
+    premise: Option<Premise>,
     /// Ours, and only ours: a newer one in the journal means that we have no say any more (I6).
     epoch: u64,
     claimed: bool,
     generation: u64,
+}
+
+/// What was looked at before something was pushed.
+struct Premise {
+    /// Where among what is pending, of both kinds, that begins which was decided on it.
+    from: (usize, usize),
+    /// Environment streams, and where they ended.
+    streams: Vec<(Scope, u64)>,
 }
 
 impl Journal {
@@ -46,6 +56,7 @@ impl Journal {
             owner: owner.to_owned(),
             environment: Vec::new(),
             conclusion: None,
+            premise: None,
             // Under one lease we may come back to it.
             claimed: state.epoch == epoch,
             ahead: Ahead::new(state),
@@ -82,6 +93,13 @@ impl Journal {
         self.conclusion.get_or_insert(from);
     }
 
+    /// What is pushed from now on was decided on these environment streams, which ended at these positions. Where something
+    /// that matters was said in one of them since, none of it is said, and it is to be decided anew.
+    pub(crate) fn decided_on(&mut self, streams: Vec<(Scope, u64)>) {
+        let from = (self.ahead.pending().len(), self.environment.len());
+        self.premise = Some(Premise { from, streams });
+    }
+
     /// Whether there is something to flush.
     pub(crate) fn is_pending(&self) -> bool {
         !self.ahead.pending().is_empty() || !self.environment.is_empty()
@@ -100,6 +118,11 @@ impl Journal {
             writer,
             events: self.ahead.pending().to_vec(),
             environment: self.environment.clone(),
+            unmoved: self
+                .premise
+                .iter()
+                .flat_map(|premise| premise.streams.clone())
+                .collect(),
         }
     }
 
@@ -110,11 +133,13 @@ impl Journal {
 
     /// Makes everything pending durable. Where a signal came in between, it is folded first and the batch appended
     /// behind it: what we append are facts and intents that a signal does not make untrue; the next decision sees it. After
-    /// a conclusion there may be none ([`Journal::conclude`]).
+    /// a conclusion there may be none ([`Journal::conclude`]). Answers whether all of it was said: where it was not, it is
+    /// to be decided anew.
     ///
     /// # Errors
     /// Another worker has a newer epoch, or the store cannot be written.
-    pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn flush(&mut self) -> Result<bool, StoreError> {
+        let mut is_all = true;
         while self.is_pending() {
             let after = self.state().seq;
             match self.store.append(self.batch()).await {
@@ -122,11 +147,17 @@ impl Journal {
                     self.claimed = true;
                     self.environment.clear();
                     self.conclusion = None;
+                    self.premise = None;
                     self.ahead
                         .appended(entries.last().map_or(after, |last| last.seq));
                 }
                 Err(StoreError::Moved(_)) => {
+                    let pending = self.ahead.pending().len();
                     self.refresh().await?;
+                    is_all &= self.ahead.pending().len() == pending;
+                }
+                Err(StoreError::Stale(_)) if self.premise.is_some() => {
+                    is_all &= self.holds_still().await?;
                 }
                 Err(missing @ StoreError::Missing(_)) => {
                     // Replaced by a newer one before it had begun, perhaps.
@@ -134,11 +165,39 @@ impl Journal {
                     if self.state().ended.is_none() {
                         return Err(missing);
                     }
+                    is_all = false;
                 }
                 Err(other) => return Err(other),
             }
         }
-        Ok(())
+        Ok(is_all)
+    }
+
+    /// Whether nothing was said that changes what was decided; else that is not pending any more.
+    async fn holds_still(&mut self) -> Result<bool, StoreError> {
+        let Some(mut premise) = self.premise.take() else {
+            return Ok(true);
+        };
+        let mut holds = true;
+        for (scope, seen) in &mut premise.streams {
+            for entry in self.store.environment(scope, *seen).await? {
+                *seen = entry.seq;
+                holds &= !may_hold_up(&entry.event);
+            }
+        }
+        if holds {
+            self.premise = Some(premise);
+            return Ok(true);
+        }
+        let (id, seq) = (self.state().id.clone(), self.state().seq);
+        let mut entries = self.store.events(&id, 0).await?;
+        // What others appended meanwhile is taken in where that is looked at.
+        entries.retain(|entry| entry.seq <= seq);
+        let (events, said) = premise.from;
+        self.environment.truncate(said);
+        self.conclusion = self.conclusion.filter(|(from, _)| *from <= events);
+        self.ahead.moved(&entries, events);
+        Ok(false)
     }
 
     /// Whether only the claim is pending: a look that found nothing to do leaves no trace.
@@ -175,11 +234,13 @@ impl Journal {
             keep = events;
             self.environment.truncate(said);
             self.conclusion = None;
+            self.premise = self.premise.take().filter(|it| it.from.0 < events);
         }
         self.ahead.moved(&entries, keep);
         if self.state().ended.is_some() && self.ahead.pending().is_empty() {
             // Others ended it: what this belonged to is not said any more.
             self.environment.clear();
+            self.premise = None;
         }
         Ok(true)
     }
@@ -195,7 +256,9 @@ impl Journal {
         let goes_back = |event: &Event| matches!(event, Event::RollbackPlanned { .. });
         let mut pending = self.ahead.pending().iter();
         match ask {
-            Ask::Abort => back.to.is_some() || !pending.any(|(_, event)| goes_back(event)),
+            Ask::Abort | Ask::Reject => {
+                back.to.is_some() || !pending.any(|(_, event)| goes_back(event))
+            }
             // An answer, before the time for it was over.
             Ask::Retry | Ask::Skip | Ask::Stop | Ask::Abandon => true,
             _ => false,

@@ -24,6 +24,9 @@ pub enum StoreError {
     /// Someone appended in between; load what is new and decide again.
     #[error("the journal of {0} has moved on")]
     Moved(DeploymentId),
+    /// Something was said in an environment stream that a batch counted on ([`Batch::unmoved`]); look again and decide again.
+    #[error("the stream of {0} has moved on")]
+    Stale(Scope),
     /// Another worker has a newer epoch; whoever reads this must stop issuing calls (I6).
     #[error("{0} was taken over by another worker")]
     Fenced(String),
@@ -94,6 +97,9 @@ pub struct Batch {
     pub events: Vec<(i64, Event)>,
     /// Events of its environment's stream.
     pub environment: Vec<(i64, environment::Event)>,
+    /// Environment streams, of its own scope or of others, that must end at these positions before it: what it says was
+    /// decided on them. Of several batches that are appended together the first one has them: own events move a stream, too.
+    pub unmoved: Vec<(Scope, u64)>,
 }
 
 /// How far an open deployment's journal is.
@@ -138,6 +144,7 @@ pub trait Store: Send + Sync {
             writer: Writer::New { limit },
             events: vec![(at_us, created)],
             environment,
+            unmoved: Vec::new(),
         };
         self.append_all(vec![new]).await
     }

@@ -89,6 +89,7 @@ pub async fn tell(
             writer: Writer::Anyone,
             events: vec![(at_us, signal.clone())],
             environment: Vec::new(),
+            unmoved: Vec::new(),
         };
         if deployment.ended.is_none() && deployment.plans.is_empty() {
             let after = deployment.seq;
@@ -164,6 +165,7 @@ fn transaction(
             writer,
             events: vec![(new.at_us, event)],
             environment: Vec::new(),
+            unmoved: Vec::new(),
         });
     }
     let environment = new.environment.iter().cloned();
@@ -172,6 +174,7 @@ fn transaction(
         writer: Writer::New { limit: new.limit },
         events: vec![(new.at_us, Event::Created(Box::new(new.inputs.clone())))],
         environment: environment.map(|event| (new.at_us, event)).collect(),
+        unmoved: Vec::new(),
     });
     Ok((batches, entered))
 }

@@ -2,8 +2,8 @@
 
 use belay_model::config::Strategy;
 use belay_model::environment::Event as Said;
-use belay_model::event::{Outcome, RollbackResult};
-use belay_model::id::{EVERY, EnvironmentName, Scope, ServiceName};
+use belay_model::event::{Event, Outcome, RollbackResult};
+use belay_model::id::{DeploymentId, EVERY, EnvironmentName, Scope, ServiceName};
 use belay_model::plan::Look;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Verdict;
@@ -176,4 +176,115 @@ async fn i9_the_breaker_holds_when_a_persons_freeze_is_over() {
     assert!(try_release(&scene, 5).await.is_err());
     scene.say(&scene.scope(), thawed()).await;
     assert_eq!(try_release(&scene, 5).await, Ok(()));
+}
+
+/// The scopes whose freezes hold in a scene, with what is said of them.
+fn held_by() -> [(Scope, &'static str); 3] {
+    let scope = |service: &str, environment: &str| Scope {
+        service: ServiceName::new(service),
+        environment: EnvironmentName::new(environment),
+    };
+    [
+        (scope("shop", "test"), "shop/test"),
+        (scope(EVERY, "test"), "environment test"),
+        (scope("shop", EVERY), "service shop"),
+    ]
+}
+
+fn is_planned(scene: &Scene, id: &DeploymentId) -> bool {
+    let is_it = |event: &Event| matches!(event, Event::Planned { .. });
+    scene.store.any_event(id, is_it)
+}
+
+/// Wherever the worker is that makes the plan: before it is written down the freeze holds it up, and no longer.
+#[tokio::test(start_paused = true)]
+async fn i9_a_freeze_counts_that_is_said_while_a_worker_looks() {
+    for (scope, what) in held_by() {
+        for point in 0.. {
+            let scene = with_one().await;
+            let id = scene.deploy(2).await;
+            let freeze = async {
+                scene.say(&scope, frozen(None)).await;
+                is_planned(&scene, &id)
+            };
+            let held = scene.work_and_hold(point, freeze).await;
+            let (was_planned, _) = held.expect("a plan is made");
+            let outcome = scene.summary(&id).await.outcome;
+            assert_eq!(is_planned(&scene, &id), was_planned);
+            if was_planned {
+                assert_eq!(outcome, Some(Outcome::Succeeded), "{what}");
+                assert!(point > 1, "it was held up before");
+                break;
+            }
+            assert_eq!(outcome, Some(held_up(what)), "at point {point}");
+        }
+    }
+}
+
+/// The same of a hotfix that takes over: what it would have taken over goes on.
+#[tokio::test(start_paused = true)]
+async fn i9_a_freeze_counts_that_is_said_while_a_hotfix_takes_over() {
+    for (scope, what) in held_by() {
+        for point in 0.. {
+            let mut scene = with_one().await;
+            scene.bake_ms = HOUR_MS;
+            let old = scene.deploy(2).await;
+            scene.work_for(20_000).await;
+            assert_eq!(scene.summary(&old).await.phase, Phase::Baking);
+            scene.bake_ms = 1000;
+            let new = scene.hotfix(3).await.expect("it is taken");
+            let freeze = async {
+                scene.say(&scope, frozen(None)).await;
+                is_planned(&scene, &new)
+            };
+            let held = scene.work_and_hold(point, freeze).await;
+            let (was_planned, _) = held.expect("a plan is made");
+            let (old, new) = (scene.summary(&old).await, scene.summary(&new).await);
+            if was_planned {
+                assert_eq!(old.outcome, Some(Outcome::Stopped), "{what}");
+                assert_eq!(new.outcome, Some(Outcome::Succeeded), "{what}");
+                assert!(point > 1, "it was held up before");
+                break;
+            }
+            assert_eq!(new.outcome, Some(held_up(what)), "at point {point}");
+            assert_eq!(old.outcome, Some(Outcome::Succeeded), "at point {point}");
+        }
+    }
+}
+
+fn held_up(what: &str) -> Outcome {
+    Outcome::Failed {
+        rollback: RollbackResult::None,
+        residue: vec![format!("{what} is frozen by ada: the big day")],
+    }
+}
+
+/// What else is said of its environment meanwhile is no reason to look once more: or a busy queue would keep everybody out.
+#[tokio::test(start_paused = true)]
+async fn what_holds_nothing_up_does_not_make_a_worker_look_again() {
+    let record = Box::new(Scene::default().record(9));
+    for said in [thawed(), Said::Recorded { record }] {
+        for point in 0.. {
+            let scene = with_one().await;
+            let id = scene.deploy(2).await;
+            let begun_ms = scene.now_ms();
+            let meanwhile = async {
+                let seen = scene.crashes.seen();
+                scene.pass(60_000).await;
+                for (scope, _) in held_by() {
+                    scene.say(&scope, said.clone()).await;
+                }
+                seen.last().is_some_and(|point| point.call == "append")
+            };
+            let held = scene.work_and_hold(point, meanwhile).await;
+            let (is_made, _) = held.expect("a plan is made");
+            let summary = scene.summary(&id).await;
+            assert_eq!(summary.outcome, Some(Outcome::Succeeded));
+            if is_made {
+                let locked_ms = summary.locked_us.expect("it had the lock") / 1000;
+                assert!(locked_ms - begun_ms < 60_000, "it is not made anew");
+                break;
+            }
+        }
+    }
 }

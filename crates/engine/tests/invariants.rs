@@ -230,6 +230,7 @@ async fn i6_an_old_epoch_cannot_append() {
             },
         )],
         environment: Vec::new(),
+        unmoved: Vec::new(),
     };
     let lease = async |name: &str| {
         let leases = scene.store.claim(&name.into(), &[], 0, 1).await;
@@ -253,6 +254,7 @@ async fn i6_an_old_epoch_cannot_append() {
         },
         events: vec![(0, Event::parked(None, "late".to_owned()))],
         environment: Vec::new(),
+        unmoved: Vec::new(),
     };
     assert!(matches!(
         scene.store.append(late).await,

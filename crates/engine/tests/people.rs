@@ -4,7 +4,7 @@ use belay_model::back::{Risk, Trigger};
 use belay_model::config::{CanaryStep, Check, Duration, Inconclusive, Percent, Strategy};
 use belay_model::environment::Standing;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Outcome};
+use belay_model::event::{Ask, Event, Finish, Outcome};
 use belay_model::id::DeploymentId;
 use belay_model::plan::{Approval, Look};
 use belay_model::summary::{Phase, Summary};
@@ -328,4 +328,47 @@ async fn where_to_go_is_heard_though_there_is_nothing_to_take_back() {
         }
     }
     assert!(told > 3, "only {told} points");
+}
+
+/// Two may say yes and one of them has; the other one's no comes while the worker that heard the yes goes on. Before the gate
+/// is passed nothing begins behind it: perhaps it could not be taken back.
+#[tokio::test(start_paused = true)]
+async fn a_no_before_the_gate_is_passed_keeps_all_behind_it_from_beginning() {
+    let is_passed =
+        |event: &Event| matches!(event, Event::Finished { finish, .. } if *finish == Finish::Done);
+    let is_no = |event: &Event| matches!(event, Event::Signal { ask, .. } if *ask == Ask::Reject);
+    let is_begun = |event: &Event| matches!(event, Event::Started { step, .. } if step.plan == 0);
+    for point in 0.. {
+        let mut scene = with_two(&["eu"]).await;
+        scene.approve = Some(Approval {
+            title: "the release".to_owned(),
+            by: vec!["ann".to_owned(), "bob".to_owned()],
+            count: 1,
+            within_ms: None,
+        });
+        let id = scene.deploy(3).await;
+        scene.work_for(20_000).await;
+        assert_eq!(scene.summary(&id).await.phase, Phase::Waiting);
+        let waits = scene.store.journal(&id).len();
+        scene.signal_of("ann", &id, Ask::Approve).await;
+        let no = async {
+            scene.signal_of("bob", &id, Ask::Reject).await;
+            let journal = scene.store.journal(&id);
+            journal[waits..].iter().any(|entry| is_passed(&entry.event))
+        };
+        let held = scene.work_and_hold(point, no).await;
+        let (was_passed, _) = held.expect("the gate is passed");
+        let journal = scene.store.journal(&id);
+        check_journal(&journal);
+        let outcome = scene.summary(&id).await.outcome;
+        if was_passed {
+            assert_eq!(outcome, Some(Outcome::Succeeded), "it comes too late");
+            assert!(point > 0, "it was heard before");
+            break;
+        }
+        assert_eq!(outcome, rolled_back());
+        let behind = journal.iter().skip_while(|entry| !is_no(&entry.event));
+        let mut begun = behind.filter(|entry| is_begun(&entry.event));
+        assert_eq!(begun.next(), None, "at point {point}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use belay_model::config::Strategy;
 use belay_model::environment::{Event as Said, Standing};
-use belay_model::event::{Outcome, RollbackResult};
+use belay_model::event::{Event, Outcome, RollbackResult};
 use belay_model::id::{EnvironmentName, Scope};
 use belay_model::promotion::Promotion;
 use belay_model::release::Record;
@@ -79,4 +79,31 @@ async fn what_is_good_there_still_goes_out_and_may_fail_there_afterwards() {
     let back = scene.go_back(None).await;
     scene.work().await;
     assert_eq!(scene.summary(&back).await.outcome, Some(Outcome::Succeeded));
+}
+
+/// Wherever the worker is that makes the plan: until it is written down, what is said there counts.
+#[tokio::test(start_paused = true)]
+async fn what_is_rolled_back_there_while_a_worker_looks_does_not_go_out() {
+    for point in 0.. {
+        let (scene, staging, record) = waiting().await;
+        let id = scene.deploy(2).await;
+        let meanwhile = async {
+            stands(&scene, &staging, &record, Standing::Quarantined).await;
+            let is_planned = |event: &Event| matches!(event, Event::Planned { .. });
+            scene.store.any_event(&id, is_planned)
+        };
+        let held = scene.work_and_hold(point, meanwhile).await;
+        let (was_planned, _) = held.expect("a plan is made");
+        let outcome = scene.summary(&id).await.outcome;
+        if was_planned {
+            assert_eq!(outcome, Some(Outcome::Succeeded));
+            assert!(point > 1, "it was withdrawn before");
+            break;
+        }
+        let withdrawn = Outcome::Failed {
+            rollback: RollbackResult::None,
+            residue: vec!["it was quarantined in staging: the basket is empty".to_owned()],
+        };
+        assert_eq!(outcome, Some(withdrawn), "at point {point}");
+    }
 }

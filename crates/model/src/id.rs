@@ -90,6 +90,11 @@ impl Scope {
         };
         [self.clone(), every_service, every_environment]
     }
+
+    /// Whether it is no scope of deployments, and stands for those of every service or of every environment.
+    pub fn stands_for_several(&self) -> bool {
+        self.service.as_str() == EVERY || self.environment.as_str() == EVERY
+    }
 }
 
 impl fmt::Display for Scope {

@@ -555,6 +555,7 @@ fn store_next(error: &StoreError) -> &'static str {
         StoreError::Damaged(_) => "stop, copy the directory away, and restore the last backup",
         StoreError::Newer(_) => "use the newer belay",
         StoreError::Moved(_)
+        | StoreError::Stale(_)
         | StoreError::Fenced(_)
         | StoreError::Missing(_)
         | StoreError::TooLarge(_) => "see how things stand: `belay status`",

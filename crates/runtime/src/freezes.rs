@@ -4,7 +4,7 @@
 use crate::{Belay, Error};
 use belay_engine::freeze::{self, Held};
 use belay_model::environment::{Event as InEnvironment, Freeze, View};
-use belay_model::id::{EVERY, Scope};
+use belay_model::id::Scope;
 
 impl Belay {
     /// Holds up releases: in one scope, or, with [`EVERY`] for a name, in an environment or of a service. `for_ms`: how
@@ -93,8 +93,7 @@ impl Belay {
     /// Scopes that something was deployed to, or is known of; not those that only stand for several.
     pub(crate) async fn scopes(&self) -> Result<Vec<Scope>, Error> {
         let mut scopes = self.store().scopes().await?;
-        scopes
-            .retain(|scope| scope.service.as_str() != EVERY && scope.environment.as_str() != EVERY);
+        scopes.retain(|scope| !scope.stands_for_several());
         Ok(scopes)
     }
 }

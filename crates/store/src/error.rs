@@ -67,6 +67,7 @@ pub(crate) fn closed() -> StoreError {
 pub(crate) fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Moved(id) => StoreError::Moved(id.clone()),
+        StoreError::Stale(scope) => StoreError::Stale(scope.clone()),
         StoreError::Fenced(id) => StoreError::Fenced(id.clone()),
         StoreError::Missing(what) => StoreError::Missing(what.clone()),
         StoreError::Unwritable(why) => StoreError::Unwritable(why.clone()),

@@ -133,6 +133,7 @@ pub(crate) async fn append(
     }
     let mut head = Head { seq, hash };
     let (owner, epoch) = admit(batch, owner, epoch, leased, head.seq)?;
+    stream::require_unmoved(tx, &batch.unmoved).await?;
     let mut summary: Summary = serde_json::from_str(&summary)
         .map_err(|e| unreadable(format!("the summary of {id}"), &e))?;
     plans.complete(tx, &mut summary).await?;

@@ -46,6 +46,24 @@ pub(crate) async fn append_as(
     append(tx, scope, events).await
 }
 
+/// Whether streams end where someone has seen them end. On PostgreSQL their rows are locked by now (`scopes.rs`), so that
+/// this stays true until the transaction is over.
+pub(crate) async fn require_unmoved(
+    tx: &mut dyn Sql,
+    streams: &[(Scope, u64)],
+) -> Result<(), Refusal> {
+    for (scope, seen) in streams {
+        let sql = "SELECT head_seq FROM environments WHERE service = $1 AND environment = $2";
+        let place = values![scope.service.as_str(), scope.environment.as_str()];
+        let head: Option<(i64,)> = optional(tx, sql, place).await?;
+        let head = head.map_or(0, |(head,)| head);
+        if i64::try_from(*seen) != Ok(head) {
+            return Err(StoreError::Stale(scope.clone()).into());
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn append(
     tx: &mut dyn Sql,
     scope: &Scope,

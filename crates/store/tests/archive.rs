@@ -69,6 +69,7 @@ async fn append(store: &AnyStore, id: &DeploymentId, at_us: i64, events: Vec<Eve
         writer: Writer::Anyone,
         events: events.into_iter().map(|event| (at_us, event)).collect(),
         environment: Vec::new(),
+        unmoved: Vec::new(),
     };
     store.append(batch).await.unwrap();
 }
@@ -141,6 +142,7 @@ async fn what_ended_long_ago_goes_and_is_read_as_before() {
             writer: Writer::Anyone,
             events: vec![(1, signal("late"))],
             environment: Vec::new(),
+            unmoved: Vec::new(),
         };
         let refused = store.append(late).await;
         assert!(

@@ -83,6 +83,8 @@ macro_rules! all_conform {
             only_the_newest_worker_appends
             anyone_appends_at_the_end
             several_journals_are_written_together
+            what_was_decided_on_a_stream_needs_it_unmoved
+            no_plan_comes_behind_what_it_would_have_had_to_see
             events_are_bounded
             concurrent_appenders_lose_nothing
             changes_wake_who_waits

@@ -79,6 +79,7 @@ fn stopped(id: &DeploymentId) -> Batch {
             },
         )],
         environment: Vec::new(),
+        unmoved: Vec::new(),
     }
 }
 

@@ -60,7 +60,9 @@ impl Legacy {
 impl Course {
     /// Nothing of this deployment is in flight any more.
     pub(super) async fn hand_over(&mut self, by: &DeploymentId) -> Result<(), StoreError> {
-        self.journal.flush().await?;
+        if !self.journal.flush().await? {
+            return Ok(());
+        }
         let others = match self.others_before(by).await? {
             Ok(others) => others,
             Err(why) => return self.go_on(&why).await,
@@ -84,9 +86,12 @@ impl Course {
         let view = self.view().await?;
         let said = conclude::on_superseded(&self.id, self.inputs(), by, &view);
         let ended = |outcome| vec![(now_us, Event::ended(outcome))];
+        // What it was decided on is looked at before anything is said: by its end this one moves the stream, too.
+        let mut taken = next.journal.batch();
         let own = Batch {
             events: vec![(now_us, self.ended(Outcome::Stopped))],
             environment: said.into_iter().map(|event| (now_us, event)).collect(),
+            unmoved: std::mem::take(&mut taken.unmoved),
             ..self.journal.batch()
         };
         let replaced = others.iter().map(|other| Batch {
@@ -94,15 +99,16 @@ impl Course {
             writer: Writer::Seen { after: other.seq },
             events: ended(Outcome::Replaced { by: by.clone() }),
             environment: Vec::new(),
+            unmoved: Vec::new(),
         });
         let batches = [own].into_iter().chain(replaced);
-        let mut batches: Vec<Batch> = batches.chain([next.journal.batch()]).collect();
+        let mut batches: Vec<Batch> = batches.chain([taken]).collect();
         if mutant::is(Mutant::LetsGoFirst) {
             self.ports.store.append(batches.remove(0)).await?;
         }
         match self.ports.store.append_all(batches).await {
             // What moved on meanwhile may say otherwise: it is decided again.
-            Ok(()) | Err(StoreError::Moved(_) | StoreError::Missing(_)) => {
+            Ok(()) | Err(StoreError::Moved(_) | StoreError::Stale(_) | StoreError::Missing(_)) => {
                 self.journal.refresh().await.map(drop)
             }
             Err(error) => Err(error),
@@ -160,6 +166,6 @@ impl Course {
         for event in [Some(called_off), paused, parked].into_iter().flatten() {
             self.journal.push(event);
         }
-        self.journal.flush().await
+        self.journal.flush().await.map(drop)
     }
 }

@@ -24,7 +24,7 @@ impl Course {
         residue.insert(0, line);
         let rollback = RollbackResult::Limited;
         self.push_end(Outcome::Failed { rollback, residue });
-        self.journal.flush().await
+        self.journal.flush().await.map(drop)
     }
 
     /// A move was left out, as a rule or a person said, and what was asked for is not there: that is no success, and nobody
@@ -38,7 +38,7 @@ impl Course {
         let residue = unmet.chain(left).collect();
         let rollback = RollbackResult::Limited;
         self.push_end(Outcome::Failed { rollback, residue });
-        self.journal.flush().await
+        self.journal.flush().await.map(drop)
     }
 
     async fn say_what_is_left(&mut self, cause: Option<&Cause>) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 //!
 //! A value crosses a crash only through the journal: nothing kept here is needed to go on after SIGKILL.
 
+mod admission;
 mod back;
 mod confirm;
 mod foreseen;

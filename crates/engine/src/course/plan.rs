@@ -7,11 +7,10 @@ use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::targets::{self, Targets};
-use crate::{capacity, conclude, freeze, goal, half_way, left, planning, taken_back, undone};
+use crate::{capacity, conclude, goal, half_way, left, planning, taken_back, undone};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
-use belay_model::id::Scope;
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
@@ -58,16 +57,10 @@ impl Course {
         &mut self,
         legacy: Option<Legacy>,
     ) -> Result<Option<String>, StoreError> {
-        let view = self.view().await?;
-        if let Some(why) = conclude::refusal(self.inputs(), &view) {
-            return Ok(Some(why));
-        }
-        if let Some(why) = self.frozen().await? {
-            return Ok(Some(why));
-        }
-        if let Some(why) = self.unproved().await? {
-            return Ok(Some(why));
-        }
+        let (view, seen) = match self.admission().await? {
+            Ok(admitted) => admitted,
+            Err(why) => return Ok(Some(why)),
+        };
         let left = self.left().await?;
         let undone = self.undone().await?;
         let store = self.ports.store.as_ref();
@@ -92,6 +85,10 @@ impl Course {
             }
             None => Vec::new(),
         };
+        // A way back is held up by nothing that is said meanwhile.
+        if self.inputs().kind == Kind::Deploy {
+            self.journal.decided_on(seen);
+        }
         let inputs = self.inputs();
         for event in conclude::on_planned(&self.id, inputs, &goal, undone.first(), &view) {
             self.journal.push_environment(event);
@@ -136,39 +133,6 @@ impl Course {
         let state = self.state();
         let asked = [&state.abort, &state.stop, &state.abandon];
         asked.into_iter().any(Option::is_some) || state.ended.is_some()
-    }
-
-    /// Freezes hold up releases, and never a way back; nor a hotfix where policy says so.
-    async fn frozen(&self) -> Result<Option<String>, StoreError> {
-        let inputs = self.inputs();
-        if inputs.kind != Kind::Deploy || inputs.hotfix.is_some_and(|it| it.passes_freeze) {
-            return Ok(None);
-        }
-        let mut views = Vec::new();
-        for scope in self.inputs().scope.frozen_by() {
-            let view = self.ports.store.view(&scope).await?;
-            views.push((scope, view));
-        }
-        let views = views.iter().map(|(scope, view)| (scope, view.as_ref()));
-        let held = freeze::frozen(views, self.journal.now_us() / 1000);
-        Ok(held.map(|held| held.why))
-    }
-
-    /// What was good where it came from when it was asked for may have been rolled back there while it waited.
-    async fn unproved(&self) -> Result<Option<String>, StoreError> {
-        let inputs = self.inputs();
-        let Some(promotion) = &inputs.promotion else {
-            return Ok(None);
-        };
-        let place = Scope {
-            service: inputs.scope.service.clone(),
-            environment: promotion.from.clone(),
-        };
-        let view = self.ports.store.view(&place).await?;
-        if mutant::is(Mutant::PromotesAnything) {
-            return Ok(None);
-        }
-        Ok(promotion.withdrawn(&view))
     }
 
     /// The targets of what shall serve, of what serves and of what is taken back, and what is there on them.

@@ -86,8 +86,8 @@ impl Course {
                 continue;
             }
             if self.hands.steps().is_empty() && decision.until_us.is_none() {
-                if !self.journal.is_only_claimed() {
-                    self.journal.flush().await?;
+                if !self.journal.is_only_claimed() && !self.journal.flush().await? {
+                    continue;
                 }
                 let ended = self.journal.state().ended.is_some();
                 return Ok(if ended { Left::Ended } else { Left::Parked });
@@ -116,6 +116,10 @@ impl Course {
                 Command::Leave { cause, policy } => self.leave(&cause, policy).await?,
                 Command::Await { step, within_ms } => self.begin_to_wait(step, within_ms),
                 Command::Finish { step, failure } => {
+                    if matches!(self.state().step(step).0.action, Action::Approve(_)) {
+                        // A no that came before is heard first: what begins behind it cannot be taken back, perhaps.
+                        self.journal.conclude();
+                    }
                     let finish = failure.map_or(Finish::Done, Finish::Failed);
                     let attempt = self.state().step(step).1.last_attempt;
                     self.finish(step, attempt, finish, None, Times::new())
@@ -159,8 +163,7 @@ impl Course {
 
     /// Until something in hand has to tell, something was appended, or it is time.
     async fn wait(&mut self, decision: &Decision) -> Result<(), StoreError> {
-        self.journal.flush().await?;
-        if self.state().ended.is_some() {
+        if !self.journal.flush().await? || self.state().ended.is_some() {
             return Ok(());
         }
         let now_us = self.journal.now_us();
@@ -402,7 +405,7 @@ impl Course {
             self.journal.push_environment(event);
         }
         self.push_end(outcome);
-        self.journal.flush().await
+        self.journal.flush().await.map(drop)
     }
 
     /// Says with it what did not stop it (GitLab's `allow_failure`: passed, with warnings).

@@ -138,6 +138,7 @@ impl Serving {
             writer,
             events,
             environment: Vec::new(),
+            unmoved: Vec::new(),
         };
         self.ports.store.append(batch).await?;
         Ok(Left::Parked)

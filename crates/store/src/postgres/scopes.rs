@@ -1,6 +1,11 @@
 //! Who writes in a scope locks the scope's row first, and a transaction locks the rows of all its scopes at its start,
 //! in one order. So there are no deadlocks between writers, the order of creation is the order of commits, and what
 //! a change reads of its scope stays true until it commits.
+//!
+//! What a change only counts on ([`Batch::unmoved`](belay_engine::ports::Batch)) is locked, too. A row that stands for every
+//! service or every environment is one that many releases count on at once and hardly anybody writes: it is shared. Such
+//! rows come before all others in the order, and in one transaction they are shared or written, and not some of each: so the
+//! order holds over both statements.
 
 use super::error::fault;
 use crate::change::Change;
@@ -22,6 +27,8 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Scopes<'a> {
     /// Scopes that changes name.
     named: BTreeSet<Scope>,
+    /// Scopes that stand for several, which changes count on and do not write in.
+    shared: BTreeSet<Scope>,
     /// Deployments that changes name: their scopes are looked up.
     deployments: BTreeSet<&'a str>,
 }
@@ -30,10 +37,14 @@ impl<'a> Scopes<'a> {
     pub(super) fn of(changes: impl IntoIterator<Item = &'a Change>) -> Self {
         let mut scopes = Self {
             named: BTreeSet::new(),
+            shared: BTreeSet::new(),
             deployments: BTreeSet::new(),
         };
         for change in changes {
             scopes.add(change);
+        }
+        if scopes.named.iter().any(Scope::stands_for_several) {
+            scopes.named.append(&mut scopes.shared);
         }
         scopes
     }
@@ -51,6 +62,15 @@ impl<'a> Scopes<'a> {
             }
             Change::Append(batch) => {
                 self.deployments.insert(batch.deployment.as_str());
+                for (scope, _) in &batch.unmoved {
+                    let several = scope.stands_for_several();
+                    let scopes = if several {
+                        &mut self.shared
+                    } else {
+                        &mut self.named
+                    };
+                    scopes.insert(scope.clone());
+                }
             }
             Change::Evidence(id, _) => {
                 self.deployments.insert(id.as_str());
@@ -69,7 +89,7 @@ impl<'a> Scopes<'a> {
         connection: &mut PgConnection,
         known: &mut Known,
     ) -> Result<(), Fault> {
-        for scope in self.named.iter() {
+        for scope in self.named.iter().chain(&self.shared) {
             if known.0.contains(scope) {
                 continue;
             }
@@ -99,36 +119,55 @@ impl<'a> Scopes<'a> {
         if self.is_empty() {
             return Ok(());
         }
+        let mut locked = BTreeSet::new();
+        if !self.shared.is_empty() {
+            let (services, environments) = columns(&self.shared);
+            let rows = sqlx::query_as(
+                "SELECT e.service, e.environment FROM environments e
+                 WHERE (e.service, e.environment) IN (SELECT * FROM UNNEST($1::text[], $2::text[]))
+                 ORDER BY e.service, e.environment FOR SHARE OF e",
+            );
+            let rows = rows.bind(services).bind(environments);
+            let rows = rows.fetch_all(&mut *connection).await;
+            locked.extend(rows.map_err(|e| fault(&e))?.into_iter().map(scope));
+        }
         let deployments: Vec<&str> = self.deployments.iter().copied().collect();
-        let services: Vec<&str> = self.named.iter().map(|s| s.service.as_str()).collect();
-        let environments: Vec<&str> = self.named.iter().map(|s| s.environment.as_str()).collect();
+        let (services, environments) = columns(&self.named);
         // Rows are locked in the order in which they come.
-        let rows: Vec<(String, String)> = sqlx::query_as(
+        let rows = sqlx::query_as(
             "SELECT e.service, e.environment FROM environments e
              WHERE (e.service, e.environment) IN (
                SELECT d.service, d.environment FROM deployments d WHERE d.id = ANY($1)
                UNION SELECT * FROM UNNEST($2::text[], $3::text[]))
-             ORDER BY e.service, e.environment FOR UPDATE OF e",
-        )
-        .bind(deployments)
-        .bind(services)
-        .bind(environments)
-        .fetch_all(connection)
-        .await
-        .map_err(|e| fault(&e))?;
-        let locked: BTreeSet<Scope> = rows
-            .into_iter()
-            .map(|(service, environment)| Scope {
-                service: ServiceName::new(service),
-                environment: EnvironmentName::new(environment),
-            })
-            .collect();
-        if self.named.is_subset(&locked) {
+             ORDER BY '*' IN (e.service, e.environment) DESC, e.service, e.environment
+             FOR UPDATE OF e",
+        );
+        let rows = rows.bind(deployments).bind(services).bind(environments);
+        let rows = rows.fetch_all(connection).await;
+        locked.extend(rows.map_err(|e| fault(&e))?.into_iter().map(scope));
+        if self
+            .named
+            .union(&self.shared)
+            .all(|one| locked.contains(one))
+        {
             return Ok(());
         }
         // The database is not the one that it was: restored, or another server took over.
         known.0.clear();
         let why = "a scope's row is gone; try again".to_owned();
         Err(Fault::new(Kind::Again, StoreError::Unwritable(why)))
+    }
+}
+
+fn columns(scopes: &BTreeSet<Scope>) -> (Vec<&str>, Vec<&str>) {
+    let columns = scopes.iter();
+    let columns = columns.map(|scope| (scope.service.as_str(), scope.environment.as_str()));
+    columns.unzip()
+}
+
+fn scope((service, environment): (String, String)) -> Scope {
+    Scope {
+        service: ServiceName::new(service),
+        environment: EnvironmentName::new(environment),
     }
 }

@@ -14,5 +14,6 @@ mod restart;
 mod schema;
 mod secret;
 mod tls;
+mod unmoved;
 mod workers;
 mod writers;

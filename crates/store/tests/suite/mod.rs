@@ -1,8 +1,10 @@
 //! What every store must do, whatever it is made of. A store joins with a [`Factory`] and the list in its test file.
 
 mod leases;
+mod unmoved;
 
 pub(crate) use leases::*;
+pub(crate) use unmoved::*;
 
 use crate::support::{
     LONG, batch, claim, created, deployment, ended, lease, planned, planned_back, record, recorded,

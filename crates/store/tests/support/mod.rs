@@ -166,6 +166,7 @@ pub(crate) fn batch(id: &DeploymentId, writer: Writer, events: Vec<Event>) -> Ba
         writer,
         events: events.into_iter().map(|event| (10, event)).collect(),
         environment: Vec::new(),
+        unmoved: Vec::new(),
     }
 }
 

@@ -256,6 +256,7 @@ pub(super) async fn signal(stage: &Stage, id: &DeploymentId, actor: &str, ask: &
         writer: Writer::Anyone,
         events: vec![(stage.clock.now_us(), event)],
         environment: Vec::new(),
+        unmoved: Vec::new(),
     };
     match stage.store.append(batch).await {
         Ok(_) => stage.audit.count(match ask {

@@ -100,6 +100,11 @@ impl Data {
         let scope = summary.scope.clone();
         let head = self.journals.get(id).map_or(0, Vec::len);
         self.admit(&batch, &scope, head)?;
+        for (other, seen) in &batch.unmoved {
+            if self.streams.get(other).map_or(0, Vec::len) as u64 != *seen {
+                return Err(StoreError::Stale(other.clone()));
+            }
+        }
         let size =
             |event: &Event| serde_json::to_string(event).map_or(usize::MAX, |text| text.len());
         if head + batch.events.len() > MAX_EVENTS
