@@ -551,34 +551,6 @@ async fn what_a_way_back_had_brought_up_is_no_scale_either() {
     assert!(was_caught, "it is over before anybody says so");
 }
 
-/// Someone scales what bakes, or had scaled what served before it: the hotfix that takes its place is for as many users.
-#[tokio::test(start_paused = true)]
-async fn a_hotfix_keeps_the_scale_of_what_bakes() {
-    for (kind, is_early) in SCALED.into_iter().flat_map(|it| [(it, false), (it, true)]) {
-        let mut scene = Scene::of(kind, Strategy::Basic, USUAL);
-        scene.deploy(1).await;
-        scene.work().await;
-        if is_early {
-            scene.world.scale(10);
-        }
-        scene.bake_ms = 60 * 60 * 1000;
-        let second = scene.deploy(2).await;
-        scene.work_for(60_000).await;
-        assert_eq!(scene.summary(&second).await.phase, Phase::Baking);
-        scene.world.scale(10);
-        let id = scene.hotfix(3).await.expect("it bakes");
-        scene.work().await;
-        let outcome = scene.summary(&second).await.outcome;
-        assert_eq!(outcome, Some(Outcome::Stopped), "{kind:?}");
-        let outcome = scene.summary(&id).await.outcome;
-        assert_eq!(outcome, Some(Outcome::Succeeded), "{kind:?}");
-        assert_eq!(scene.world.asked_for(), Some(10), "{kind:?} {is_early}");
-        let lines = remarks(&scene, &id);
-        let is_kept = lines.iter().any(|line| line.contains("that is kept"));
-        assert!(is_kept, "{kind:?} {is_early}: {lines:?}");
-    }
-}
-
 /// What a hotfix finds half-way is what Belay itself brought up.
 #[tokio::test(start_paused = true)]
 async fn what_a_hotfix_finds_half_way_is_no_scale() {

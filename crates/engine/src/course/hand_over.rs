@@ -26,6 +26,8 @@ pub(super) struct Legacy {
     pub(super) left: Foreseen,
     /// All of that is its release, and serves.
     pub(super) is_promoted: bool,
+    /// The last that was there and not half-way, before it began.
+    pub(super) whole: States,
     /// Records that know its targets.
     pub(super) records: Vec<Record>,
     pub(super) touched: Vec<String>,
@@ -34,7 +36,7 @@ pub(super) struct Legacy {
 }
 
 impl Legacy {
-    fn of(state: &Deployment, targets: &Targets) -> Option<Self> {
+    fn of(state: &Deployment, targets: &Targets, whole: States) -> Option<Self> {
         let baseline_goal = state.baseline_goal.clone()?;
         let found = state.takes_over.iter().map(|over| &*over.found);
         let goals = [&baseline_goal].into_iter().chain(found);
@@ -47,6 +49,7 @@ impl Legacy {
             baseline_goal,
             left: Foreseen::of(state, targets),
             is_promoted: state.promoted_to().is_some(),
+            whole,
             touched: state.touched().into_iter().map(str::to_owned).collect(),
             debts: match mutant::is(Mutant::PaysNoDebts) {
                 true => Vec::new(),
@@ -76,7 +79,8 @@ impl Course {
             Ok(targets) => targets,
             Err(failure) => return self.go_on(&failure.message).await,
         };
-        let legacy = Legacy::of(self.state(), &targets).expect("it is planned");
+        let whole = self.whole().await?;
+        let legacy = Legacy::of(self.state(), &targets, whole).expect("it is planned");
         if let Some(why) = next.plan_with(Some(legacy)).await? {
             next.end_unchanged(why.clone());
             next.journal.flush().await?;
@@ -113,6 +117,21 @@ impl Course {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What was there when this deployment began. It may have taken over itself: from one that was promoted, and all of what it
+    /// found served; or from one half-way, and then it is what was there before that.
+    async fn whole(&self) -> Result<States, StoreError> {
+        let mut next = self.state().takes_over.clone();
+        while let Some(over) = next {
+            let entries = self.ports.store.events(&over.from, 0).await?;
+            let from = Deployment::of(over.from.clone(), &entries);
+            if from.promoted_to().is_some() {
+                return Ok(over.found.want);
+            }
+            next = from.takes_over;
+        }
+        Ok(self.state().baseline.clone())
     }
 
     /// Deployments that were asked for between this one and the hotfix: what they bring was made before the fix. Or why the

@@ -37,7 +37,7 @@ impl Scale {
             _ => Asked::by_serving(targets, view),
         };
         let half_way = legacy.filter(|legacy| !legacy.is_promoted);
-        let now = half_way.map_or(found, |legacy| &legacy.baseline).clone();
+        let now = half_way.map_or(found, |legacy| &legacy.whole).clone();
         Self { now, asked }
     }
 }
@@ -181,7 +181,7 @@ impl Course {
             let (goal, scaled) = capacity::forward(&own, goal, &scale.now, &scale.asked);
             // What was begun and never promoted is nothing to share the traffic with.
             let legacy = legacy.filter(|_| view.serving().is_none());
-            let beside = legacy.map_or(found, |legacy| &legacy.baseline);
+            let beside = legacy.map_or(found, |legacy| &legacy.whole);
             let plan = planning::forward_beside(&own, found, beside, &goal, inputs);
             (plan, goal, scaled)
         } else {

@@ -106,29 +106,18 @@ fn phases(id: &DeploymentId, ground: &Ground, order: &Order) -> Vec<PhaseInput> 
     if order.extras.is_empty() && order.share.is_none() && order.of_phases.is_empty() {
         return Vec::new();
     }
-    let phase = |name: String, target: Option<String>| PhaseInput {
-        name,
-        target,
-        strategy: None,
-        share: None,
-        before: Vec::new(),
-        after: Vec::new(),
-        back_before: Vec::new(),
-        back_after: Vec::new(),
-        on_failure: Vec::new(),
-    };
     let extras = order.extras.iter().zip(0..);
     let of = |target: Option<usize>| extras.clone().filter(move |(it, _)| it.target == target);
     let free = of(None).map(|(extra, nth)| PhaseInput {
         before: vec![step(id, order, extra, nth)],
-        ..phase(format!("free {nth}"), None)
+        ..PhaseInput::of(&format!("free {nth}"), None)
     });
     let mut phases: Vec<PhaseInput> = free.collect();
     let names: Vec<&String> = ground.worlds.keys().collect();
     if let Some(share) = order.share {
         phases.push(PhaseInput {
             share: Some(share),
-            ..phase("a part".to_owned(), Some(names[0].clone()))
+            ..PhaseInput::of("a part", Some(names[0]))
         });
     }
     for (number, name) in names.into_iter().enumerate() {
@@ -143,7 +132,7 @@ fn phases(id: &DeploymentId, ground: &Ground, order: &Order) -> Vec<PhaseInput> 
             on_failure: own
                 .map(|(_, class, remedy)| rule(&(*class, remedy.clone())))
                 .collect(),
-            ..phase(format!("on {name}"), Some(name.clone()))
+            ..PhaseInput::of(&format!("on {name}"), Some(name))
         });
     }
     phases
