@@ -81,7 +81,10 @@ pub(crate) fn on_rollback(
     if again {
         return keep(needed, view, "the rollback needs it");
     }
-    let is_kept = needed.is_some() && needed == inputs.record.as_ref().map(Record::hash);
+    let own = inputs.record.as_ref().map(Record::hash);
+    // Also where someone wants it and there is no way to it.
+    let is_wanted = cause.leads_to().is_some() && cause.leads_to() == own.as_ref();
+    let is_kept = is_wanted || needed.is_some() && needed == own;
     // What went wrong when a release went out once more says nothing against it where it serves, unless that was looked at.
     let is_blamed = !is_kept || matches!(cause, Cause::Verification(_));
     let said = is_blamed.then(|| said_against(id, inputs, cause, view));

@@ -2,6 +2,7 @@
 
 use belay_model::back::Risk;
 use belay_model::config::{CanaryStep, Inconclusive, Percent, Strategy};
+use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Event, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
@@ -419,4 +420,24 @@ async fn a_clean_up_removes_and_does_not_replace_what_is_sick() {
     assert_eq!(scene.worlds["eu"].groups(), [scene.record(2).group()]);
     let log = scene.worlds["us"].log();
     assert_eq!(log.len(), 2, "{log:?}");
+}
+
+/// Someone wants the release that the deployment brings: there is no way to it, and nothing is said against it.
+#[tokio::test(start_paused = true)]
+async fn who_wants_what_it_goes_back_from_says_nothing_against_it() {
+    let mut scene = with_one(Strategy::BlueGreen).await;
+    scene.bake_ms = 60_000;
+    let id = scene.deploy(2).await;
+    scene.work_for(5_000).await;
+    scene.abort_to(&id, 2, &[Risk::Unproven]).await;
+    scene.work_for(5_000).await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::NeedsOperator);
+    scene.signal(&id, Ask::Abandon).await;
+    work(&scene).await;
+    assert_ne!(scene.standing(2), Standing::Quarantined);
+    assert_eq!(scene.serving(), Some(scene.record(2).group()));
+    scene.script.say(3, Look::Bake, Said::Fail);
+    let next = release(&scene, 3).await;
+    assert_eq!(scene.outcome(&next).await, rolled_back());
+    assert_eq!(scene.serving(), Some(scene.record(2).group()));
 }

@@ -15,12 +15,15 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// How long a lease lives, milliseconds.
 const LEASE_MS: u64 = 1_000;
 /// The longest that one deployment may take once nothing fails any more: the longest bake, and what else waits.
 const LONGEST_MS: u64 = 40 * 60_000;
+/// The most events that one journal may have; usual are some tens.
+const LONGEST_JOURNAL: u64 = 5_000;
 
 /// Plays a story to its end.
 ///
@@ -97,6 +100,8 @@ pub(super) struct Stage {
     pub(super) store: Arc<MemoryStore>,
     pub(super) grounds: Arc<Vec<Ground>>,
     pub(super) audit: Arc<Audit>,
+    /// Told when a journal does not end.
+    endless: Arc<Notify>,
     pub(super) next: AtomicU32,
     pub(super) is_over: AtomicBool,
     pub(super) script: Arc<Script>,
@@ -143,7 +148,14 @@ impl Stage {
         let grounds = Arc::new(grounds);
         let audit = Arc::new(Audit::new(story, &store, &clock, grounds.clone()));
         let onlooker = audit.clone();
-        store.watched_by(move |id, entries| onlooker.appended(id, entries));
+        let endless = Arc::new(Notify::new());
+        let bell = endless.clone();
+        store.watched_by(move |id, entries| {
+            if entries.iter().any(|entry| entry.seq > LONGEST_JOURNAL) {
+                bell.notify_one();
+            }
+            onlooker.appended(id, entries);
+        });
         Arc::new(Self {
             links: story
                 .workers
@@ -155,6 +167,7 @@ impl Stage {
             store,
             grounds,
             audit,
+            endless,
             next: AtomicU32::new(1),
             is_over: AtomicBool::new(false),
             script,
@@ -176,12 +189,13 @@ impl Stage {
             self.at_rest().await;
         };
         let bound = std::time::Duration::from_millis(self.bound_ms());
-        let done = tokio::select! {
+        let is_done = tokio::select! {
             biased;
             never = watched(&mut tasks) => match never {},
-            done = tokio::time::timeout(bound, story) => done,
+            () = self.endless.notified() => false,
+            done = tokio::time::timeout(bound, story) => done.is_ok(),
         };
-        if done.is_err() {
+        if !is_done {
             let open = self.store.open().await.unwrap_or_default();
             let open = open
                 .iter()
