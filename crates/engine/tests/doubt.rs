@@ -5,19 +5,23 @@ use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
     Split, Stage,
 };
-use belay_engine::ports::{Drivers, Ports};
-use belay_engine::worker::Worker;
+use belay_engine::ports::{Drivers, Ports, StoreError};
+use belay_engine::worker::{Stop, Worker};
 use belay_model::config::Strategy;
 use belay_model::error::Class;
-use belay_model::event::{Outcome, RollbackResult};
-use belay_model::plan::{Effect, Verb, Wave};
+use belay_model::event::{Ask, Outcome, RollbackResult};
+use belay_model::plan::{Effect, Look, Verb, Wave};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, DifferenceEntry, Goal, Resource, State, Weight};
+use belay_model::verdict::Outcome as Said;
+use belay_testkit::parts::rolled_back;
 use belay_testkit::{Scene, check_journal};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 /// What the lost call did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +62,9 @@ struct Noted {
     is_patient: bool,
     /// The call is accepted instead.
     is_accepted: bool,
+    /// From that call on nobody can look, until it is said otherwise.
+    hides: bool,
+    is_hidden: AtomicBool,
 }
 
 fn set(state: &mut State, keys: &[&str], record: &Value) {
@@ -148,6 +155,9 @@ impl Driver for Noted {
     }
 
     async fn observe(&self, _: &Context, _: &Target) -> Result<State, Error> {
+        if self.is_hidden.load(Ordering::SeqCst) {
+            return Err(Error::not_applied(Class::Connectivity, "there is no way"));
+        }
         Ok(self.there.lock().expect("no panic while held").clone())
     }
 
@@ -180,6 +190,7 @@ impl Driver for Noted {
             let times = BTreeMap::new();
             return Ok(Applied::Done { times });
         }
+        self.is_hidden.store(self.hides, Ordering::SeqCst);
         if let Some(told) = &self.hangs {
             told.notify_one();
             std::future::pending::<()>().await;
@@ -220,30 +231,32 @@ impl Drivers for Only {
     }
 }
 
+/// A worker that has that driver.
+fn works(scene: &Scene, driver: &Arc<Noted>) -> JoinHandle<Result<Stop, StoreError>> {
+    let ports = Ports {
+        drivers: Arc::new(Only(driver.clone())),
+        ..scene.ports()
+    };
+    let worker = Worker::new(ports, scene.owner());
+    tokio::spawn(async move { worker.run().await })
+}
+
 async fn deploy(scene: &Scene, driver: &Arc<Noted>, release: u32) -> Option<Outcome> {
     let id = scene.deploy(release).await;
-    let worker = || {
-        let ports = Ports {
-            drivers: Arc::new(Only(driver.clone())),
-            ..scene.ports()
-        };
-        let worker = Worker::new(ports, scene.owner());
-        tokio::spawn(async move { worker.run().await })
-    };
     let hangs = async {
         match &driver.hangs {
             Some(hangs) if !driver.is_patient => hangs.notified().await,
             _ => std::future::pending().await,
         }
     };
-    let mut running = worker();
+    let mut running = works(scene, driver);
     tokio::select! {
         biased;
         () = scene.at_rest() => {}
         () = hangs => {
             // Killed there, and another one takes over.
             running.abort();
-            running = worker();
+            running = works(scene, driver);
             scene.at_rest().await;
         }
     }
@@ -284,4 +297,37 @@ async fn i4_what_may_not_be_repeated_is_not_where_anything_of_it_is_seen() {
         let made = made.iter().filter(|record| **record == second);
         assert_eq!(made.count(), calls, "{did:?}, {way:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_on_the_way_back_it_is_looked_for_before_a_person_has_it_repeated() {
+    let scene = Scene::new(Strategy::Basic, 1);
+    let driver = Arc::new(Noted {
+        hides: true,
+        ..Noted::default()
+    });
+    let first = deploy(&scene, &driver, 1).await;
+    assert_eq!(first, Some(Outcome::Succeeded));
+    let record = json!(scene.record(1).hash());
+    let name = record.as_str().expect("a hash").to_owned();
+    *driver.lost.lock().expect("no panic while held") = Some((name.clone(), Did::Note));
+    scene.script.say(2, Look::Bake, Said::Fail);
+    let id = scene.deploy(2).await;
+    let running = works(&scene, &driver);
+    scene.until_parked(&id).await;
+    // The rest of the call whose answer was lost comes late, and nobody saw either part.
+    set(
+        &mut driver.there.lock().expect("no panic while held"),
+        &["place", "note"],
+        &record,
+    );
+    driver.is_hidden.store(false, Ordering::SeqCst);
+    scene.signal(&id, Ask::Retry).await;
+    scene.at_rest().await;
+    running.abort();
+    check_journal(&scene.store.journal(&id));
+    assert_eq!(scene.outcome(&id).await, rolled_back());
+    let made = driver.calls.lock().expect("no panic while held").clone();
+    let made = made.iter().filter(|made| **made == name);
+    assert_eq!(made.count(), 2, "once forward, once back");
 }
