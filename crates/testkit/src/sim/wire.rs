@@ -11,7 +11,7 @@ use belay_driver::{
     Stage,
 };
 use belay_engine::ports::{Clock, Drivers};
-use belay_model::error::Class;
+use belay_model::error::{Class, Effect as Touched};
 use belay_model::id::Scope;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
@@ -229,7 +229,12 @@ impl Driver for Wire {
         handle: Option<&Value>,
     ) -> Result<Settled, Error> {
         let call = self.world.settle(cx, target, effect, handle);
-        self.call("settling", call).await
+        // Who only asks says of itself that it changed nothing, whatever is under way.
+        let asked = self.call("settling", call).await;
+        asked.map_err(|error| Error {
+            effect: Touched::NotApplied,
+            ..error
+        })
     }
 
     async fn restorable(

@@ -1,8 +1,9 @@
-//! What a story may be about beside: failures that are gone past, scales, words to what waits, promotions. It is drawn from a
-//! generator of its own, so that a theme more leaves all else of a seed's story as it was.
+//! What a story may be about beside: failures that are gone past, scales, words to what waits, promotions, ways back that are
+//! turned round, calls that are accepted and then out of sight. It is drawn from a generator of its own, so that a theme more
+//! leaves all else of a seed's story as it was.
 
 use super::{RELEASES, one, orders, pause, place};
-use crate::sim::story::{Act, Deed, Order, Remedy, Story, Then, Weather};
+use crate::sim::story::{Act, Deed, Incident, Order, Remedy, Story, Then, Trouble, Weather};
 use crate::{Fault, Kind};
 use belay_model::config::{BackCapacity, Duration};
 use belay_model::error::Class;
@@ -30,6 +31,12 @@ pub(super) fn with(seed: u64, mut story: Story) -> Story {
     }
     if rng.random_bool(0.2) {
         promotes(rng, &mut story);
+    }
+    if rng.random_bool(0.3) {
+        turns_round(rng, &mut story);
+    }
+    if rng.random_bool(0.3) {
+        loses_sight(rng, &mut story);
     }
     story
 }
@@ -199,4 +206,52 @@ fn promotes(rng: &mut StdRng, story: &mut Story) {
             insert(rng, story, from, Deed::GoBack);
         }
     }
+}
+
+/// A way back is called off as soon as it was asked for, before it has moved anything or soon after.
+fn turns_round(rng: &mut StdRng, story: &mut Story) {
+    for _ in 0..rng.random_range(1..4) {
+        let place = rng.random_range(0..story.places.len());
+        let at = rng.random_range(0..=story.acts.len());
+        let mut told = vec![(pause(rng), Deed::GoBack)];
+        if rng.random_bool(0.5) {
+            told.push((rng.random_range(0..10), Deed::Tell(Ask::Pause, 1)));
+        }
+        told.push((rng.random_range(0..30), Deed::Tell(Ask::Abort, 1)));
+        for (after_ms, deed) in told.into_iter().rev() {
+            let act = Act {
+                after_ms,
+                place,
+                deed,
+            };
+            story.acts.insert(at, act);
+        }
+    }
+}
+
+/// No worker reaches the platform for a while, from about when it has accepted a swap.
+fn loses_sight(rng: &mut StdRng, story: &mut Story) {
+    if story.weather < Weather::Passing {
+        return;
+    }
+    let mut now_ms = 0;
+    let mut swaps = Vec::new();
+    for act in &story.acts {
+        now_ms += act.after_ms;
+        let has_slots = story.places[act.place].targets.contains(&Kind::Swap);
+        if has_slots && matches!(act.deed, Deed::Deploy(_) | Deed::Hotfix(..)) {
+            swaps.push(now_ms);
+        }
+    }
+    if swaps.is_empty() {
+        return;
+    }
+    let at_ms = one(rng, &swaps) + rng.random_range(20..120);
+    let trouble = Trouble::NoPlatform(at_ms, rng.random_range(50..3_000));
+    let workers = 0..story.workers.len();
+    let incidents = workers.map(|worker| Incident {
+        worker,
+        trouble: trouble.clone(),
+    });
+    story.incidents.extend(incidents);
 }
