@@ -53,7 +53,8 @@ impl<'a> Recent<'a> {
         let history = self.store.history(self.scope, MOST).await?;
         let last = self.read.last().map(|summary| &summary.id);
         let known = history.iter().position(|it| Some(&it.id) == last);
-        let rest = known.map_or(0, |at| at + 1);
+        // So many others that it is not among them: what is older is too long ago.
+        let rest = known.map_or(history.len(), |at| at + 1);
         self.read.extend(history.into_iter().skip(rest));
         self.is_all = true;
         Ok(())
