@@ -3,7 +3,9 @@
 //! leaves all else of a seed's story as it was.
 
 use super::{RELEASES, one, orders, pause, place};
-use crate::sim::story::{Act, Deed, Incident, Order, Remedy, Story, Then, Trouble, Weather};
+use crate::sim::story::{
+    Act, Deed, Doubt, Extra, Incident, Order, Remedy, Story, Then, Trouble, Weather, Work,
+};
 use crate::{Fault, Kind};
 use belay_model::config::{BackCapacity, Duration};
 use belay_model::error::Class;
@@ -218,15 +220,53 @@ fn turns_round(rng: &mut StdRng, story: &mut Story) {
             told.push((rng.random_range(0..10), Deed::Tell(Ask::Pause, 1)));
         }
         told.push((rng.random_range(0..30), Deed::Tell(Ask::Abort, 1)));
-        for (after_ms, deed) in told.into_iter().rev() {
-            let act = Act {
-                after_ms,
-                place,
-                deed,
-            };
-            story.acts.insert(at, act);
-        }
+        insert_all(story, at, place, told);
     }
+    if rng.random_bool(0.5) {
+        turns_round_before_it_moved(rng, story);
+    }
+}
+
+/// What it goes back to stands by still, and a command has to be taken back before the traffic moves: there is time to call
+/// it off in between.
+fn turns_round_before_it_moved(rng: &mut StdRng, story: &mut Story) {
+    let is_release = |(_, act): &(usize, &Act)| matches!(act.deed, Deed::Deploy(_));
+    let acts = story.acts.iter().enumerate();
+    let releases: Vec<usize> = acts.filter(is_release).map(|(at, _)| at).collect();
+    let Some(last) = releases.last().copied() else {
+        return;
+    };
+    let any = one(rng, &releases);
+    let at = one(rng, &[any, last]);
+    let act = &mut story.acts[at];
+    let Deed::Deploy(order) = &mut act.deed else {
+        unreachable!("it was chosen for being one");
+    };
+    order.bake_ms = order.bake_ms.min(1_000);
+    order.extras.push(Extra {
+        target: Some(0),
+        is_late: true,
+        is_grouped: false,
+        work: Work::Run(0, Doubt::RunAgain, false),
+        remedies: Vec::new(),
+    });
+    let place = act.place;
+    let back = one(rng, &[Deed::GoBack, Deed::Undo]);
+    let told = vec![
+        (rng.random_range(500..9_000), back),
+        (rng.random_range(0..30), Deed::Tell(Ask::Abort, 1)),
+    ];
+    insert_all(story, at + 1, place, told);
+}
+
+/// These one after the other, each after so many milliseconds.
+fn insert_all(story: &mut Story, at: usize, place: usize, deeds: Vec<(u64, Deed)>) {
+    let acts = deeds.into_iter().map(|(after_ms, deed)| Act {
+        after_ms,
+        place,
+        deed,
+    });
+    story.acts.splice(at..at, acts);
 }
 
 /// No worker reaches the platform for a while, from about when it has accepted a swap.
