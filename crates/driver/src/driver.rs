@@ -157,8 +157,8 @@ pub trait Driver: Send + Sync {
     /// target's own (the plan that several sites share, an autoscaler that starts from nothing). Pure.
     fn capacity(&self, target: &Target, state: &State) -> Option<Capacity>;
 
-    /// `state` with that many instances of what is at work there, and all else as it is; the same state where there is no
-    /// such number. From a state at work with more of them to one with fewer, [`Driver::plan`] has steps of the shrink wave
+    /// `state` with that many instances of what is at work there, and all else as it is, shares of the traffic too; the same
+    /// state where there is no such number. From a state at work with more of them to one with fewer, [`Driver::plan`] has steps of the shrink wave
     /// only. Pure.
     fn scaled(&self, target: &Target, state: &State, instances: u32) -> State;
 

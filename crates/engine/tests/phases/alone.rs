@@ -6,12 +6,12 @@ use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
 use belay_model::id::DeploymentId;
-use belay_model::plan::Look;
+use belay_model::plan::{Action, Look, Step};
 use belay_model::policy::Act;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
 use belay_testkit::parts::{failed, phase, run};
-use belay_testkit::Scene;
+use belay_testkit::{Kind, Scene};
 
 /// A part of a phase with a step before and a step behind; it goes back alone.
 fn part(name: &str, target: &str) -> PhaseInput {
@@ -138,4 +138,31 @@ async fn what_an_earlier_phase_did_stays_where_this_one_has_begun_nothing() {
     assert_eq!(weights.get(&scene.record(2).group()), Some(&200));
     let [eu, _] = scene.serving_on(PLACES);
     assert_eq!(eu, Some(1));
+}
+
+/// Where a share is a share of the instances: it is the one that it was, of as many as someone has by now.
+#[tokio::test(start_paused = true)]
+async fn users_have_the_shares_that_they_had_whatever_was_scaled() {
+    let mut scene = Scene::of(Kind::Resized, Strategy::Basic, 2)
+        .with_good(1)
+        .await;
+    let half = PhaseInput {
+        share: Some(500),
+        ..part("half", "shop/test")
+    };
+    let mut all = part("all", "shop/test");
+    let wait = Step::of(Action::Wait { ms: 60_000 });
+    all.after = vec![wait, run("last")];
+    scene.phases = vec![half, all];
+    scene.runner.fails("last", 1, Class::Application);
+    let id = scene.deploy(2).await;
+    let someone = async {
+        scene.until(&id, Phase::Waiting).await;
+        scene.world.scale(6);
+    };
+    tokio::join!(someone, scene.work());
+    ends_limited(&scene, &id).await;
+    let half = [1, 2].map(|release| (scene.record(release).group(), 500));
+    assert_eq!(scene.world.users(), half.into());
+    assert_eq!(scene.world.asked_for(), Some(6));
 }
