@@ -29,11 +29,11 @@ async fn i11_a_plan_that_is_too_long_is_refused_with_nothing_changed() {
 /// How long a deployment's plan is.
 fn steps(scene: &Scene, id: &DeploymentId) -> usize {
     let journal = scene.store.journal(id).into_iter();
-    let lengths = journal.filter_map(|entry| match entry.event {
+    let mut lengths = journal.filter_map(|entry| match entry.event {
         Event::Planned { plan, .. } => Some(plan.len()),
         _ => None,
     });
-    lengths.last().expect("it was planned")
+    lengths.next_back().expect("it was planned")
 }
 
 /// On each target the way back takes more steps than the way there did. Were there as many targets as can go out at all, it
