@@ -12,7 +12,7 @@ pub use run::{PlanRun, Status, StepRun};
 
 use crate::mutant::{self, Mutant};
 use belay_model::back::Back;
-use belay_model::error::Effect;
+use belay_model::error::{Effect, Failure};
 use belay_model::event::{Entry, Event, Finish, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
 use belay_model::policy::{self, Act};
@@ -295,6 +295,9 @@ impl Deployment {
     ) {
         if let Some(state) = state {
             let target = self.target_of(step).unwrap_or_default().to_owned();
+            if let Finish::Failed(failure) = finish {
+                self.keep_before(step, &target, failure);
+            }
             self.seen(&target, state.clone());
         } else if self.step(step).0.effect().is_some() && may_be_done(finish) {
             self.unseen.retain(|earlier| *earlier != step);
@@ -322,6 +325,13 @@ impl Deployment {
         self.set(step, status);
         self.ignore_by_policy(step);
         self.note_promotion(step);
+    }
+
+    /// It may be half done: by what was there before it one will tell whether the rest has come.
+    fn keep_before(&mut self, step: StepId, target: &str, failure: &Failure) {
+        if failure.effect == Effect::MaybeApplied && self.step(step).1.before.is_none() {
+            self.run_mut(step).before = Some(Box::new(self.left.of(target).clone()));
+        }
     }
 
     /// That is there, whatever was done before.
