@@ -9,8 +9,8 @@ use belay_engine::ports::{Drivers, Ports, StoreError};
 use belay_engine::worker::{Stop, Worker};
 use belay_model::config::Strategy;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Outcome, RollbackResult};
-use belay_model::id::DeploymentId;
+use belay_model::event::{Ask, Event, Outcome, RollbackResult};
+use belay_model::id::{DeploymentId, RecordHash};
 use belay_model::plan::{Effect, Look, Verb, Wave};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, DifferenceEntry, Goal, Resource, State, Weight};
@@ -66,6 +66,8 @@ struct Noted {
     /// From that call on nobody can look, until it is said otherwise.
     hides: bool,
     is_hidden: AtomicBool,
+    /// Its effects name that record, on the way to that one.
+    names: Mutex<Option<(Value, RecordHash)>>,
 }
 
 fn set(state: &mut State, keys: &[&str], record: &Value) {
@@ -112,12 +114,14 @@ impl Driver for Noted {
     ) -> Result<Vec<Effect>, Error> {
         let want = goal.want.of(&target.name);
         let record = spec(want, "place")["record"].clone();
+        let names = self.names.lock().expect("no panic while held");
+        let named = names.iter().filter(|(of, _)| *of == record);
         let effect = Effect {
             verb: Verb::Deploy,
             wave: Wave::Switch,
             title: format!("set to {record}"),
+            records: named.map(|(_, hash)| hash.clone()).collect(),
             params: record,
-            records: Vec::new(),
             idempotent: false,
             residue: None,
         };
@@ -413,4 +417,24 @@ async fn i4_what_is_half_done_in_another_way_by_then_is_asked_about_anew() {
     stuck.retry().await;
     assert_eq!(stuck.outcome().await, rolled_back());
     assert_eq!(stuck.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_names_a_record_that_nobody_has_is_asked_about_at_once() {
+    let stuck = Stuck::on_the_way_back(Noted::default(), |driver, scene| {
+        let names = Some((json!(scene.record(1).hash()), scene.record(7).hash()));
+        *driver.names.lock().expect("no panic while held") = names;
+    })
+    .await;
+    let begins = |event: &Event| matches!(event, Event::Started { step, .. } if step.plan == 1);
+    let begun = || {
+        let journal = stuck.scene.store.journal(&stuck.id);
+        journal.iter().filter(|it| begins(&it.event)).count()
+    };
+    assert_eq!(begun(), 1);
+    let why = stuck.scene.summary(&stuck.id).await.stuck;
+    let why = why.unwrap_or_default();
+    assert!(why.contains("no goal holds it"), "{why}");
+    stuck.retry().await;
+    assert_eq!((begun(), stuck.outcome().await), (2, None));
 }

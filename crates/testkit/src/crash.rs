@@ -20,6 +20,7 @@ pub struct Point {
 pub struct Crashes {
     seen: Mutex<Vec<Point>>,
     kill_at: Mutex<Option<usize>>,
+    kill_each: Mutex<Option<(Point, u32)>>,
     killed: Notify,
     dead: AtomicBool,
     hold_at: Mutex<Option<usize>>,
@@ -47,6 +48,11 @@ impl Crashes {
     pub fn kill_at(&self, point: usize) {
         *self.kill_at.lock().expect("no panic while held") = Some(point);
         self.seen.lock().expect("no panic while held").clear();
+    }
+
+    /// Kill at the next points of a kind, one worker after the other.
+    pub fn kill_each(&self, call: &'static str, place: &'static str, times: u32) {
+        *self.kill_each.lock().expect("no panic while held") = Some((Point { call, place }, times));
     }
 
     /// Let a worker stand still at the n-th point from now, until it is let go.
@@ -87,9 +93,17 @@ impl Crashes {
             // A dead process does nothing, whichever of its tasks it is.
             std::future::pending::<()>().await;
         }
+        let point = Point { call, place };
+        let is_one_of_each = {
+            let mut each = self.kill_each.lock().expect("no panic while held");
+            let left = each
+                .as_mut()
+                .filter(|(kind, left)| *kind == point && *left > 0);
+            left.map(|(_, left)| *left -= 1).is_some()
+        };
         let index = {
             let mut seen = self.seen.lock().expect("no panic while held");
-            seen.push(Point { call, place });
+            seen.push(point);
             seen.len() - 1
         };
         let kill = {
@@ -98,7 +112,7 @@ impl Crashes {
             if kill {
                 *kill_at = None;
             }
-            kill
+            kill || is_one_of_each
         };
         let hold = {
             let mut hold_at = self.hold_at.lock().expect("no panic while held");

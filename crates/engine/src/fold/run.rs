@@ -19,7 +19,7 @@ pub enum Status {
     Started,
     /// Done, or verified.
     Done,
-    /// The last attempt failed.
+    /// The last attempt failed, or too many were lost sight of.
     Failed(Failure),
     /// The last attempt was lost sight of and settled: it did not take effect.
     Unknown,
