@@ -24,6 +24,7 @@ pub struct Crashes {
     killed: Notify,
     dead: AtomicBool,
     hold_at: Mutex<Option<usize>>,
+    hold_at_look: Mutex<Option<usize>>,
     held: Notify,
     go_on: Notify,
     /// Whether its process stands still.
@@ -61,6 +62,11 @@ impl Crashes {
         self.seen.lock().expect("no panic while held").clear();
     }
 
+    /// Let a worker stand still when it looks what happened last, for the n-th time from now, until it is let go.
+    pub fn hold_at_look(&self, look: usize) {
+        *self.hold_at_look.lock().expect("no panic while held") = Some(look);
+    }
+
     /// Resolves when a worker stands still.
     pub async fn held(&self) {
         self.held.notified().await;
@@ -84,6 +90,24 @@ impl Crashes {
     /// The next worker lives.
     pub fn revive(&self) {
         self.dead.store(false, Ordering::SeqCst);
+    }
+
+    /// A worker looks what happened last. That is no point to be killed at: nothing is begun or kept there.
+    pub(crate) async fn look(&self) {
+        let hold = {
+            let mut hold_at = self.hold_at_look.lock().expect("no panic while held");
+            let is_now = *hold_at == Some(0);
+            *hold_at = hold_at.and_then(|at| at.checked_sub(1));
+            is_now
+        };
+        if hold {
+            self.stand_still().await;
+        }
+    }
+
+    async fn stand_still(&self) {
+        self.held.notify_one();
+        self.go_on.notified().await;
     }
 
     /// A worker passes here; if it is to be killed here it does not come back.
@@ -119,8 +143,7 @@ impl Crashes {
             hold_at.take_if(|at| *at == index).is_some()
         };
         if hold {
-            self.held.notify_one();
-            self.go_on.notified().await;
+            self.stand_still().await;
         }
         if kill {
             self.dead.store(true, Ordering::SeqCst);
