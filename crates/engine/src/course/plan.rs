@@ -36,7 +36,7 @@ impl Scale {
             None if !is_whole => Asked::by_states(targets, found),
             _ => Asked::by_serving(targets, view),
         };
-        let half_way = legacy.filter(|legacy| !legacy.is_promoted);
+        let half_way = legacy.filter(|legacy| !legacy.is_whole);
         let now = half_way.map_or(found, |legacy| &legacy.whole).clone();
         Self { now, asked }
     }
