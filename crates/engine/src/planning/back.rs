@@ -92,6 +92,7 @@ fn parts(
     let count = capacity.desired.clamp(1, PARTS);
     for part in 1..count {
         let mut stage = by_share(1000 * part / count, capabilities);
+        stage.overwrites = true;
         if mutant::is(Mutant::MovesUsersFirst) {
             stage.capacity /= 2;
         }
