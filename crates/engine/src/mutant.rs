@@ -96,13 +96,15 @@ pub enum Mutant {
     MovesUsersFirst,
     /// Nobody is asked whether what is ready will do.
     NeverAsks,
+    /// A foreign change is overwritten whatever policy says.
+    AsksNobody,
     /// What was good elsewhere once goes out.
     PromotesAnything,
 }
 
 impl Mutant {
     /// All of them, with the invariant that each breaks.
-    pub const ALL: [(Mutant, &'static str); 47] = [
+    pub const ALL: [(Mutant, &'static str); 48] = [
         (Mutant::ActsFirst, "I1"),
         (Mutant::ShrinksFirst, "I2"),
         (Mutant::ForgetsTargets, "I2"),
@@ -149,6 +151,7 @@ impl Mutant {
         (Mutant::TakesTheScaleAway, "scale"),
         (Mutant::MovesUsersFirst, "scale"),
         (Mutant::NeverAsks, "scale"),
+        (Mutant::AsksNobody, "I10"),
         (Mutant::PromotesAnything, "P5"),
     ];
 }

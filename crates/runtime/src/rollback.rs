@@ -249,6 +249,7 @@ impl Belay {
                 let order = BackOrder {
                     capacity: inputs.back_order.capacity,
                     ask_within: inputs.back_order.ask_within,
+                    foreign_change: inputs.back_order.foreign_change,
                     ..BackOrder::default()
                 };
                 (inputs.checks, inputs.parallel, order)

@@ -9,9 +9,10 @@ use crate::taken_back::Gone;
 use crate::targets::Targets;
 use crate::{capacity, conclude, goal, one_phase, planning};
 use belay_model::back::Back;
+use belay_model::config::ForeignChange;
 use belay_model::environment::View;
 use belay_model::error::Failure;
-use belay_model::event::{Cause, Event};
+use belay_model::event::{Cause, Event, Inputs};
 use belay_model::plan::Plan;
 use belay_model::release::Record;
 use belay_model::state::{Goal, States};
@@ -27,6 +28,44 @@ struct Meant<'a> {
     touched: Vec<&'a str>,
     /// What people should know.
     remarks: Vec<String>,
+}
+
+/// How it goes back.
+struct WayBack {
+    /// Absent: nobody knows where to go.
+    goal: Option<Goal>,
+    plan: Plan,
+    /// What someone else has changed.
+    foreign: Vec<String>,
+    /// What people should know beside.
+    remarks: Vec<String>,
+}
+
+impl WayBack {
+    fn nowhere(remarks: Vec<String>) -> Self {
+        Self {
+            goal: None,
+            plan: Plan::empty(),
+            foreign: Vec::new(),
+            remarks,
+        }
+    }
+}
+
+/// A foreign change, as people are told of it.
+pub(super) fn told(line: &str) -> String {
+    format!("changed by someone else: {line}")
+}
+
+/// What a person is asked where policy says that they decide about foreign changes (I10).
+pub(super) fn in_the_way(inputs: &Inputs, foreign: &[String]) -> Option<String> {
+    let asks = inputs.back_order.foreign_change == ForeignChange::Ask;
+    (asks && !foreign.is_empty() && !mutant::is(Mutant::AsksNobody)).then(|| {
+        format!(
+            "going back would overwrite what someone else changed: {}; `retry` overwrites it",
+            foreign.join("; ")
+        )
+    })
 }
 
 impl Course {
@@ -57,11 +96,20 @@ impl Course {
         }
         self.has_looked();
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
-        let (goal, plan, mut remarks) = match (targets, doubt) {
-            (Ok(_), Some((why, _))) => (None, Plan::empty(), vec![why]),
+        let way_back = match (targets, doubt) {
+            (Ok(_), Some((why, _))) => WayBack::nowhere(vec![why]),
             (Ok(targets), None) => self.way_back(&targets, &view, &before, &cause, again),
-            (Err(failure), _) => (None, Plan::empty(), vec![failure.message]),
+            (Err(failure), _) => WayBack::nowhere(vec![failure.message]),
         };
+        let question = in_the_way(self.inputs(), &way_back.foreign);
+        let WayBack {
+            goal,
+            plan,
+            foreign,
+            mut remarks,
+        } = way_back;
+        // Behind them what is said of the goal: without one, it is what a person is asked with.
+        remarks.splice(0..0, foreign.iter().map(|line| told(line)));
         if let Some((_, failure)) = failures.first().filter(|_| goal.is_some()) {
             remarks.push(format!(
                 "what is there now could not be observed, so this rollback cannot be taken back: {}",
@@ -96,6 +144,8 @@ impl Course {
         });
         if stuck {
             let why = why.unwrap_or_else(|| "there is nothing to go back to".to_owned());
+            self.journal.push(Event::parked(None, why));
+        } else if let Some(why) = question {
             self.journal.push(Event::parked(None, why));
         }
         // Durable together with the intents of its first steps: one sync less before the switch.
@@ -208,7 +258,7 @@ impl Course {
         before: &States,
         cause: &Cause,
         again: bool,
-    ) -> (Option<Goal>, Plan, Vec<String>) {
+    ) -> WayBack {
         let Meant {
             goal,
             is_known,
@@ -218,12 +268,11 @@ impl Course {
         let seen = targets.only(|name| before.get(name).is_some());
         let foreseen = Foreseen::of(self.state(), targets);
         let foreign = foreseen.foreign(&seen, before);
-        let foreign = foreign.iter();
-        let foreign = foreign.map(|line| format!("changed by someone else: {line}"));
-        // Behind them what is said of the goal: without one, it is what a person is asked with.
-        remarks.splice(0..0, foreign);
         let Some(mut goal) = goal else {
-            return (None, Plan::empty(), remarks);
+            return WayBack {
+                foreign,
+                ..WayBack::nowhere(remarks)
+            };
         };
         goal::take_newest_seals(view, &mut goal);
         let mut from = foreseen.states;
@@ -262,12 +311,18 @@ impl Course {
             Some(gone) => gone.taken_back(plan),
             None => plan,
         });
-        match planned {
-            Ok(plan) => (Some(fitted.goal), plan, remarks),
+        let (goal, plan) = match planned {
+            Ok(plan) => (Some(fitted.goal), plan),
             Err(error) => {
                 remarks.push(format!("failed to plan the way back: {error}"));
-                (None, Plan::empty(), remarks)
+                (None, Plan::empty())
             }
+        };
+        WayBack {
+            goal,
+            plan,
+            foreign,
+            remarks,
         }
     }
 }

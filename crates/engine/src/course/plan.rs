@@ -1,5 +1,6 @@
 //! The forward plan, or that of a rollback on request: frozen with the baseline, before anything changes.
 
+use super::back;
 use super::hand_over::Legacy;
 use super::run::Course;
 use crate::capacity::Asked;
@@ -88,7 +89,7 @@ impl Course {
         let inputs = self.inputs();
         let said = conclude::on_planned(&self.id, inputs, &goal, undone.first(), &view);
         let remarks = foreign.iter();
-        let remarks = remarks.map(|line| format!("changed by someone else: {line}"));
+        let remarks = remarks.map(|line| back::told(line));
         let remarks = remarks.chain(scaled);
         let stays = taken_back::left_behind(&left).into_iter();
         let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));
@@ -122,12 +123,16 @@ impl Course {
             self.journal.push_environment(event);
         }
         self.journal.push(planned);
-        if !foreign.is_empty() && self.inputs().kind == Kind::Deploy {
-            // I10: forward, what someone else changed is theirs to judge; going back, it is reported and overwritten.
-            let why = format!(
+        // I10: forward, what someone else changed is theirs to judge; going back, it is reported and overwritten, or asked about.
+        let why = match self.inputs().kind {
+            _ if foreign.is_empty() => None,
+            Kind::Deploy => Some(format!(
                 "someone else changed the target since the last deployment: {}; `retry` goes on with it as it is",
                 foreign.join("; ")
-            );
+            )),
+            _ => back::in_the_way(self.inputs(), &foreign),
+        };
+        if let Some(why) = why {
             self.journal.push(Event::parked(None, why));
         }
         Ok(None)

@@ -2,9 +2,9 @@
 
 use crate::{scene_point, with_one};
 use belay_engine::worker::Worker;
-use belay_model::config::Inconclusive;
+use belay_model::config::{ForeignChange, Inconclusive};
 use belay_model::error::Class;
-use belay_model::event::Ask;
+use belay_model::event::{Ask, Outcome};
 use belay_model::plan::Look;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
@@ -66,4 +66,39 @@ async fn i10_going_back_a_foreign_change_is_reported_and_overwritten() {
             .any(|remark| remark.contains("changed by someone else")),
         "{summary:#?}"
     );
+}
+
+/// Where policy says so, a person decides before anything moves: while the deployment is open, and after it.
+#[tokio::test(start_paused = true)]
+async fn i10_going_back_a_person_decides_about_a_foreign_change_where_policy_says_so() {
+    for is_open in [true, false] {
+        let mut scene = with_one(canary([10, 50])).await;
+        scene.back_order.foreign_change = ForeignChange::Ask;
+        scene.inconclusive = Inconclusive::Ask;
+        if is_open {
+            scene.script.say(2, Look::Live, Said::Inconclusive);
+        }
+        let there = scene.deploy_and_work(2).await;
+        let theirs = BTreeMap::from([(scene.record(2).group(), 900), ("x".to_owned(), 100)]);
+        scene.world.set_weights(theirs);
+        let moved = scene.world.log().len();
+        let back = if is_open {
+            scene.signal(&there, Ask::Abort).await;
+            there
+        } else {
+            scene.go_back(None).await
+        };
+        scene.work().await;
+        let summary = scene.summary(&back).await;
+        assert_eq!(summary.phase, Phase::NeedsOperator, "{is_open}");
+        let why = summary.stuck.expect("it says why");
+        assert!(why.contains("what someone else changed"), "{why}");
+        assert_eq!(scene.world.log().len(), moved, "nothing has moved");
+        scene.signal(&back, Ask::Retry).await;
+        scene.work().await;
+        assert_eq!(scene.serving(), Some(scene.record(1).group()), "{is_open}");
+        let outcome = scene.outcome(&back).await;
+        let went_back = [rolled_back(), Some(Outcome::Succeeded)];
+        assert_eq!(outcome, went_back[usize::from(!is_open)]);
+    }
 }

@@ -29,7 +29,8 @@ pub use environment::{
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
 pub use percent::{ParsePercentError, Percent};
 pub use phase::{
-    BackCapacity, BackOrder, BackPhases, Phase, PhaseRollback, Provisioning, ProvisioningOrder,
+    BackCapacity, BackOrder, BackPhases, ForeignChange, Phase, PhaseRollback, Provisioning,
+    ProvisioningOrder,
 };
 pub use schema::schema;
 pub use secret::{ParseSecretError, SecretRef};

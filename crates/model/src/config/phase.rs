@@ -74,6 +74,27 @@ pub struct BackOrder {
     /// With `capacity: ask`: how long a person may take; then it goes on with what is ready. Default: as long as they like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask_within: Option<Duration>,
+    /// What someone else has changed in between and the way back would overwrite. It is captured and reported. Default: `overwrite`.
+    #[serde(skip_serializing_if = "ForeignChange::is_overwritten")]
+    pub foreign_change: ForeignChange,
+}
+
+/// What becomes of a change that someone else made, when it is in the way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignChange {
+    /// It is overwritten.
+    #[default]
+    Overwrite,
+    /// A person decides before anything moves (`belay retry` overwrites it).
+    Ask,
+}
+
+impl ForeignChange {
+    /// Whether it is the default.
+    pub fn is_overwritten(&self) -> bool {
+        *self == Self::Overwrite
+    }
 }
 
 /// How much of its capacity a way back needs before users are moved to it.

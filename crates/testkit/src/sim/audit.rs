@@ -175,6 +175,9 @@ impl Audit {
                     _ => self.needs_back(id, inputs, (goal, plan), baseline, remarks),
                 }
                 self.foreign(inputs, takes_over.is_some(), remarks, batch);
+                if inputs.kind != Kind::Deploy {
+                    self.asks_first(inputs, remarks, batch);
+                }
             }
             Event::Started {
                 step,
@@ -196,6 +199,7 @@ impl Audit {
                 remarks,
                 ..
             } => {
+                self.asks_first(inputs, remarks, batch);
                 let earlier = self.until(id, entry);
                 if cause.is_automatic() && inputs.kind == Kind::Deploy {
                     let deployment = Deployment::of(id.clone(), &earlier);

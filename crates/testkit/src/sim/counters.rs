@@ -63,6 +63,7 @@ const MUST_MOVE: &[&str] = &[
     "faults: refused",
     "faults: throttled",
     "foreign changes",
+    "foreign changes: a person is asked",
     "freezes",
     "freezes: by Belay",
     "hints: doubled",

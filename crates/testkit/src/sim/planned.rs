@@ -2,6 +2,7 @@
 
 use super::audit::Audit;
 use super::story::Trouble;
+use belay_model::config::ForeignChange;
 use belay_model::environment::{Standing, View};
 use belay_model::event::{Entry, Event, Inputs, Kind};
 use belay_model::id::DeploymentId;
@@ -112,6 +113,20 @@ impl Audit {
             .any(|line| line.starts_with("changed by someone else"));
         if !is_told || (inputs.kind == Kind::Deploy && !is_parked) {
             self.breach("I10: a stranger's change is overwritten, and nobody was told");
+        }
+    }
+
+    /// I10: a way back over what a stranger did waits for a person where policy says so.
+    pub(super) fn asks_first(&self, inputs: &Inputs, remarks: &[String], batch: &[Entry]) {
+        let is_foreign = |line: &String| line.starts_with("changed by someone else");
+        if inputs.back_order.foreign_change != ForeignChange::Ask || !remarks.iter().any(is_foreign)
+        {
+            return;
+        }
+        self.count("foreign changes: a person is asked");
+        let is_parked = |entry: &Entry| matches!(entry.event, Event::Parked { .. });
+        if !batch.iter().any(is_parked) {
+            self.breach("I10: it goes back over what a stranger did, and nobody was asked");
         }
     }
 

@@ -85,6 +85,7 @@ async fn capacity_of(stage: &Stage, ground: &Ground, record: Option<&Record>) ->
         Some(Event::Created(inputs)) => BackOrder {
             capacity: inputs.back_order.capacity,
             ask_within: inputs.back_order.ask_within,
+            foreign_change: inputs.back_order.foreign_change,
             ..BackOrder::default()
         },
         _ => BackOrder::default(),

@@ -1,6 +1,6 @@
 //! Targets, phases, steps and rules.
 
-use belay_model::config::{BackCapacity, BackPhases, Call, FailureAction, StepKind};
+use belay_model::config::{BackCapacity, BackPhases, Call, FailureAction, ForeignChange, StepKind};
 use expect_test::expect;
 
 use super::{check, good};
@@ -35,7 +35,7 @@ const EVERYTHING: &str = r#"    parallel: 2
               on_failure: [{ do: { retry: { times: 3, pause: 10s } } }, { do: pass }]
         rollback: { before: [{ run: ./server drain }], after: [{ wait: 1s }] }
         on_failure: [{ class: [timeout, quota], do: roll_back_phase }]
-    rollback: { phases: at_once, provisioning: first, provisioning_order: same, capacity: ask, ask_within: 10m }
+    rollback: { phases: at_once, provisioning: first, provisioning_order: same, capacity: ask, ask_within: 10m, foreign_change: ask }
     on_failure:
       - { class: [verification], do: { ask: { within: 1h, then: ignore } } }
       - { do: stop }
@@ -50,6 +50,8 @@ fn everything_together_is_right() {
     assert_eq!(names, ["eu", "us"]);
     assert_eq!(environment.rollback.phases, BackPhases::AtOnce);
     assert_eq!(environment.rollback.capacity, BackCapacity::Ask);
+    let foreign = environment.rollback.foreign_change;
+    assert_eq!(foreign, ForeignChange::Ask);
     let [network, _, rest] = environment.phases.as_slice() else {
         panic!("three phases");
     };

@@ -1,6 +1,6 @@
 //! What a story may be about beside: failures that are gone past, scales, words to what waits, promotions, ways back that are
 //! turned round, calls that are accepted and then out of sight, phases that go back alone, releases that come again while they are
-//! removed. It is drawn from a generator of its own, so that a theme more leaves all else of a seed's story as it was.
+//! removed, strangers who are in the way. It is drawn from a generator of its own, so that a theme more leaves all else of a seed's story as it was.
 
 mod rules;
 
@@ -9,7 +9,7 @@ use crate::sim::story::{
     Act, Deed, Doubt, Extra, Incident, Order, Place, Story, Trouble, Way, Weather, Work,
 };
 use crate::{Fault, Kind};
-use belay_model::config::{BackCapacity, Duration};
+use belay_model::config::{BackCapacity, Duration, ForeignChange};
 use belay_model::error::Class;
 use belay_model::event::Ask;
 use rand::rngs::StdRng;
@@ -47,6 +47,9 @@ pub(super) fn with(seed: u64, mut story: Story) -> Story {
     }
     if rng.random_bool(0.3) {
         comes_again(rng, &mut story);
+    }
+    if rng.random_bool(0.5) {
+        asks_about_strangers(rng, &mut story);
     }
     story
 }
@@ -286,4 +289,24 @@ fn comes_again(rng: &mut StdRng, story: &mut Story) {
         }),
     });
     story.acts.extend(acts);
+}
+
+/// What a stranger did is in the way when someone goes back, and policy says that a person decides.
+fn asks_about_strangers(rng: &mut StdRng, story: &mut Story) {
+    if story.weather != Weather::Foreign {
+        return;
+    }
+    for (_, order) in orders_of(story) {
+        if rng.random_bool(0.7) {
+            order.back.foreign_change = ForeignChange::Ask;
+        }
+    }
+    let place = rng.random_range(0..story.places.len());
+    let target = rng.random_range(0..story.places[place].targets.len());
+    let at = rng.random_range(0..=story.acts.len());
+    let told = vec![
+        (pause(rng), Deed::Meddle(target)),
+        (pause(rng), Deed::GoBack),
+    ];
+    insert_all(story, at, place, told);
 }
