@@ -7,6 +7,7 @@
 
 mod cluster;
 mod compare;
+mod contexts;
 mod defaults;
 mod deployment;
 mod digests;
@@ -16,8 +17,10 @@ mod kubernetes;
 mod manifest;
 mod object;
 mod ownership;
+pub mod render;
 mod settings;
 
+pub use contexts::contexts;
 pub use kubernetes::Kubernetes;
 pub use manifest::parse as parse_manifest;
 pub use settings::{Settings, What};
