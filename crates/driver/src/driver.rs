@@ -68,6 +68,9 @@ pub struct Stage {
     pub capacity: u32,
     /// What becomes of the rest.
     pub old: Old,
+    /// What others have changed by hand, and what they say is theirs, is taken from them where the goal wants it otherwise. Only
+    /// a way back does that; forward it is a conflict (I10).
+    pub overwrites: bool,
 }
 
 impl Stage {
@@ -76,7 +79,14 @@ impl Stage {
         share: 1000,
         capacity: 1000,
         old: Old::Remove,
+        overwrites: true,
     };
+
+    /// Whether it leads to the goal and leaves nothing else, whoever it takes things from.
+    pub fn is_whole(self) -> bool {
+        let overwrites = true;
+        Stage { overwrites, ..self } == Self::BACK
+    }
 }
 
 /// What a call did.
@@ -157,8 +167,8 @@ pub trait Driver: Send + Sync {
     /// target's own (the plan that several sites share, an autoscaler that starts from nothing). Pure.
     fn capacity(&self, target: &Target, state: &State) -> Option<Capacity>;
 
-    /// `state` with that many instances of what is at work there, and all else as it is; the same state where there is no
-    /// such number. From a state at work with more of them to one with fewer, [`Driver::plan`] has steps of the shrink wave
+    /// `state` with that many instances of what is at work there, and all else as it is, shares of the traffic too; the same
+    /// state where there is no such number. From a state at work with more of them to one with fewer, [`Driver::plan`] has steps of the shrink wave
     /// only. Pure.
     fn scaled(&self, target: &Target, state: &State, instances: u32) -> State;
 

@@ -43,6 +43,7 @@ impl Place {
             share: 1,
             capacity: 1000,
             old: Old::Keep,
+            overwrites: false,
         };
         let effects = driver.plan(target, from, goal, least)?;
         let effects = effects.iter();

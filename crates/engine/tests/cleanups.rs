@@ -239,3 +239,24 @@ async fn what_is_to_be_removed_is_not_swapped_in_for_what_is_sick() {
     assert_eq!(swaps.count(), 2, "{log:?}");
     assert_eq!(scene.world.groups(), [scene.record(2).group()], "{log:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_warm_is_removed_when_its_time_is_over() {
+    let scene = Scene::new(Strategy::BlueGreen, 4).with_good(1).await;
+    scene.deploy(2).await;
+    scene.work().await;
+    assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+    assert!(scene.view().cleanups.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_that_was_broken_off_is_finished() {
+    let scene = Scene::new(Strategy::BlueGreen, 4).with_good(1).await;
+    scene.deploy(2).await;
+    // Grow and switch go well; the removal leaves half of the old group.
+    scene
+        .world
+        .faults([None, None, Some(Fault::Half(Class::Connectivity))]);
+    scene.work().await;
+    assert_eq!(scene.world.groups(), [scene.record(2).group()]);
+}

@@ -1,23 +1,82 @@
-//! A connection to an API server, and the few requests that are made of it. All of them only look.
+//! A connection to an API server, and the requests that only look.
 
 use crate::error::failed;
 use crate::settings::Settings;
 use belay_driver::Error;
 use belay_model::error::Class;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use futures_util::Stream;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams};
+use kube::api::{WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{Scope, pinned_kind};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// How long it may take to reach the server, so that a call with a long deadline does not hang on a dead address.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// What was found out about kinds, by `apiVersion` and `kind`; none: the server does not know it.
-type Kinds = BTreeMap<(String, String), Option<(ApiResource, Scope)>>;
+/// What was found out about kinds, by `apiVersion` and `kind`.
+type Kinds = BTreeMap<(String, String), (ApiResource, Scope)>;
+
+/// Which object: what it is called by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name<'a> {
+    pub(crate) api_version: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+}
+
+impl<'a> Name<'a> {
+    /// That of an object in a target whose namespace is `home`.
+    pub(crate) fn of(object: &'a Value, home: &'a str) -> Self {
+        let text = |value: &'a Value| value.as_str().unwrap_or_default();
+        let metadata = &object["metadata"];
+        Self {
+            api_version: text(&object["apiVersion"]),
+            kind: text(&object["kind"]),
+            namespace: metadata["namespace"].as_str().unwrap_or(home),
+            name: text(&metadata["name"]),
+        }
+    }
+}
+
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = self.kind.to_lowercase();
+        write!(f, "{kind} {}/{}", self.namespace, self.name)
+    }
+}
+
+/// Connections by how they are made: a kubeconfig that was written anew is another.
+#[derive(Default)]
+pub(crate) struct Clusters(Mutex<BTreeMap<How, Arc<Cluster>>>);
+
+type How = (Option<PathBuf>, Option<String>, Option<SystemTime>);
+
+impl Clusters {
+    pub(crate) async fn connect(&self, settings: &Settings) -> Result<Arc<Cluster>, Error> {
+        let path = settings.kubeconfig.clone();
+        let written = path.as_ref().and_then(|path| std::fs::metadata(path).ok());
+        let written = written.and_then(|it| it.modified().ok());
+        let how = (path, settings.context.clone(), written);
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known().get(&how).cloned() {
+            return Ok(known);
+        }
+        let cluster = Arc::new(Cluster::connect(settings).await?);
+        let (path, context, _) = &how;
+        let mut known = known();
+        known.retain(|(a_path, a_context, _), _| (a_path, a_context) != (path, context));
+        known.insert(how, cluster.clone());
+        Ok(cluster)
+    }
+}
 
 pub(crate) struct Cluster {
     client: Client,
@@ -25,21 +84,26 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) async fn connect(settings: &Settings) -> Result<Self, Error> {
+    async fn connect(settings: &Settings) -> Result<Self, Error> {
         let unusable = |error: &dyn std::fmt::Display| {
             Error::not_applied(Class::Unknown, format!("use the kubeconfig: {error}"))
-        };
-        let kubeconfig = match &settings.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
         };
         let options = KubeConfigOptions {
             context: settings.context.clone(),
             ..KubeConfigOptions::default()
         };
-        let kubeconfig = kubeconfig.map_err(|error| unusable(&error))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        let mut config = config.map_err(|error| unusable(&error))?;
+        let config = match (&settings.kubeconfig, &settings.context) {
+            (None, None) => Config::infer().await.map_err(|error| unusable(&error)),
+            (path, _) => {
+                let read = path
+                    .as_ref()
+                    .map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+                let kubeconfig = read.map_err(|error| unusable(&error))?;
+                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+                config.map_err(|error| unusable(&error))
+            }
+        };
+        let mut config = config?;
         config.connect_timeout = Some(CONNECT);
         // Whether it is worth while to try again is the engine's question.
         config.default_retry = false;
@@ -52,76 +116,89 @@ impl Cluster {
     }
 
     /// An object; none where it is absent, or its kind is unknown to the server.
-    pub(crate) async fn get(
-        &self,
-        api_version: &str,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<Value>, Error> {
-        let Some((api, resource)) = self.api(api_version, kind, namespace).await? else {
+    pub(crate) async fn get(&self, name: Name<'_>) -> Result<Option<Value>, Error> {
+        let Some((api, resource)) = self.api(name).await? else {
             return Ok(None);
         };
-        let what = || format!("look at {} {namespace}/{name}", kind.to_lowercase());
-        let found = api
-            .get_opt(name)
-            .await
-            .map_err(|error| failed(&what(), error))?;
+        let found = api.get_opt(name.name).await;
+        let found = found.map_err(|error| failed(&format!("look at {name}"), error))?;
         Ok(found.map(|object| as_value(object, &resource)))
     }
 
-    /// The objects of a kind that have these labels; empty: all.
-    pub(crate) async fn list(
-        &self,
-        api_version: &str,
-        kind: &str,
-        namespace: &str,
-        labels: &str,
-    ) -> Result<Vec<Value>, Error> {
-        let Some((api, resource)) = self.api(api_version, kind, namespace).await? else {
-            return Ok(Vec::new());
+    /// The objects of a kind that have these labels, all where there are none; and the version of the list.
+    pub(crate) async fn list(&self, what: List<'_>) -> Result<(Vec<Value>, String), Error> {
+        let Some((api, resource)) = self.api(what.name()).await? else {
+            return Ok((Vec::new(), String::new()));
         };
-        let what = || format!("list objects of kind {kind} in {namespace}");
-        let list = api.list(&ListParams::default().labels(labels)).await;
-        let list = list.map_err(|error| failed(&what(), error))?;
-        Ok(list
-            .items
-            .into_iter()
-            .map(|object| as_value(object, &resource))
-            .collect())
+        let mut parameters = ListParams::default().labels(what.labels);
+        if !what.fields.is_empty() {
+            parameters = parameters.fields(what.fields);
+        }
+        let list = api.list(&parameters).await;
+        let list = list.map_err(|error| failed(&what.in_words(), error))?;
+        let version = list.metadata.resource_version.unwrap_or_default();
+        let items = list.items.into_iter();
+        let items = items.map(|object| as_value(object, &resource)).collect();
+        Ok((items, version))
+    }
+
+    /// What becomes of the objects of a list since that version. It ends from time to time.
+    pub(crate) async fn watch(
+        &self,
+        what: List<'_>,
+        version: &str,
+    ) -> Result<impl Stream<Item = kube::Result<WatchEvent<DynamicObject>>> + use<>, Error> {
+        let api = self.api(what.name()).await?;
+        let (api, _) = api.ok_or_else(|| {
+            let message = format!("{}: the server does not know it", what.in_words());
+            Error::not_applied(Class::Unknown, message)
+        })?;
+        let mut parameters = WatchParams::default().labels(what.labels);
+        if !what.fields.is_empty() {
+            parameters = parameters.fields(what.fields);
+        }
+        let events = api.watch(&parameters, version).await;
+        events.map_err(|error| failed(&what.in_words(), error))
     }
 
     /// The labels of each object: not its contents, which may be large.
     pub(crate) async fn labels(
         &self,
-        api_version: &str,
-        kind: &str,
-        namespace: &str,
-        labels: &str,
+        what: List<'_>,
     ) -> Result<Vec<BTreeMap<String, String>>, Error> {
-        let Some((api, _)) = self.api(api_version, kind, namespace).await? else {
+        let Some((api, _)) = self.api(what.name()).await? else {
             return Ok(Vec::new());
         };
-        let what = || format!("list objects of kind {kind} in {namespace}");
-        let list = api
-            .list_metadata(&ListParams::default().labels(labels))
-            .await;
-        let list = list.map_err(|error| failed(&what(), error))?;
+        let parameters = ListParams::default().labels(what.labels);
+        let list = api.list_metadata(&parameters).await;
+        let list = list.map_err(|error| failed(&what.in_words(), error))?;
         let labels = list.items.into_iter().map(|object| object.metadata.labels);
         Ok(labels.map(Option::unwrap_or_default).collect())
     }
 
-    async fn api(
+    /// The last lines that a container of a pod wrote, in its life before this one where it had one.
+    pub(crate) async fn log(&self, namespace: &str, pod: &str, previous: bool) -> Option<String> {
+        let parameters = LogParams {
+            previous,
+            tail_lines: Some(20),
+            ..LogParams::default()
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        pods.logs(pod, &parameters).await.ok()
+    }
+
+    pub(crate) async fn api(
         &self,
-        api_version: &str,
-        kind: &str,
-        namespace: &str,
+        name: Name<'_>,
     ) -> Result<Option<(Api<DynamicObject>, ApiResource)>, Error> {
         let client = self.client.clone();
-        let found = self.kind(api_version, kind).await?;
+        let found = self.kind(name.api_version, name.kind).await?;
         Ok(found.map(|(resource, scope)| match scope {
             Scope::Cluster => (Api::all_with(client, &resource), resource),
-            Scope::Namespaced => (Api::namespaced_with(client, namespace, &resource), resource),
+            Scope::Namespaced => {
+                let api = Api::namespaced_with(client, name.namespace, &resource);
+                (api, resource)
+            }
         }))
     }
 
@@ -133,24 +210,62 @@ impl Cluster {
         let key = (api_version.to_owned(), kind.to_owned());
         let kinds = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds().get(&key).cloned();
-        if let Some(known) = known {
+        if known.is_some() {
             return Ok(known);
         }
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let asked = pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await;
         let found = match asked {
-            Ok((resource, capabilities)) => Some((resource, capabilities.scope)),
-            Err(kube::Error::Discovery(_)) => None,
-            Err(kube::Error::Api(status)) if status.code == 404 => None,
+            Ok((resource, capabilities)) => (resource, capabilities.scope),
+            // Somebody may make it known at any time, so that this is not remembered.
+            Err(kube::Error::Discovery(_)) => return Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
             Err(error) => return Err(failed(&format!("ask for the kind {kind}"), error)),
         };
         kinds().insert(key, found.clone());
-        Ok(found)
+        Ok(Some(found))
+    }
+}
+
+/// Which objects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List<'a> {
+    pub(crate) api_version: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) namespace: &'a str,
+    /// Empty: whatever they have.
+    pub(crate) labels: &'a str,
+    /// Empty: whatever they are.
+    pub(crate) fields: &'a str,
+}
+
+impl<'a> List<'a> {
+    pub(crate) fn of(api_version: &'a str, kind: &'a str, namespace: &'a str) -> Self {
+        Self {
+            api_version,
+            kind,
+            namespace,
+            labels: "",
+            fields: "",
+        }
+    }
+
+    fn name(&self) -> Name<'a> {
+        Name {
+            api_version: self.api_version,
+            kind: self.kind,
+            namespace: self.namespace,
+            name: "",
+        }
+    }
+
+    fn in_words(&self) -> String {
+        format!("list objects of kind {} in {}", self.kind, self.namespace)
     }
 }
 
 /// With its kind, which items of lists lack.
-fn as_value(object: DynamicObject, resource: &ApiResource) -> Value {
+pub(crate) fn as_value(object: DynamicObject, resource: &ApiResource) -> Value {
     let mut value = serde_json::to_value(object).unwrap_or_default();
     value["apiVersion"] = json!(resource.api_version);
     value["kind"] = json!(resource.kind);

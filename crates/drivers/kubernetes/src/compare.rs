@@ -1,5 +1,6 @@
 //! What keeps one state from being another. Pure.
 
+use crate::{capacity, kinds};
 use belay_model::state::{Difference, DifferenceEntry, Resource, State, Weight};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ pub(crate) fn diff(want: &State, have: &State) -> Difference {
     let keys: BTreeSet<&String> = want.resources.keys().chain(have.resources.keys()).collect();
     let entries = keys.into_iter().flat_map(|key| {
         match (want.resources.get(key), have.resources.get(key)) {
-            (Some(want), Some(have)) => fields(key, want, have),
+            (Some(want), Some(there)) => fields(key, want, there, have),
             (Some(want), None) => {
                 let weight = if is_autoscaler(key) {
                     Weight::Informational
@@ -19,8 +20,9 @@ pub(crate) fn diff(want: &State, have: &State) -> Difference {
                 vec![entry(weight, key, want.spec.clone(), Value::Null)]
             }
             (None, Some(have)) => {
-                // What others put beside it goes when they want it to.
-                let weight = match have.facts["belongs"] == true {
+                // What others put beside it goes when they want it to. What pods were given harms nobody when no pod is given
+                // it any more, and who goes back may need it.
+                let weight = match have.facts["belongs"] == true && !is_given(key) {
                     true => Weight::Must,
                     false => Weight::Informational,
                 };
@@ -32,7 +34,32 @@ pub(crate) fn diff(want: &State, have: &State) -> Difference {
     Difference(entries.collect())
 }
 
-fn fields(key: &str, want: &Resource, have: &Resource) -> Vec<DifferenceEntry> {
+/// The fields of one resource that keep it from being what is wanted, by path: what is wanted, and what is there. How far it
+/// is rolled out and how many pods it has is left out: others may move both at any moment.
+pub(crate) fn musts(
+    key: &str,
+    want: &Resource,
+    have: &Resource,
+) -> BTreeMap<String, (Value, Value)> {
+    let mut musts = BTreeMap::new();
+    for entry in fields(key, want, have, &State::default()) {
+        let (Value::Object(want), Value::Object(mut have)) = (entry.want, entry.have) else {
+            continue;
+        };
+        if entry.weight == Weight::Must {
+            musts.extend(want.into_iter().map(|(path, want)| {
+                let have = have.remove(&path).unwrap_or_default();
+                (path, (want, have))
+            }));
+        }
+    }
+    musts.retain(|path, _| path != "rollout" && path != "spec.replicas");
+    musts
+}
+
+/// `there` is the resource of `have` with that key.
+fn fields(key: &str, want: &Resource, there: &Resource, have: &State) -> Vec<DifferenceEntry> {
+    let (state, have) = (have, there);
     let (wanted, meant) = (flatten(&want.spec), flatten(&have.spec));
     let paths: BTreeSet<&String> = wanted.keys().chain(meant.keys()).collect();
     let mut by_weight =
@@ -45,7 +72,11 @@ fn fields(key: &str, want: &Resource, have: &Resource) -> Vec<DifferenceEntry> {
         if one == other || is_same_quantity(path, one.as_ref(), other.as_ref()) {
             continue;
         }
-        let weight = weight(key, path, one.as_ref(), other.as_ref(), have);
+        // A state that was captured on the way says nothing about how far to be.
+        if path == "rollout" && one != Some(Value::from(kinds::COMPLETE)) {
+            continue;
+        }
+        let weight = weight(key, path, one.as_ref(), other.as_ref(), state);
         let (_, want, have) = &mut by_weight[usize::from(weight == Weight::Informational)];
         want.insert(path.clone(), one.unwrap_or_default());
         have.insert(path.clone(), other.unwrap_or_default());
@@ -63,16 +94,23 @@ fn weight(
     path: &str,
     want: Option<&Value>,
     have: Option<&Value>,
-    there: &Resource,
+    there: &State,
 ) -> Weight {
     let is_informational = match path {
-        // How many there shall be is kept with whoever scales it, as long as somebody serves.
+        // More are enough, and fewer where an autoscaler says so, as long as somebody serves.
         "spec.replicas" => {
-            let is_off = have == Some(&Value::from(0));
-            want.is_none() || (there.facts["scaled"] == true && !is_off)
+            let number = |value: Option<&Value>| value.and_then(Value::as_u64);
+            let is_enough = match (number(want), number(have)) {
+                (Some(want), Some(have)) => {
+                    let least = capacity::bounds(there, key)
+                        .map_or(want, |(least, _)| want.min(least.into()));
+                    have >= least
+                }
+                _ => true,
+            };
+            let is_off = number(have) == Some(0) && number(want) != Some(0);
+            want.is_none() || is_enough && !is_off
         }
-        // A state that was captured on the way is not led back to.
-        "rollout" => want != Some(&Value::from(crate::deployment::COMPLETE)),
         // Says when somebody restarted it, and nothing of what runs.
         _ if path.ends_with(".kubectl.kubernetes.io/restartedAt") => true,
         // A label more on the object itself changes nothing of what runs.
@@ -82,6 +120,11 @@ fn weight(
         true => Weight::Informational,
         false => Weight::Must,
     }
+}
+
+/// Whether it is something that pods are given.
+pub(crate) fn is_given(key: &str) -> bool {
+    key.starts_with("configmap/") || key.starts_with("secret/")
 }
 
 /// Its bounds belong to whoever scales.

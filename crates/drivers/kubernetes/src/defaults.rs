@@ -65,6 +65,12 @@ fn is_default(name: &str, value: &Value) -> bool {
         "revisionHistoryLimit" | "periodSeconds" => value == 10,
         "protocol" => value == "TCP",
         "scheme" => value == "HTTP",
+        // Nothing, where the server keeps nothing.
+        "minReadySeconds" => value == 0,
+        "value" => value == "",
+        "hostNetwork" | "hostPID" | "hostIPC" | "paused" | "readOnly" | "stdin" | "stdinOnce"
+        | "tty" => value == false,
+        "podManagementPolicy" => value == "OrderedReady",
         "successThreshold" | "timeoutSeconds" => value == 1,
         "failureThreshold" => value == 3,
         "defaultMode" => value == 0o644,
@@ -103,6 +109,16 @@ mod tests {
             json!({ "ports": [{ "port": 80, "targetPort": 80, "protocol": "TCP" }] }),
             json!({ "ports": [{ "port": 80 }] }),
         );
+    }
+
+    #[test]
+    fn what_is_nothing_is_not_kept() {
+        check(
+            json!({ "env": [{ "name": "EMPTY", "value": "" }], "minReadySeconds": 0, "hostNetwork": false }),
+            json!({ "env": [{ "name": "EMPTY" }] }),
+        );
+        let said = json!({ "minReadySeconds": 5, "hostNetwork": true, "data": { "value": "" } });
+        check(said.clone(), said);
     }
 
     #[test]

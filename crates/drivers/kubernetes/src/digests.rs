@@ -5,6 +5,11 @@ use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
+/// What stands for a value in the `data` of a Secret in [`crate::Settings::objects`]; `key` is the driver's.
+pub fn digest(key: &[u8; 32], value: &[u8]) -> String {
+    Digests::new(key).of(value)
+}
+
 pub(crate) struct Digests(Hmac<Sha256>);
 
 impl Digests {
@@ -16,6 +21,11 @@ impl Digests {
     pub(crate) fn of(&self, bytes: &[u8]) -> String {
         let mac = self.0.clone().chain_update(bytes).finalize();
         format!("hmac:{}", hex::encode(&mac.into_bytes()[..16]))
+    }
+
+    /// Whether a text stands for a value.
+    pub(crate) fn is_one(text: &str) -> bool {
+        text.starts_with("hmac:")
     }
 
     /// Every scalar by its digest, whatever its place says.

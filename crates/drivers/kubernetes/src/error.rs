@@ -1,7 +1,7 @@
 //! What the API server's answers mean.
 
 use belay_driver::Error;
-use belay_model::error::Class;
+use belay_model::error::{Class, Effect};
 use kube::core::Status;
 
 /// A call that only looks failed; `what` reads well after "failed to".
@@ -17,11 +17,42 @@ pub(crate) fn failed(what: &str, error: kube::Error) -> Error {
     Error::not_applied(class, format!("{what}: {}", causes(&error)))
 }
 
+/// A call that changes something failed: whether it did has to be said.
+pub(crate) fn unsure(what: &str, error: kube::Error) -> Error {
+    let may_be_done = match &error {
+        // What the server could not do itself, or not in time, may have been written by then.
+        kube::Error::Api(status) => status.code >= 500,
+        error => !was_never_sent(error),
+    };
+    let mut error = failed(what, error);
+    if may_be_done {
+        error.effect = Effect::MaybeApplied;
+    }
+    error
+}
+
+/// Nobody took the connection.
+fn was_never_sent(error: &dyn std::error::Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let io = cause.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|it| it.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
 fn refused(what: &str, status: &Status) -> Error {
     let class = match status.code {
         401 => Class::Authentication,
         // A quota is an admission plugin, and says no as one.
         403 if status.message.contains("exceeded quota") => Class::Quota,
+        // So does a webhook, or a policy, about what is in the release.
+        403 if status.message.contains("denied") && status.message.contains("admission") => {
+            Class::Application
+        }
         403 => Class::Authorisation,
         408 | 504 => Class::Timeout,
         409 => Class::Conflict,

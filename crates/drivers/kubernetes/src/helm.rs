@@ -1,6 +1,6 @@
 //! Helm's own records: one Secret per revision, `sh.helm.release.v1.NAME.vN`, with gzipped JSON in base64.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, List, Name};
 use crate::digests::Digests;
 use crate::manifest;
 use base64::Engine;
@@ -55,7 +55,11 @@ pub(crate) async fn revisions(
     release: &str,
 ) -> Result<Vec<(u32, String)>, Error> {
     let labels = format!("owner=helm,name={release}");
-    let secrets = cluster.labels("v1", "Secret", namespace, &labels).await?;
+    let secrets = List {
+        labels: &labels,
+        ..List::of("v1", "Secret", namespace)
+    };
+    let secrets = cluster.labels(secrets).await?;
     let revision = |labels: &BTreeMap<String, String>| {
         let status = labels.get("status").cloned().unwrap_or_default();
         Some((labels.get("version")?.parse().ok()?, status))
@@ -73,7 +77,13 @@ pub(crate) async fn record(
     revision: u32,
 ) -> Result<Option<Record>, Error> {
     let name = format!("sh.helm.release.v1.{release}.v{revision}");
-    let secret = cluster.get("v1", "Secret", namespace, &name).await?;
+    let secret = cluster.get(Name {
+        api_version: "v1",
+        kind: "Secret",
+        namespace,
+        name: &name,
+    });
+    let secret = secret.await?;
     let decoded = secret.map(|secret| decode(&secret["data"]["release"]));
     decoded.transpose().map_err(|why| {
         Error::not_applied(

@@ -1,26 +1,42 @@
-//! Kubernetes as a platform: what is there, and how it differs from what is wanted. The beginning of a driver, not one yet.
+//! Kubernetes as a platform: releases that take each other's place, pod by pod. Helm releases are only looked at so far.
 //!
 //! Normalised state of a target: one resource per object, `KIND.GROUP/NAME` (`deployment.apps/api`, `configmap/api`), with the
 //! namespace before the name where it is not the target's own. Its spec is what somebody meant: what the server filled in, or
-//! admission put in, is a fact. A Deployment's spec says how far it is rolled out, too. A Helm release adds `release/NAME`.
+//! admission put in, is a fact. That of a workload says how far it is rolled out, too. A Helm release adds `release/NAME`.
 #![warn(missing_docs)]
 
+mod apply;
+mod capacity;
 mod cluster;
 mod compare;
 mod contexts;
 mod defaults;
-mod deployment;
 mod digests;
+mod driver;
 mod error;
+mod evidence;
+mod follow;
 mod helm;
+mod history;
+mod judge;
+mod kinds;
 mod kubernetes;
+mod look;
 mod manifest;
+mod mark;
 mod object;
 mod ownership;
+mod plan;
+mod pods;
 pub mod render;
+mod secrets;
 mod settings;
+mod takeover;
+mod workload;
+mod write;
 
 pub use contexts::contexts;
+pub use digests::digest;
 pub use kubernetes::Kubernetes;
 pub use manifest::parse as parse_manifest;
-pub use settings::{Settings, What};
+pub use settings::{Layout, Settings};

@@ -2,15 +2,12 @@
 
 use crate::compare::flatten;
 use crate::digests::Digests;
-use crate::{defaults, deployment, ownership};
+use crate::{defaults, kinds, ownership};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use belay_model::state::{Health, Resource};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-/// The field manager that we are; who says so has made the object.
-const OURS: &str = "belay (Apply)";
 
 /// The key of an object's resource in a target whose namespace is `home`.
 pub(crate) fn key(object: &Value, home: &str) -> String {
@@ -31,12 +28,14 @@ pub(crate) fn key(object: &Value, home: &str) -> String {
 pub(crate) fn written(object: &Value, digests: &Digests) -> Resource {
     let mut spec = content(object, digests);
     defaults::strip(&mut spec);
-    if deployment::is_one(object) {
-        spec["rollout"] = json!(deployment::COMPLETE);
+    if kinds::of(object).is_some() {
+        spec["rollout"] = json!(kinds::COMPLETE);
     }
+    let mut facts = named(object);
+    facts["belongs"] = json!(true);
     Resource {
         spec,
-        facts: named(object),
+        facts,
         health: Health::Unknown,
     }
 }
@@ -56,12 +55,11 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
     let meant = flatten(&spec);
     let mut filled: BTreeMap<String, Value> = flatten(&all);
     filled.retain(|path, _| !meant.contains_key(path));
-    let managers = ownership::managers(managed);
     let mut facts = named(object);
     facts["uid"] = metadata["uid"].clone();
     facts["resource_version"] = metadata["resourceVersion"].clone();
-    facts["belongs"] = json!(belongs || managers.iter().any(|name| name == OURS));
-    facts["managers"] = json!(managers);
+    facts["belongs"] = json!(belongs);
+    facts["managers"] = json!(ownership::managers(managed));
     facts["scaled"] = json!(ownership::is_scaled(managed));
     facts["filled_in"] = json!(filled);
     Resource {
@@ -73,11 +71,31 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
 
 /// What one needs beside the spec to make it again.
 fn named(object: &Value) -> Value {
-    json!({ "apiVersion": object["apiVersion"], "kind": object["kind"] })
+    let metadata = &object["metadata"];
+    json!({
+        "apiVersion": object["apiVersion"], "kind": object["kind"],
+        "name": metadata["name"], "namespace": metadata["namespace"],
+    })
+}
+
+/// The object that a resource stands for, as it is sent. Values of secrets are digests still.
+pub(crate) fn made(resource: &Resource) -> Value {
+    let mut object = resource.spec.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("rollout");
+    }
+    let facts = &resource.facts;
+    object["apiVersion"] = facts["apiVersion"].clone();
+    object["kind"] = facts["kind"].clone();
+    object["metadata"]["name"] = facts["name"].clone();
+    if facts["namespace"].is_string() {
+        object["metadata"]["namespace"] = facts["namespace"].clone();
+    }
+    object
 }
 
 /// What is meant by an object: no identity, no status, no secret value, no diary of clients and controllers.
-fn content(object: &Value, digests: &Digests) -> Value {
+pub(crate) fn content(object: &Value, digests: &Digests) -> Value {
     let mut content = object.as_object().cloned().unwrap_or_default();
     if object["kind"] == "Secret" && object["apiVersion"] == "v1" {
         hide(&mut content, digests);
@@ -102,9 +120,15 @@ fn content(object: &Value, digests: &Digests) -> Value {
 fn is_diary(annotation: &str) -> bool {
     annotation == "kubectl.kubernetes.io/last-applied-configuration"
         || annotation.starts_with("deployment.kubernetes.io/")
+        || annotation.starts_with("deprecated.daemonset.template.generation")
+        || annotation == FENCE
 }
 
-/// A Secret with digests in the place of its values; `stringData` is another way to write `data`.
+/// Where we write that an older worker may not change an object any more.
+pub(crate) const FENCE: &str = "belay.dev/fence";
+
+/// A Secret with digests in the place of its values; `stringData` is another way to write `data`. What is a digest already
+/// stays one: it cannot be taken for a value, which is base64.
 fn hide(secret: &mut Map<String, Value>, digests: &Digests) {
     let take = |secret: &mut Map<String, Value>, name| match secret.remove(name) {
         Some(Value::Object(pairs)) => pairs,
@@ -113,6 +137,9 @@ fn hide(secret: &mut Map<String, Value>, digests: &Digests) {
     let (encoded, plain) = (take(secret, "data"), take(secret, "stringData"));
     let encoded = encoded.into_iter().map(|(name, value)| {
         let value = value.as_str().unwrap_or_default().to_owned();
+        if Digests::is_one(&value) {
+            return (name, json!(value));
+        }
         let bytes = STANDARD.decode(&value).unwrap_or(value.into_bytes());
         (name, json!(digests.of(&bytes)))
     });

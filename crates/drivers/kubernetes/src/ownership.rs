@@ -73,7 +73,7 @@ fn item_part(item: &Value, named: &Map<String, Value>) -> Option<Value> {
     })
 }
 
-fn merge(all: &mut Value, more: &Value) {
+pub(crate) fn merge(all: &mut Value, more: &Value) {
     let (Some(fields), Some(added)) = (all.as_object_mut(), more.as_object()) else {
         return;
     };

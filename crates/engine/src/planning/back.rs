@@ -1,7 +1,9 @@
 //! The way back: one move, or parts of it where users are moved as instances get ready.
 
 use super::stages::by_share;
-use super::steps::{bounded, by_wave, checks_at, effect_step, verify_step, without_traffic};
+use super::steps::{
+    MAX_STEPS_BACK, bounded, by_wave, checks_at, effect_step, verify_step, without_traffic,
+};
 use crate::capacity::Fitted;
 use crate::mutant::{self, Mutant};
 use crate::targets::{Place, Targets};
@@ -56,7 +58,7 @@ pub fn back(
         phases.push(phase(place, steps));
     }
     phases.reverse();
-    bounded(phases, parallel)
+    bounded(phases, parallel, MAX_STEPS_BACK)
 }
 
 /// The most parts that a way back is cut into.
@@ -90,6 +92,7 @@ fn parts(
     let count = capacity.desired.clamp(1, PARTS);
     for part in 1..count {
         let mut stage = by_share(1000 * part / count, capabilities);
+        stage.overwrites = true;
         if mutant::is(Mutant::MovesUsersFirst) {
             stage.capacity /= 2;
         }

@@ -1,7 +1,7 @@
 //! The forward plan: what each phase does, in which order, and where the release is promoted and watched.
 
 use super::stages::stages;
-use super::steps::{bounded, checks_at, verify_step, without_traffic};
+use super::steps::{MAX_STEPS, bounded, checks_at, verify_step, without_traffic};
 use crate::mutant::{self, Mutant};
 use crate::targets::{Place, Targets};
 use belay_driver::Error;
@@ -79,7 +79,7 @@ pub(crate) fn forward_beside(
         });
     }
     bake(&mut phases, &live, inputs.bake_ms);
-    bounded(phases, inputs.parallel)
+    bounded(phases, inputs.parallel, MAX_STEPS)
 }
 
 /// The phases that someone wrote, or one for each target.

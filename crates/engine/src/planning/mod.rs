@@ -9,4 +9,4 @@ mod steps;
 pub use back::back;
 pub use forward::forward;
 pub(crate) use forward::forward_beside;
-pub use steps::MAX_STEPS;
+pub use steps::{MAX_STEPS, MAX_STEPS_BACK};

@@ -115,6 +115,7 @@ fn cut(strategy: &Strategy, capabilities: Capabilities, nothing_beside: bool) ->
             share: 1000,
             capacity: 1000,
             old,
+            overwrites: false,
         },
         hold_ms: 0,
         last: true,
@@ -142,6 +143,7 @@ fn cut(strategy: &Strategy, capabilities: Capabilities, nothing_beside: bool) ->
                         share,
                         capacity: share,
                         old,
+                        overwrites: false,
                     },
                     hold_ms: 0,
                     last,
@@ -173,6 +175,7 @@ pub(super) fn by_share(share: u32, capabilities: Capabilities) -> Stage {
             Split::Instances => Old::Proportional,
             Split::Weights | Split::Platform | Split::None => Old::Keep,
         },
+        overwrites: false,
     }
 }
 

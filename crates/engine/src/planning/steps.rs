@@ -5,17 +5,20 @@ use belay_model::config::{At, Check, CheckKind};
 use belay_model::error::Class;
 use belay_model::plan::{Action, Effect, Look, Phase, Plan, Step, Wave};
 
-/// Most steps a plan may have (I11).
+/// Most steps that a plan of a release may have (I11).
 pub const MAX_STEPS: usize = 500;
+/// Most steps that the moves of a way back may have. More than those of any release: on each target a way back can take
+/// more steps than the way there did, and what could go out has to be able to go back.
+pub const MAX_STEPS_BACK: usize = 4 * MAX_STEPS;
 
-pub(super) fn bounded(phases: Vec<Phase>, parallel: u16) -> Result<Plan, Error> {
+pub(super) fn bounded(phases: Vec<Phase>, parallel: u16, most: usize) -> Result<Plan, Error> {
     let plan = Plan {
         parallel,
         ..Plan::of(phases)
     };
     let steps = plan.len();
-    if steps > MAX_STEPS {
-        let message = format!("the plan has {steps} steps, more than the {MAX_STEPS} allowed");
+    if steps > most {
+        let message = format!("the plan has {steps} steps, more than the {most} allowed");
         return Err(Error::not_applied(Class::Application, message));
     }
     Ok(plan)

@@ -36,6 +36,18 @@ impl Scene {
         plans.next().expect("it was planned")
     }
 
+    /// What people were told with it.
+    pub fn remarks(&self, id: &DeploymentId) -> Vec<String> {
+        let journal = self.store.journal(id).into_iter().rev();
+        let mut told = journal.filter_map(|entry| match entry.event {
+            Event::Planned { remarks, .. } | Event::RollbackPlanned { remarks, .. } => {
+                Some(remarks)
+            }
+            _ => None,
+        });
+        told.next().unwrap_or_default()
+    }
+
     /// What a release is worth.
     pub fn standing(&self, release: u32) -> Standing {
         self.view().records[&self.record(release).hash()].standing

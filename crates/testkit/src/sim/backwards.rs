@@ -207,8 +207,7 @@ impl Audit {
         goal: &Goal,
         view: &View,
     ) {
-        let mut seen = self.seen();
-        let own = seen.owns.get_mut(id).expect("it was planned");
+        let own = self.seen().owns[id].clone();
         let phases = &own.plans[0].phases;
         let mut before: BTreeMap<&str, (usize, &State)> = BTreeMap::new();
         for part in own.begun_phases.iter().rev() {
@@ -225,31 +224,31 @@ impl Audit {
         let is_bad = states.any(|(_, state)| has_bad(view, state, brought.as_ref()));
         let good = goal.record.as_ref().and_then(|hash| view.records.get(hash));
         let good = good.filter(|known| known.standing.is_good() && goal.record != brought);
-        let (mut breaches, mut meant) = (Vec::new(), Vec::new());
+        let mut meant = Vec::new();
         for (name, (part, state)) in before {
             let world = &self.ground(&inputs.scope).worlds[name];
             let want = match (is_bad, good) {
                 (true, Some(good)) => world.desired(&good.record, &super::stage::target(name)),
                 (true, None) => {
                     let title = &goal.title;
-                    breaches.push(format!("P5: {title} is quarantined and shall serve again"));
+                    self.breach(format!("P5: {title} is quarantined and shall serve again"));
                     continue;
                 }
                 (false, _) => state.clone(),
             };
+            let want = self.as_scaled(&inputs.scope, name, want, goal.want.of(name));
             let lines = world.diff(&want, goal.want.of(name)).lines();
-            let lines = lines.into_iter().filter(|_| !own.is_foreign);
-            breaches.extend(lines.map(|line| {
-                format!("I5: the phase goes to something else than was there: {name}: {line}")
-            }));
+            for line in lines.iter().filter(|_| !own.is_foreign) {
+                self.breach(format!(
+                    "I5: the phase goes to something else than was there: {name}: {line}"
+                ));
+            }
             meant.push((part, want));
         }
         // That is what has to be there in the end.
-        own.phases.extend(meant.into_iter().filter(|_| is_bad));
-        drop(seen);
-        for breach in breaches {
-            self.breach(breach);
-        }
+        let mut seen = self.seen();
+        let own = seen.owns.get_mut(id).expect("it was planned");
+        own.phases.extend(meant);
     }
 
     /// I2: every target that something was begun on.
@@ -289,11 +288,14 @@ impl Audit {
 
     /// That phase goes back alone, and its target is as it was when it began.
     pub(super) fn phase_is_back(&self, inputs: &Inputs, own: &Own, phase: usize) {
-        let (Some(before), Some(target)) =
-            (own.phases.get(&phase), &own.plans[0].phases[phase].target)
-        else {
+        let Some(target) = &own.plans[0].phases[phase].target else {
             return;
         };
+        if !own.begun_phases.contains(&phase) {
+            return;
+        }
+        // The first phase of all begins with the baseline.
+        let before = own.phases.get(&phase).unwrap_or(&own.baseline[target]);
         let world = &self.ground(&inputs.scope).worlds[target];
         for line in world.diff(before, &world.state()).lines() {
             self.breach(format!(

@@ -299,7 +299,11 @@ impl Audit {
                 // Who is there already is not moved.
                 let share = |state: &State| world.users_of(state).get(&need.group).copied();
                 let (was, is) = (share(&now).unwrap_or(0), share(&then).unwrap_or(0));
-                if is > was { need.up * is / 1000 } else { 0 }
+                // Of several that stay each is reduced in its turn.
+                let is_reduced = effect.wave == Wave::Shrink
+                    && world.users_of(&now).len() == world.users_of(&then).len();
+                let all = if is_reduced { need.stays } else { need.up };
+                if is > was { all * is / 1000 } else { 0 }
             }
         };
         if need.up > need.stays {
@@ -320,6 +324,18 @@ impl Audit {
     fn goes_on_with_less(&self, id: &DeploymentId) -> bool {
         let deployment = Deployment::of(id.clone(), &self.store().journal(id));
         !deployment.residue.is_empty()
+    }
+
+    /// What is wanted of a target, with as many instances as are meant where someone had scaled it.
+    pub(super) fn as_scaled(&self, scope: &Scope, name: &str, want: State, meant: &State) -> State {
+        let world = &self.ground(scope).worlds[name];
+        let asked = capacity(world, &want).zip(capacity(world, meant));
+        match asked.filter(|_| self.here(scope).scaled.contains_key(name)) {
+            Some((own, meant)) if meant.desired > own.desired => {
+                world.scaled(&target(name), &want, meant.desired)
+            }
+            _ => want,
+        }
     }
 
     fn was_changed_since(&self, scope: &Scope, name: &str, need: &Need) -> bool {

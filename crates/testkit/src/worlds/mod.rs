@@ -48,6 +48,14 @@ impl Kind {
         Kind::Resized,
     ];
 
+    /// Those with a number of instances.
+    pub const SCALED: [Kind; 4] = [
+        Kind::SideBySide,
+        Kind::Workers,
+        Kind::InPlace,
+        Kind::Resized,
+    ];
+
     fn rules(self, instances: u32) -> Box<dyn rules::Rules> {
         match self {
             Kind::SideBySide => Box::new(side_by_side::SideBySide {

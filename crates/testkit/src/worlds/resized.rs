@@ -12,6 +12,7 @@ use belay_model::release::Record;
 use belay_model::state::{Goal, State, Weight};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// See the module.
@@ -163,12 +164,21 @@ impl Rules for Resized {
         })
     }
 
+    /// Each group has the part of them that it had: it is its share of the traffic.
     fn scaled(&self, there: &State, instances: u32) -> State {
         let mut groups = of(there);
         let asked: u32 = groups.values().map(|group| group.desired).sum();
-        if let Some(group) = groups.values_mut().max_by_key(|group| group.desired) {
-            let others = asked - group.desired;
-            group.desired = instances.saturating_sub(others).max(1);
+        if asked == 0 || asked == instances {
+            return there.clone();
+        }
+        let whole = instances.max(1);
+        let part = |group: &Group| (group.desired * whole / asked, group.desired * whole % asked);
+        let left = whole - groups.values().map(|group| part(group).0).sum::<u32>();
+        // What rounding leaves goes where most was cut off.
+        let mut by_rest: Vec<&mut Group> = groups.values_mut().collect();
+        by_rest.sort_by_key(|group| Reverse(part(group).1));
+        for (nth, group) in (0..).zip(by_rest) {
+            group.desired = part(group).0 + u32::from(nth < left);
             group.instances = group.desired;
         }
         state(&groups)

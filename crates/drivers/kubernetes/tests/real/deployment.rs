@@ -1,7 +1,6 @@
 //! A Deployment and what belongs to it: as it is written, and after a hand was at it.
 
 use crate::place::{Place, place};
-use belay_driver_kubernetes::What;
 use belay_model::release::Target;
 use belay_model::state::Health;
 use expect_test::expect;
@@ -47,7 +46,7 @@ spec:
 ";
 
 pub(crate) fn api(place: &Place) -> Target {
-    place.target(What::Deployment("api".to_owned()), API)
+    place.target(API)
 }
 
 #[tokio::test]
@@ -62,7 +61,7 @@ async fn what_is_written_is_what_is_there() {
         let target = api(&place);
         place.kubectl_with(&[how, &["-f", "-"]].concat(), API);
         let state = place.settled(&target).await;
-        let differences = place.differences(&place.driver.desired(&target), &state);
+        let differences = place.differences(&place.desired(&target), &state);
         assert_eq!(differences, "", "by {how:?}");
         let keys: Vec<&String> = state.resources.keys().collect();
         assert_eq!(
@@ -88,7 +87,7 @@ async fn no_secret_value_is_in_a_state() {
     // This one writes the whole object into an annotation.
     place.kubectl_with(&["apply", "-f", "-"], API);
     let state = place.observe(&api(&place)).await;
-    let text = serde_json::to_string(&[state, place.driver.desired(&api(&place))]).expect("JSON");
+    let text = serde_json::to_string(&[state, place.desired(&api(&place))]).expect("JSON");
     assert!(text.contains("hmac:"), "{text}");
     for secret in ["s3cret-token", "czNjcmV0LXRva2Vu"] {
         assert!(!text.contains(secret), "{secret} is in {text}");
@@ -149,7 +148,7 @@ async fn changes_by_hand_are_told_by_their_weight() {
     "#]];
     told.assert_eq(&place.differences(&before, &after));
     // What was captured and what is written say the same of it.
-    let desired = place.driver.desired(&target);
+    let desired = place.desired(&target);
     assert_eq!(
         place.differences(&desired, &after),
         place.differences(&before, &after)
@@ -213,13 +212,11 @@ async fn none_of_its_pods_is_a_must_whoever_scaled_it() {
 async fn a_rollout_is_there_when_it_is_over() {
     let place = place();
     let release = API.replace("replicas: 2", "replicas: 2\n  progressDeadlineSeconds: 2");
-    let target = place.target(What::Deployment("api".to_owned()), &release);
+    let target = place.target(&release);
     place.apply(&release);
     place.settled(&target).await;
     let bad = release.replace("app:1", "bad:1");
-    let goal = place
-        .driver
-        .desired(&place.target(What::Deployment("api".to_owned()), &bad));
+    let goal = place.desired(&place.target(&bad));
     place.apply(&bad);
     let is_stuck = |state: &belay_model::state::State| {
         state.resources["deployment.apps/api"].spec["rollout"] == "stuck"
@@ -261,10 +258,7 @@ async fn what_the_platform_does_moves_the_version_and_not_what_is_meant() {
         fact(&late, "resource_version")
     );
     assert_eq!(fact(&early, "generation"), fact(&late, "generation"));
-    let told = expect![[r#"
-        informational deployment.apps/api
-          rollout: "under way" -> "complete"
-    "#]];
+    let told = expect![""];
     told.assert_eq(&place.differences(&early, &late));
     assert!(matches!(early.resources[key].health, Health::Unhealthy(_)));
 }
@@ -296,15 +290,13 @@ async fn absent_is_a_state() {
         "-p",
         r#"{"spec":{"selector":{"app":"api"}}}"#,
     ]);
-    let state = place
-        .observe(&place.target(What::Deployment("api".to_owned()), ""))
-        .await;
+    let state = place.observe(&target).await;
     let told = expect![[r#"
-        must configmap/api
+        informational configmap/api
           absent -> there
         must deployment.apps/api
           absent -> there
-        must secret/api
+        informational secret/api
           absent -> there
         must service/api
           absent -> there

@@ -1,8 +1,8 @@
 //! Who we are, what we may, and whether anybody answers.
 
 use crate::place::{Place, context, place, said};
-use belay_driver::{Context, Error};
-use belay_driver_kubernetes::What;
+use belay_driver::{Context, Driver, Error};
+use belay_driver_kubernetes::Settings;
 use belay_model::error::{Class, Effect};
 use belay_testbed::ControlPlane;
 use std::net::TcpListener;
@@ -31,24 +31,30 @@ async fn refused(cx: &Context, changes: &[&[&str]]) -> Error {
     let place = place();
     let dir = tempfile::tempdir().expect("a directory");
     let path = kubeconfig(&place, &dir, changes);
-    for what in [
-        What::Deployment("api".to_owned()),
-        What::Release("shop".to_owned()),
-    ] {
-        let target = place.target_at(&path, what, "");
-        let error = place
-            .driver
-            .observe(cx, &target)
-            .await
-            .expect_err("refused");
+    let of = |settings: Settings| {
+        let kubeconfig = Some(path.clone());
+        place.target_with(Settings {
+            kubeconfig,
+            ..settings
+        })
+    };
+    let workload = of(Settings {
+        workloads: vec!["deployment/api".to_owned()],
+        ..Settings::default()
+    });
+    let release = of(Settings {
+        helm: Some("shop".to_owned()),
+        ..Settings::default()
+    });
+    let mut errors = Vec::new();
+    for target in [workload, release] {
+        let error = place.driver.observe(cx, &target).await;
+        let error = error.expect_err("refused");
         assert_eq!(error.effect, Effect::NotApplied);
-        if let What::Release(_) =
-            serde_json::from_value(target.settings["what"].clone()).expect("what")
-        {
-            return error;
-        }
+        errors.push(error);
     }
-    unreachable!("the last one is a release")
+    assert_eq!(errors[0].class, errors[1].class, "{errors:?}");
+    errors.remove(0)
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Helm releases, made by the real helm: what its records say, and what became of their objects since.
 
 use crate::place::{Place, place, said};
-use belay_driver_kubernetes::What;
 use belay_model::release::Target;
 use belay_model::state::{Health, State};
 use belay_testbed::Helm;
@@ -63,7 +62,7 @@ fn shop(version: Helm) -> Shop {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a directory");
         std::fs::write(path, text).expect("written");
     }
-    let target = place.target(What::Release("shop".to_owned()), "");
+    let target = place.release("shop");
     Shop {
         place,
         version,

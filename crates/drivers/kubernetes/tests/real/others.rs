@@ -2,6 +2,7 @@
 
 use crate::deployment::{API, api};
 use crate::place::{Place, place};
+use belay_driver::Driver;
 use belay_model::state::State;
 use expect_test::expect;
 use std::time::Duration;
@@ -39,14 +40,8 @@ async fn replicas_belong_to_the_autoscaler() {
     "#]];
     told.assert_eq(&place.differences(&before, &after));
     // A release that says nothing of replicas leaves them as they are.
-    let silent = place.target(
-        belay_driver_kubernetes::What::Deployment("api".to_owned()),
-        &API.replace("  replicas: 2\n", ""),
-    );
-    assert_eq!(
-        musts(&place, &place.driver.desired(&silent), &after),
-        [""; 0]
-    );
+    let silent = place.target(&API.replace("  replicas: 2\n", ""));
+    assert_eq!(musts(&place, &place.desired(&silent), &after), [""; 0]);
 }
 
 #[tokio::test]
@@ -70,10 +65,7 @@ async fn what_admission_puts_in_is_no_difference() {
         "jsonpath={.items[0].spec.containers[*].name}",
     ]);
     assert_eq!(pods, "app proxy");
-    assert_eq!(
-        place.differences(&place.driver.desired(&target), &state),
-        ""
-    );
+    assert_eq!(place.differences(&place.desired(&target), &state), "");
     // Somebody's hand on it makes it somebody's.
     place.kubectl(&["set", "image", "deployment/api", "proxy=proxy:2"]);
     let state = place.settled(&target).await;
@@ -82,7 +74,7 @@ async fn what_admission_puts_in_is_no_difference() {
           spec.template.spec.containers[proxy].image: null -> "proxy:2"
           spec.template.spec.containers[proxy].name: null -> "proxy"
     "#]];
-    told.assert_eq(&place.differences(&place.driver.desired(&target), &state));
+    told.assert_eq(&place.differences(&place.desired(&target), &state));
 }
 
 /// A sidecar for each Deployment of this namespace, put in by the API server itself.

@@ -1,18 +1,24 @@
 //! Where a test works: a namespace of the shared control plane.
 
-use belay_driver::{Context, Progress};
-use belay_driver_kubernetes::{Kubernetes, Settings, What, parse_manifest};
-use belay_model::id::DeploymentId;
-use belay_model::release::Target;
+use belay_driver::{Context, Driver, Progress};
+use belay_driver_kubernetes::{Kubernetes, Settings, parse_manifest};
+use belay_model::id::{
+    ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
+};
+use belay_model::release::{Record, Target};
 use belay_model::state::{Health, State, Weight};
 use belay_testbed::ControlPlane;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+/// Of the digests that stand for secret values.
+pub(crate) const KEY: [u8; 32] = [7; 32];
+/// For which store.
+const STORE: &str = "store-of-tests";
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,11 +35,16 @@ pub(crate) fn place() -> Place {
     Place {
         plane,
         namespace: plane.namespace().expect("a namespace"),
-        driver: Kubernetes::new(&[7; 32]),
+        driver: Kubernetes::new(&KEY, STORE),
     }
 }
 
 impl Place {
+    /// One that knows nothing of what the other does.
+    pub(crate) fn another_driver(&self) -> Kubernetes {
+        Kubernetes::new(&KEY, STORE)
+    }
+
     /// The real client in this namespace; answers what it said.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         let mut kubectl = self.plane.kubectl();
@@ -60,17 +71,32 @@ impl Place {
         self.kubectl_with(&ours, manifest);
     }
 
-    pub(crate) fn target(&self, what: What, manifest: &str) -> Target {
-        self.target_at(&self.plane.kubeconfig(), what, manifest)
+    /// What runs of a manifest, and all that belongs to it.
+    pub(crate) fn target(&self, manifest: &str) -> Target {
+        let objects = parse_manifest(manifest).expect("a manifest");
+        self.target_with(Settings {
+            objects,
+            ..Settings::default()
+        })
     }
 
-    pub(crate) fn target_at(&self, kubeconfig: &Path, what: What, manifest: &str) -> Target {
+    /// A Helm release.
+    pub(crate) fn release(&self, name: &str) -> Target {
+        self.target_with(Settings {
+            helm: Some(name.to_owned()),
+            ..Settings::default()
+        })
+    }
+
+    /// The rest of the settings as they are.
+    pub(crate) fn target_with(&self, settings: Settings) -> Target {
         let settings = Settings {
-            kubeconfig: Some(kubeconfig.to_owned()),
+            kubeconfig: settings
+                .kubeconfig
+                .or_else(|| Some(self.plane.kubeconfig())),
             context: Some(ControlPlane::CONTEXT.to_owned()),
             namespace: self.namespace.clone(),
-            what,
-            objects: parse_manifest(manifest).expect("a manifest"),
+            ..settings
         };
         Target {
             driver: "kubernetes".to_owned(),
@@ -78,6 +104,10 @@ impl Place {
             host: None,
             settings: json!(settings),
         }
+    }
+
+    pub(crate) fn desired(&self, target: &Target) -> State {
+        self.driver.desired(&record(target), target)
     }
 
     pub(crate) async fn observe(&self, target: &Target) -> State {
@@ -147,6 +177,23 @@ pub(crate) fn context() -> Context {
         deadline_ms: 30_000,
         material: Arc::default(),
         progress: Arc::new(Silent),
+    }
+}
+
+/// A record of that target.
+pub(crate) fn record(target: &Target) -> Record {
+    Record {
+        format: 1,
+        scope: Scope {
+            service: ServiceName::new("api"),
+            environment: EnvironmentName::new("test"),
+        },
+        release: ReleaseNumber(1),
+        artifact: ArtifactDigest::new(format!("sha256:{:064}", 1)),
+        config: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        sealed: None,
+        targets: vec![target.clone()],
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) enum Params {
 
 /// The steps of one stage; what is there already is no step.
 pub(super) fn plan(from: &Shape, goal: &Shape, stage: Stage) -> Vec<Effect> {
-    let back = stage == Stage::BACK;
-    let weights = if back {
+    let is_whole = stage.is_whole();
+    let weights = if is_whole {
         goal.weights.clone()
     } else {
         split(&from.weights, &goal.weights, stage.share)
@@ -116,7 +116,7 @@ fn remaining(
     stage: Stage,
 ) -> u32 {
     if let Some(wanted) = goal.groups.get(name) {
-        return if stage == Stage::BACK {
+        return if stage.is_whole() {
             wanted.instances
         } else {
             group.instances

@@ -16,9 +16,8 @@ pub(super) fn order(rng: &mut StdRng, place: &Place, weather: Weather) -> Order 
             .collect(),
         false => Vec::new(),
     };
-    let first = place.targets[0];
-    let splits = !matches!(first, Kind::Workers | Kind::InPlace);
-    let share = (splits && rng.random_bool(0.1)).then(|| rng.random_range(1..100) * 10);
+    let can_share = splits(place.targets[0]);
+    let share = (can_share && rng.random_bool(0.1)).then(|| rng.random_range(1..100) * 10);
     let everywhere = remedies(rng, weather, 0.2, 2);
     let has_steps = !extras.is_empty();
     let of_group = match has_steps {
@@ -50,6 +49,11 @@ pub(super) fn order(rng: &mut StdRng, place: &Place, weather: Weather) -> Order 
         leaves: is_odd && rng.random_bool(0.3),
         replaces: rng.random_bool(0.2),
     }
+}
+
+/// Whether a release can have a part of the users there.
+pub(super) fn splits(kind: Kind) -> bool {
+    !matches!(kind, Kind::Workers | Kind::InPlace)
 }
 
 /// One that all targets can do.

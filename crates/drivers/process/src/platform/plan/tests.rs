@@ -38,6 +38,7 @@ fn check(from: &Shape, goal: &Shape, stages: &[Stage], expect: &[&str]) {
 
 fn stage(share: u32, old: Old) -> Stage {
     Stage {
+        overwrites: false,
         share,
         capacity: share,
         old,

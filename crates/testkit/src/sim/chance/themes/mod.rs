@@ -1,11 +1,11 @@
 //! What a story may be about beside: failures that are gone past, scales, words to what waits, promotions, ways back that are
-//! turned round, calls that are accepted and then out of sight. It is drawn from a generator of its own, so that a theme more
-//! leaves all else of a seed's story as it was.
+//! turned round, calls that are accepted and then out of sight, phases that go back alone. It is drawn from a generator of its
+//! own, so that a theme more leaves all else of a seed's story as it was.
+
+mod rules;
 
 use super::{RELEASES, one, orders, pause, place};
-use crate::sim::story::{
-    Act, Deed, Doubt, Extra, Incident, Order, Remedy, Story, Then, Trouble, Weather, Work,
-};
+use crate::sim::story::{Act, Deed, Doubt, Extra, Incident, Order, Story, Trouble, Weather, Work};
 use crate::{Fault, Kind};
 use belay_model::config::{BackCapacity, Duration};
 use belay_model::error::Class;
@@ -23,7 +23,7 @@ pub(super) fn with(seed: u64, mut story: Story) -> Story {
     let mut rng = StdRng::seed_from_u64(seed ^ OWN);
     let rng = &mut rng;
     if rng.random_bool(0.4) {
-        goes_on(rng, &mut story);
+        rules::go_on(rng, &mut story);
     }
     if rng.random_bool(0.4) {
         scales(rng, &mut story);
@@ -39,6 +39,9 @@ pub(super) fn with(seed: u64, mut story: Story) -> Story {
     }
     if rng.random_bool(0.3) {
         loses_sight(rng, &mut story);
+    }
+    if rng.random_bool(0.4) {
+        rules::take_a_phase_back(rng, &mut story);
     }
     story
 }
@@ -60,56 +63,6 @@ fn insert(rng: &mut StdRng, story: &mut Story, place: usize, deed: Deed) {
         deed,
     };
     story.acts.insert(at, act);
-}
-
-/// Failures are ignored: of moves, of commands, of verifications.
-fn goes_on(rng: &mut StdRng, story: &mut Story) {
-    let targets: Vec<usize> = story.places.iter().map(|it| it.targets.len()).collect();
-    for (place, order) in orders_of(story) {
-        for _ in 0..rng.random_range(0..3) {
-            let (class, remedy) = ignores(rng);
-            match rng.random_range(0..4) {
-                0 if !order.extras.is_empty() => {
-                    let nth = rng.random_range(0..order.extras.len());
-                    order.extras[nth].remedies.insert(0, (class, remedy));
-                }
-                1 if !order.extras.is_empty() => order.of_group.insert(0, (class, remedy)),
-                2 => {
-                    let target = rng.random_range(0..targets[place]);
-                    order.of_phases.insert(0, (target, class, remedy));
-                }
-                _ => order.remedies.insert(0, (class, remedy)),
-            }
-        }
-    }
-    if story.weather < Weather::Hard {
-        return;
-    }
-    for place in &mut story.places {
-        for _ in 0..rng.random_range(0..4) {
-            let target = rng.random_range(0..place.targets.len());
-            let fault = Fault::Refused(one(rng, &[Class::Application, Class::Authorisation]));
-            place.faults.push((target, rng.random_range(0..20), fault));
-        }
-    }
-}
-
-fn ignores(rng: &mut StdRng) -> (Class, Remedy) {
-    let classes = [
-        Class::Application,
-        Class::Application,
-        Class::Application,
-        Class::Authorisation,
-        Class::Connectivity,
-        Class::Timeout,
-        Class::Verification,
-    ];
-    let then = one(rng, &[Then::GoOn, Then::GoOn, Then::GoOnQuietly]);
-    let remedy = match rng.random_range(0..4) {
-        0 => Remedy::AskFor(rng.random_range(100..10_000), then),
-        _ => Remedy::Just(then),
-    };
-    (one(rng, &classes), remedy)
 }
 
 /// People scale what serves, or have it scaled; ways back say how much of their capacity they need.

@@ -1,27 +1,23 @@
-//! Going back from one phase alone, where what was there before it will not do.
+//! Going back from one phase alone.
 
+use crate::{PLACES, rule, three_phases, with_one};
 use belay_model::config::Strategy;
 use belay_model::environment::Standing;
 use belay_model::error::Class;
 use belay_model::event::{Ask, Outcome, PhaseInput, RollbackResult};
 use belay_model::id::DeploymentId;
-use belay_model::plan::Look;
-use belay_model::policy::{Act, Rule};
+use belay_model::plan::{Action, Look, Step};
+use belay_model::policy::Act;
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
-use belay_testkit::Scene;
-use belay_testkit::parts::{phase, run};
-
-const PLACES: [&str; 2] = ["eu", "us"];
+use belay_testkit::parts::{failed, phase, run};
+use belay_testkit::{Kind, Scene};
 
 /// A part of a phase with a step before and a step behind; it goes back alone.
 fn part(name: &str, target: &str) -> PhaseInput {
     let (before, after) = (format!("before-{target}"), format!("after-{target}"));
     PhaseInput {
-        on_failure: vec![Rule {
-            on: Vec::new(),
-            act: Act::RollBackPhase,
-        }],
+        on_failure: rule(&[], Act::RollBackPhase),
         ..phase(name, Some(target), vec![run(&before)], vec![run(&after)])
     }
 }
@@ -44,9 +40,29 @@ async fn bad_after(releases: &[u32]) -> Scene {
 
 async fn ends_limited(scene: &Scene, id: &DeploymentId) {
     let outcome = scene.summary(id).await.outcome;
-    let rollback = RollbackResult::Limited;
-    let residue = Vec::new();
-    assert_eq!(outcome, Some(Outcome::Failed { rollback, residue }));
+    assert_eq!(outcome, failed(RollbackResult::Limited));
+}
+
+#[tokio::test(start_paused = true)]
+async fn this_phase_only_ends_the_deployment_and_says_that_it_was_policy() {
+    let scene = with_one(|scene| {
+        three_phases(scene);
+        scene.phases[2].on_failure = rule(&[Class::Application], Act::RollBackPhase);
+    })
+    .await;
+    scene.runner.fails("after-us", 1, Class::Application);
+    let id = scene.deploy_and_work(2).await;
+    ends_limited(&scene, &id).await;
+    assert_eq!(scene.serving_on(PLACES), [Some(2), Some(1)], "eu stays");
+    assert_eq!(scene.runner.log()[4..], ["un-after-us", "un-before-us"]);
+    // The next one starts from what is there.
+    let third = scene.deploy(3).await;
+    scene.work().await;
+    assert_eq!(
+        scene.summary(&third).await.outcome,
+        Some(Outcome::Succeeded)
+    );
+    assert_eq!(scene.serving_on(PLACES), [Some(3); 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,4 +138,31 @@ async fn what_an_earlier_phase_did_stays_where_this_one_has_begun_nothing() {
     assert_eq!(weights.get(&scene.record(2).group()), Some(&200));
     let [eu, _] = scene.serving_on(PLACES);
     assert_eq!(eu, Some(1));
+}
+
+/// Where a share is a share of the instances: it is the one that it was, of as many as someone has by now.
+#[tokio::test(start_paused = true)]
+async fn users_have_the_shares_that_they_had_whatever_was_scaled() {
+    let mut scene = Scene::of(Kind::Resized, Strategy::Basic, 2)
+        .with_good(1)
+        .await;
+    let half = PhaseInput {
+        share: Some(500),
+        ..part("half", "shop/test")
+    };
+    let mut all = part("all", "shop/test");
+    let wait = Step::of(Action::Wait { ms: 60_000 });
+    all.after = vec![wait, run("last")];
+    scene.phases = vec![half, all];
+    scene.runner.fails("last", 1, Class::Application);
+    let id = scene.deploy(2).await;
+    let someone = async {
+        scene.until(&id, Phase::Waiting).await;
+        scene.world.scale(6);
+    };
+    tokio::join!(someone, scene.work());
+    ends_limited(&scene, &id).await;
+    let half = [1, 2].map(|release| (scene.record(release).group(), 500));
+    assert_eq!(scene.world.users(), half.into());
+    assert_eq!(scene.world.asked_for(), Some(6));
 }

@@ -1,36 +1,19 @@
 //! Hotfixes, and what someone scaled.
 
+use crate::USUAL;
 use belay_model::config::Strategy;
-use belay_model::event::{Event, Outcome};
-use belay_model::id::DeploymentId;
+use belay_model::event::Outcome;
 use belay_model::plan::Approval;
 use belay_model::summary::Phase;
 use belay_testkit::{Kind, Scene};
 
-/// Instances of a release, where nothing else is said.
-const USUAL: u32 = 4;
-
-const SCALED: [Kind; 4] = [
-    Kind::SideBySide,
-    Kind::Workers,
-    Kind::InPlace,
-    Kind::Resized,
-];
-
-/// What people are told when it is planned.
-fn remarks(scene: &Scene, id: &DeploymentId) -> Vec<String> {
-    let journal = scene.store.journal(id).into_iter();
-    let mut told = journal.filter_map(|entry| match entry.event {
-        Event::Planned { remarks, .. } => Some(remarks),
-        _ => None,
-    });
-    told.next().unwrap_or_default()
-}
-
 /// Someone scales what bakes, or had scaled what served before it: the hotfix that takes its place is for as many users.
 #[tokio::test(start_paused = true)]
 async fn a_hotfix_keeps_the_scale_of_what_bakes() {
-    for (kind, is_early) in SCALED.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+    for (kind, is_early) in Kind::SCALED
+        .into_iter()
+        .flat_map(|it| [(it, false), (it, true)])
+    {
         let mut scene = Scene::of(kind, Strategy::Basic, USUAL);
         scene.deploy(1).await;
         scene.work().await;
@@ -49,7 +32,7 @@ async fn a_hotfix_keeps_the_scale_of_what_bakes() {
         let outcome = scene.summary(&id).await.outcome;
         assert_eq!(outcome, Some(Outcome::Succeeded), "{kind:?}");
         assert_eq!(scene.world.asked_for(), Some(10), "{kind:?} {is_early}");
-        let lines = remarks(&scene, &id);
+        let lines = scene.remarks(&id);
         let is_kept = lines.iter().any(|line| line.contains("that is kept"));
         assert!(is_kept, "{kind:?} {is_early}: {lines:?}");
     }
@@ -59,7 +42,7 @@ async fn a_hotfix_keeps_the_scale_of_what_bakes() {
 /// was not when it began.
 #[tokio::test(start_paused = true)]
 async fn so_does_a_hotfix_of_the_hotfix() {
-    for kind in SCALED {
+    for kind in Kind::SCALED {
         let mut scene = Scene::of(kind, Strategy::Basic, USUAL);
         scene.deploy(1).await;
         scene.work().await;
@@ -87,7 +70,7 @@ async fn so_does_a_hotfix_of_the_hotfix() {
         let outcome = scene.summary(&last).await.outcome;
         assert_eq!(outcome, Some(Outcome::Succeeded), "{kind:?}");
         assert_eq!(scene.world.asked_for(), Some(10), "{kind:?}");
-        let lines = remarks(&scene, &last);
+        let lines = scene.remarks(&last);
         let is_kept = lines.iter().any(|line| line.contains("that is kept"));
         assert!(is_kept, "{kind:?}: {lines:?}");
     }

@@ -1,0 +1,253 @@
+//! Steps, done. Each request names the version of what was looked at a moment before, and is only sent when that is what the
+//! caller has seen (I10), and no newer worker has been here (I6).
+
+use crate::cluster::Name;
+use crate::digests::Digests;
+use crate::follow::{Handle, Rolling};
+use crate::mark::{Marker, Note};
+use crate::plan::{Params, Wanted};
+use crate::secrets::Known;
+use crate::write::{Sent, Writer};
+use crate::{capacity, compare, kinds, object, ownership, takeover};
+use belay_driver::{Applied, Context, Error};
+use belay_model::error::Class;
+use belay_model::release::Target;
+use belay_model::state::{Resource, State};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// How often an object that others change all the time is looked at again.
+const ATTEMPTS: u32 = 8;
+
+/// One call of the driver that may change something.
+pub(crate) struct Work<'a> {
+    pub(crate) writer: Writer,
+    pub(crate) digests: &'a Digests,
+    pub(crate) store: &'a str,
+    pub(crate) home: &'a str,
+    pub(crate) target: &'a Target,
+    pub(crate) cx: &'a Context,
+}
+
+impl Work<'_> {
+    pub(crate) async fn apply(&self, params: &Params, seen: &State) -> Result<Applied, Error> {
+        match params {
+            Params::Put { objects, force } => {
+                let made: Vec<Value> = objects
+                    .values()
+                    .map(|it| object::made(&it.resource()))
+                    .collect();
+                self.marker().write(self.cx, Note::Made(&made)).await?;
+                for (key, it) in objects {
+                    self.make_so(key, it, seen, *force).await?;
+                }
+                let times = BTreeMap::new();
+                Ok(Applied::Done { times })
+            }
+            Params::Roll {
+                key, object, force, ..
+            } => {
+                let made = [object::made(&object.resource())];
+                self.marker().write(self.cx, Note::Made(&made)).await?;
+                let live = self.make_so(key, object, seen, *force).await?;
+                let rolling = Rolling::of(key, &live);
+                accepted(&Handle::Rolling(rolling))
+            }
+            Params::Remove { objects } => {
+                self.marker().write(self.cx, Note::Nothing).await?;
+                for (key, it) in objects {
+                    self.remove(key, it, seen).await?;
+                }
+                accepted(&Handle::Removing)
+            }
+        }
+    }
+
+    pub(crate) fn marker(&self) -> Marker<'_> {
+        Marker {
+            writer: &self.writer,
+            store: self.store,
+            home: self.home,
+            target: self.target,
+        }
+    }
+
+    /// Makes an object be as it is wanted; answers it.
+    async fn make_so(
+        &self,
+        key: &str,
+        wanted: &Wanted,
+        seen: &State,
+        force: bool,
+    ) -> Result<Value, Error> {
+        let wanted = wanted.resource();
+        let mut object = object::made(&wanted);
+        let mut known = Known::of(self.cx, self.digests);
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                self.marker().check(self.cx).await?;
+            }
+            let mut live = self
+                .writer
+                .cluster
+                .get(Name::of(&object, self.home))
+                .await?;
+            self.is_as_seen(key, Some(&wanted), live.as_ref(), seen)?;
+            if let Some(live) = &live {
+                known.learn_from(live);
+            }
+            let missing = known.reveal(&mut object);
+            if !missing.is_empty() {
+                let values = missing.join(", ");
+                let message = format!("make {key}: nobody knows the values of {values} any more");
+                return Err(Error::not_applied(Class::Application, message));
+            }
+            if let Some(there) = &live {
+                let foreign = takeover::foreign(key, &wanted, there, self.digests);
+                if !foreign.is_empty() && !force {
+                    return Err(theirs(key, foreign));
+                }
+                if !foreign.is_empty() {
+                    let fields = takeover::of(there);
+                    match self.writer.merge(self.home, there.clone(), fields).await? {
+                        Sent::Done(it) => live = Some(it),
+                        Sent::Moved | Sent::Theirs(_) => continue,
+                    }
+                }
+            }
+            let mut request = object.clone();
+            if let Some(live) = &live {
+                replicas(&mut request, key, live, seen);
+                request["metadata"]["resourceVersion"] =
+                    live["metadata"]["resourceVersion"].clone();
+            }
+            match self.writer.apply(self.home, request, force).await? {
+                Sent::Done(it) => return Ok(it),
+                Sent::Theirs(fields) => return Err(theirs(key, fields)),
+                Sent::Moved => {}
+            }
+        }
+        Err(changes_all_the_time(key))
+    }
+
+    async fn remove(&self, key: &str, named: &Wanted, seen: &State) -> Result<(), Error> {
+        let named = object::made(&named.resource());
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                self.marker().check(self.cx).await?;
+            }
+            let Some(live) = self.writer.cluster.get(Name::of(&named, self.home)).await? else {
+                return Ok(());
+            };
+            if !live["metadata"]["deletionTimestamp"].is_null() {
+                return Ok(());
+            }
+            self.is_as_seen(key, None, Some(&live), seen)?;
+            let runs = kinds::of(&live).is_some();
+            if let Sent::Done(_) = self.writer.delete(&live, runs).await? {
+                return Ok(());
+            }
+        }
+        Err(changes_all_the_time(key))
+    }
+
+    /// Refuses where somebody was there since. That it is as wanted already is nothing to refuse.
+    fn is_as_seen(
+        &self,
+        key: &str,
+        wanted: Option<&Resource>,
+        live: Option<&Value>,
+        seen: &State,
+    ) -> Result<(), Error> {
+        let now = live.map(|live| object::live(live, self.digests, true));
+        let (what, fields) = match (seen.resources.get(key), &now) {
+            (None, None) => return Ok(()),
+            (Some(seen), Some(now)) => {
+                let fields = compare::musts(key, seen, now);
+                if fields.is_empty() {
+                    return Ok(());
+                }
+                let fields = fields
+                    .into_iter()
+                    .map(|(path, (was, is))| format!("{path}: {was} -> {is}"));
+                ("changed", fields.collect())
+            }
+            (None, Some(_)) => ("made", Vec::new()),
+            (Some(_), None) => ("removed", Vec::new()),
+        };
+        let is_so = now
+            .zip(wanted)
+            .is_some_and(|(now, wanted)| compare::musts(key, wanted, &now).is_empty());
+        if is_so {
+            return Ok(());
+        }
+        let message = format!("change {key}: someone else has {what} it since it was looked at");
+        Err(Error::not_applied(Class::Conflict, message).with_detail(fields))
+    }
+
+    /// Makes sure that nothing which was sent before does anything any more: what this process sent is waited for; an older
+    /// worker is refused from now on; and what it may have sent already names a version that is not the newest any more.
+    pub(crate) async fn fence(&self, params: &Params) -> Result<(), Error> {
+        self.marker().write(self.cx, Note::Nothing).await?;
+        self.writer.quiet().await;
+        for (_, it) in params.objects() {
+            let named = object::made(&it.resource());
+            for _ in 0..ATTEMPTS {
+                let Some(live) = self.writer.cluster.get(Name::of(&named, self.home)).await? else {
+                    break;
+                };
+                let version = &live["metadata"]["resourceVersion"];
+                // Another value each time, so that the version moves.
+                let fields = json!({ "metadata": {
+                    "resourceVersion": version, "annotations": { object::FENCE: version },
+                } });
+                if let Sent::Done(_) = self.writer.merge(self.home, live, fields).await? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn accepted(handle: &Handle) -> Result<Applied, Error> {
+    let handle = serde_json::to_value(handle).expect("a handle is plain data");
+    Ok(Applied::Accepted { handle })
+}
+
+/// How many pods there are is kept with whoever scales them. Where nobody says anything the server would make it one.
+fn replicas(request: &mut Value, key: &str, live: &Value, seen: &State) {
+    let Some(kind) = kinds::of(request).filter(|kind| kind.is_scalable()) else {
+        return;
+    };
+    let managed = live["metadata"]["managedFields"].as_array();
+    let is_scaled = managed.is_some_and(|managed| ownership::is_scaled(managed));
+    let there = kind.counts(live).wanted;
+    let wanted = request["spec"]["replicas"].as_i64();
+    let least = capacity::bounds(seen, key).map(|(least, _)| i64::from(least));
+    let is_enough = match wanted {
+        Some(wanted) => there >= least.map_or(wanted, |least| least.min(wanted)) && there > 0,
+        None => true,
+    };
+    if is_scaled && is_enough {
+        if let Some(spec) = request["spec"].as_object_mut() {
+            spec.remove("replicas");
+        }
+    } else if wanted.is_none() {
+        request["spec"]["replicas"] = json!(there);
+    }
+}
+
+fn theirs(key: &str, fields: Vec<String>) -> Error {
+    let message = format!(
+        "change {key}: others say that fields of it are theirs; give them to {} (kubectl apply --server-side --force-conflicts \
+         --field-manager {0}), or take them out of the release",
+        crate::write::MANAGER
+    );
+    Error::not_applied(Class::Conflict, message).with_detail(fields)
+}
+
+fn changes_all_the_time(key: &str) -> Error {
+    let message = format!("change {key}: others change it all the time");
+    Error::not_applied(Class::Connectivity, message)
+}

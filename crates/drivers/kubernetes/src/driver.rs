@@ -1,0 +1,216 @@
+//! The driver trait on Kubernetes.
+
+use crate::cluster::Name;
+use crate::follow::{Follow, Handle, until_gone};
+use crate::kubernetes::{Kubernetes, in_time, state};
+use crate::look::Look;
+use crate::mark::{Mark, Note};
+use crate::plan::{self, Params};
+use crate::secrets::Known;
+use crate::settings::Settings;
+use crate::{capacity, compare, history, object};
+use async_trait::async_trait;
+use belay_driver::{
+    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
+    Split, Stage,
+};
+use belay_model::plan::Effect;
+use belay_model::release::{Record, Target};
+use belay_model::state::{Difference, Goal, State};
+use serde_json::Value;
+
+#[async_trait]
+impl Driver for Kubernetes {
+    fn capabilities(&self, target: &Target) -> Capabilities {
+        let settings = Settings::of(target);
+        let written = settings.map(|it| self.written(&it.objects, &it.namespace));
+        let capacity = written.ok().and_then(|it| capacity::capacity(&it));
+        Capabilities {
+            split: Split::Platform,
+            staged: false,
+            warm_standby: false,
+            units: capacity.map_or(1, |it| it.desired),
+        }
+    }
+
+    fn desired(&self, _: &Record, target: &Target) -> State {
+        let settings = Settings::of(target);
+        settings
+            .map(|it| self.written(&it.objects, &it.namespace))
+            .unwrap_or_default()
+    }
+
+    fn plan(
+        &self,
+        target: &Target,
+        from: &State,
+        goal: &Goal,
+        stage: Stage,
+    ) -> Result<Vec<Effect>, Error> {
+        let settings = Settings::of(target)?;
+        plan::plan(&settings, from, goal.want.of(&target.name), goal, stage)
+    }
+
+    fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {
+        match Params::of(effect) {
+            Ok(params) => plan::after(from, &params),
+            Err(_) => from.clone(),
+        }
+    }
+
+    fn capacity(&self, _: &Target, state: &State) -> Option<Capacity> {
+        capacity::capacity(state)
+    }
+
+    fn scaled(&self, _: &Target, state: &State, instances: u32) -> State {
+        capacity::scaled(state, instances)
+    }
+
+    fn diff(&self, want: &State, have: &State) -> Difference {
+        compare::diff(want, have)
+    }
+
+    async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
+        let settings = Settings::of(target)?;
+        in_time(cx, async {
+            let cluster = self.clusters.connect(&settings).await?;
+            let look = Look {
+                cluster: &cluster,
+                home: &settings.namespace,
+                digests: &self.digests,
+            };
+            let resources = match &settings.helm {
+                Some(release) => look.release(release).await?,
+                None => {
+                    let mark = Mark::read(&cluster, &settings.namespace, target).await?;
+                    let workloads = settings.workloads()?;
+                    look.in_place(&workloads, &settings.objects, mark.as_ref())
+                        .await?
+                }
+            };
+            Ok(state(resources))
+        })
+        .await
+    }
+
+    async fn apply(
+        &self,
+        cx: &Context,
+        target: &Target,
+        effect: &Effect,
+        seen: &State,
+    ) -> Result<Applied, Error> {
+        let (settings, params) = (Settings::of(target)?, Params::of(effect)?);
+        let cluster = self.clusters.connect(&settings).await?;
+        let work = self.work(cluster, cx, target, &settings);
+        work.apply(&params, seen).await
+    }
+
+    /// With a handle what was accepted is followed. Without one nothing of it can still be asked for, and a workload that is
+    /// on its way is left to it: whatever it is asked for next takes its place at once.
+    async fn settle(
+        &self,
+        cx: &Context,
+        target: &Target,
+        effect: &Effect,
+        handle: Option<&Value>,
+    ) -> Result<Settled, Error> {
+        let (settings, params) = (Settings::of(target)?, Params::of(effect)?);
+        let cluster = self.clusters.connect(&settings).await?;
+        let work = self.work(cluster, cx, target, &settings);
+        let handle = handle.and_then(|it| serde_json::from_value::<Handle>(it.clone()).ok());
+        match (&params, handle) {
+            (
+                Params::Roll {
+                    object,
+                    replace_stuck,
+                    ..
+                },
+                Some(Handle::Rolling(rolling)),
+            ) => {
+                let follow = Follow {
+                    writer: &work.writer,
+                    cx,
+                    home: work.home,
+                    named: &object::made(&object.resource()),
+                    replace_stuck: *replace_stuck,
+                };
+                return follow.to_its_end(&rolling).await;
+            }
+            (_, None) => work.fence(&params).await?,
+            _ => {}
+        }
+        let Params::Remove { objects } = &params else {
+            return Ok(Settled::Quiet);
+        };
+        let objects: Vec<Value> = objects
+            .values()
+            .map(|it| object::made(&it.resource()))
+            .collect();
+        for it in &objects {
+            until_gone(&work.writer.cluster, Name::of(it, work.home)).await?;
+        }
+        let mut gone = Vec::new();
+        for it in objects {
+            if work
+                .writer
+                .cluster
+                .get(Name::of(&it, work.home))
+                .await?
+                .is_none()
+            {
+                gone.push(it);
+            }
+        }
+        work.marker().write(cx, Note::Gone(&gone)).await?;
+        Ok(Settled::Quiet)
+    }
+
+    async fn restorable(
+        &self,
+        cx: &Context,
+        target: &Target,
+        goal: &Goal,
+    ) -> Result<Restorability, Error> {
+        let now = self.observe(cx, target).await?;
+        let mut known = Known::of(cx, &self.digests);
+        for record in goal.records.values() {
+            for target in &record.targets {
+                let objects = target.settings["objects"].as_array();
+                objects
+                    .into_iter()
+                    .flatten()
+                    .for_each(|it| known.learn_from(it));
+            }
+        }
+        let mut objections = Vec::new();
+        for (key, wanted) in &goal.want.of(&target.name).resources {
+            let there = now.resources.get(key);
+            if there.is_some_and(|there| compare::musts(key, wanted, there).is_empty()) {
+                continue;
+            }
+            let missing = known.reveal(&mut object::made(wanted));
+            if !missing.is_empty() {
+                let values = missing.join(", ");
+                objections.push(format!("{key}: the values of {values} are not known here"));
+            }
+        }
+        Ok(match objections.is_empty() {
+            true => Restorability::Exact { millis: None },
+            false => Restorability::No(objections),
+        })
+    }
+
+    async fn history(&self, cx: &Context, target: &Target) -> Result<Vec<Revision>, Error> {
+        let settings = Settings::of(target)?;
+        in_time(cx, async {
+            let cluster = self.clusters.connect(&settings).await?;
+            let mut all = Vec::new();
+            for workload in settings.workloads()? {
+                all.extend(history::history(&cluster, &settings.namespace, &workload).await?);
+            }
+            Ok(all)
+        })
+        .await
+    }
+}

@@ -1,0 +1,201 @@
+//! One look at one target.
+
+use crate::cluster::{Cluster, List, Name};
+use crate::digests::Digests;
+use crate::kinds::{self, Kind};
+use crate::mark::Mark;
+use crate::settings::Workload;
+use crate::{helm, object, workload};
+use belay_driver::Error;
+use belay_model::error::Class;
+use belay_model::state::Resource;
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+type Resources = BTreeMap<String, Resource>;
+
+pub(crate) struct Look<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) home: &'a str,
+    pub(crate) digests: &'a Digests,
+}
+
+impl Look<'_> {
+    /// Workloads with what their pods are given, what sends them traffic and what scales them; the release's own objects,
+    /// wherever they are; and what was left of earlier ones, by our mark.
+    pub(crate) async fn in_place(
+        &self,
+        workloads: &[Workload],
+        objects: &[Value],
+        mark: Option<&Mark>,
+    ) -> Result<Resources, Error> {
+        let at_work = |it: &Workload| json!({ "apiVersion": kinds::API, "kind": it.kind.name(), "metadata": { "name": it.name } });
+        let known = mark.map(Mark::inventory).unwrap_or_default();
+        let all = workloads.iter().map(at_work).chain(known);
+        let all: Vec<Value> = objects.iter().cloned().chain(all).collect();
+        let found = self.existing(&all).await?;
+        let running: Vec<&Value> = found
+            .values()
+            .filter(|it| kinds::of(it).is_some())
+            .collect();
+        let beside = self.beside(&running).await?;
+        let mut resources = Resources::new();
+        for (key, it) in &found {
+            resources.insert(key.clone(), self.live(it, true).await?);
+        }
+        for (key, it) in beside {
+            if let Entry::Vacant(place) = resources.entry(key) {
+                place.insert(self.live(&it, false).await?);
+            }
+        }
+        self.tell_keepers(&running, &mut resources).await?;
+        Ok(resources)
+    }
+
+    /// What is not the target's own and matters to it.
+    async fn beside(&self, running: &[&Value]) -> Result<BTreeMap<String, Value>, Error> {
+        if running.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let references = running
+            .iter()
+            .flat_map(|it| workload::references(&it["spec"]["template"]));
+        let given: Vec<Value> = references
+            .map(|(kind, name)| {
+                json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } })
+            })
+            .collect();
+        let mut found = self.existing(&given).await?;
+        let (services, _) = self
+            .cluster
+            .list(List::of("v1", "Service", self.home))
+            .await?;
+        let kind = "HorizontalPodAutoscaler";
+        let scalers = self
+            .cluster
+            .list(List::of("autoscaling/v2", kind, self.home));
+        let scalers = match scalers.await {
+            Ok((scalers, _)) => scalers,
+            // Who may not look at them sees all the rest.
+            Err(error) if error.class == Class::Authorisation => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        for it in running {
+            let services = services
+                .iter()
+                .filter(|other| workload::is_served_by(other, it));
+            let scalers = scalers
+                .iter()
+                .filter(|other| workload::is_scaled_by(other, it));
+            let both = services.chain(scalers);
+            found.extend(both.map(|it| (object::key(it, self.home), it.clone())));
+        }
+        Ok(found)
+    }
+
+    /// Says of what pods are given which workloads may need it again: one of their own earlier templates names it.
+    async fn tell_keepers(
+        &self,
+        running: &[&Value],
+        resources: &mut Resources,
+    ) -> Result<(), Error> {
+        for it in running {
+            let Some(kind) = kinds::of(it) else { continue };
+            let keeper = object::key(it, self.home);
+            let revisions = revisions(self.cluster, kind, self.home, it).await?;
+            let templates = revisions.iter().map(|revision| kind.template(revision));
+            let templates = templates.chain([&it["spec"]["template"]]);
+            for (kind, name) in templates.flat_map(workload::references) {
+                let key = format!("{}/{name}", kind.to_lowercase());
+                let Some(given) = resources.get_mut(&key) else {
+                    continue;
+                };
+                let mut keepers = given.facts["kept_by"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default();
+                if !keepers.contains(&json!(keeper)) {
+                    keepers.push(json!(keeper));
+                }
+                given.facts["kept_by"] = json!(keepers);
+            }
+        }
+        Ok(())
+    }
+
+    /// A Helm release, and the objects of its newest manifest. While that one is not deployed, those of the newest that was
+    /// are there, too.
+    pub(crate) async fn release(&self, name: &str) -> Result<Resources, Error> {
+        let revisions = helm::revisions(self.cluster, self.home, name).await?;
+        let Some((newest, _)) = revisions.last() else {
+            return Ok(Resources::new());
+        };
+        // Between the list and this, another may have taken its place and helm have forgotten it: looked at anew, later.
+        let gone =
+            || Error::not_applied(Class::Conflict, format!("read {name}: it changes just now"));
+        let record = helm::record(self.cluster, self.home, name, *newest).await?;
+        let record = record.ok_or_else(gone)?;
+        if record.is_uninstalled() {
+            return Ok(Resources::new());
+        }
+        let mut objects = record.objects()?;
+        if !record.was_deployed() {
+            let mut before = revisions.iter().rev().skip(1);
+            let before = before.find(|(_, status)| helm::was_deployed(status));
+            if let Some((revision, _)) = before {
+                let before = helm::record(self.cluster, self.home, name, *revision).await?;
+                objects.extend(before.ok_or_else(gone)?.objects()?);
+            }
+        }
+        let mut found = Resources::new();
+        for (key, it) in self.existing(&objects).await? {
+            found.insert(key, self.live(&it, true).await?);
+        }
+        found.insert(record.key(), record.resource(self.digests));
+        Ok(found)
+    }
+
+    /// Those of these objects that are there.
+    async fn existing(&self, named: &[Value]) -> Result<BTreeMap<String, Value>, Error> {
+        let by_key = named.iter().map(|it| (object::key(it, self.home), it));
+        let by_key: BTreeMap<String, &Value> = by_key.collect();
+        let look = by_key.into_iter().map(async |(key, it)| {
+            let found = self.cluster.get(Name::of(it, self.home)).await?;
+            Ok::<_, Error>(found.map(|it| (key, it)))
+        });
+        Ok(try_join_all(look).await?.into_iter().flatten().collect())
+    }
+
+    async fn live(&self, it: &Value, belongs: bool) -> Result<Resource, Error> {
+        let mut resource = object::live(it, self.digests, belongs);
+        if let Some(kind) = kinds::of(it) {
+            let namespace = it["metadata"]["namespace"].as_str().unwrap_or(self.home);
+            let pods = List {
+                labels: &workload::selector(it),
+                ..List::of("v1", "Pod", namespace)
+            };
+            let (pods, _) = self.cluster.list(pods).await?;
+            workload::tell(&mut resource, kind, it, &pods);
+        }
+        Ok(resource)
+    }
+}
+
+/// The platform's own earlier templates of a workload, and its present one.
+pub(crate) async fn revisions(
+    cluster: &Cluster,
+    kind: &dyn Kind,
+    home: &str,
+    it: &Value,
+) -> Result<Vec<Value>, Error> {
+    let namespace = it["metadata"]["namespace"].as_str().unwrap_or(home);
+    let what = List {
+        labels: &workload::selector(it),
+        ..List::of(kinds::API, kind.revisions(), namespace)
+    };
+    let (mut revisions, _) = cluster.list(what).await?;
+    revisions.retain(|revision| workload::is_owned_by(revision, it));
+    Ok(revisions)
+}

@@ -1,0 +1,177 @@
+//! The conformance suite: each kind of workload alone, and two of them one after the other.
+
+use crate::place::{Place, place, record, said};
+use async_trait::async_trait;
+use belay_driver::Driver;
+use belay_driver::conformance::Platform;
+use belay_driver_kubernetes::{Kubernetes, Settings, parse_manifest};
+use belay_model::release::{Record, Target};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+struct Ground {
+    place: Place,
+    driver: Arc<Kubernetes>,
+    dir: tempfile::TempDir,
+    /// As kubectl knows them, in the order in which they are rolled.
+    workloads: &'static [&'static str],
+}
+
+/// What its pods are given has a name of its own in each release.
+const CONFIG: &str = "
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: config-NUMBER}
+data: {RELEASE: 'NUMBER'}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: secret-NUMBER}
+stringData: {TOKEN: 'NUMBER'}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{port: 80}]}
+";
+
+const POD: &str = "
+  selector: {matchLabels: {run: NAME}}
+  template:
+    metadata: {labels: {run: NAME, app: shop}}
+    spec:
+      containers:
+      - name: app
+        image: 'IMAGE:NUMBER'
+        envFrom: [{configMapRef: {name: config-NUMBER}}, {secretRef: {name: secret-NUMBER}}]
+";
+
+fn workload(name: &str) -> String {
+    let (kind, name) = name.split_once('/').expect("a kind and a name");
+    let (kind, more) = match kind {
+        "deployment" => ("Deployment", "replicas: 2"),
+        "statefulset" => ("StatefulSet", "replicas: 2\n  serviceName: shop"),
+        _ => ("DaemonSet", "minReadySeconds: 0"),
+    };
+    format!(
+        "\n---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n  {more}{}",
+        POD.replace("NAME", name)
+    )
+}
+
+impl Ground {
+    fn of(workloads: &'static [&'static str]) -> Self {
+        let place = place();
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::copy(place.plane.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
+        Self {
+            driver: Arc::new(place.another_driver()),
+            place,
+            dir,
+            workloads,
+        }
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("kubeconfig")
+    }
+
+    fn release(&self, number: u32, image: &str) -> Record {
+        let workloads = self.workloads.iter().map(|name| workload(name));
+        let manifest = workloads.fold(CONFIG.to_owned(), |all, it| all + &it);
+        let manifest = manifest
+            .replace("IMAGE", image)
+            .replace("NUMBER", &number.to_string());
+        record(&self.target(&manifest))
+    }
+
+    fn target(&self, manifest: &str) -> Target {
+        self.place.target_with(Settings {
+            kubeconfig: Some(self.kubeconfig()),
+            objects: parse_manifest(manifest).expect("a manifest"),
+            workloads: self.workloads.iter().map(|it| (*it).to_owned()).collect(),
+            ..Settings::default()
+        })
+    }
+}
+
+#[async_trait]
+impl Platform for Ground {
+    fn driver(&self) -> Arc<dyn Driver> {
+        self.driver.clone()
+    }
+
+    fn record(&self, number: u32) -> Record {
+        self.release(number, "app")
+    }
+
+    fn broken(&self) -> Option<Record> {
+        Some(self.release(9, "bad"))
+    }
+
+    fn takes_traffic(&self) -> bool {
+        true
+    }
+
+    async fn meddle(&self) {
+        for name in self.workloads {
+            self.place
+                .kubectl(&["set", "image", name, "app=app:theirs"]);
+        }
+    }
+
+    fn throttle(&self, _: u64) -> bool {
+        // The server says when to come back in whole seconds; what it says is passed on (`error.rs`).
+        false
+    }
+
+    fn lock_out(&self) -> bool {
+        let changes: [&[&str]; 2] = [
+            &["unset", "users.admin"],
+            &["set-credentials", "admin", "--token=wrong"],
+        ];
+        for change in changes {
+            let mut kubectl = self.place.plane.kubectl();
+            kubectl.arg("--kubeconfig").arg(self.kubeconfig());
+            said(kubectl.arg("config").args(change), "");
+        }
+        true
+    }
+
+    fn fences(&self) -> bool {
+        true
+    }
+}
+
+async fn a_deployment() -> Ground {
+    Ground::of(&["deployment/api"])
+}
+
+async fn a_stateful_set() -> Ground {
+    Ground::of(&["statefulset/db"])
+}
+
+async fn a_daemon_set() -> Ground {
+    Ground::of(&["daemonset/agent"])
+}
+
+async fn two_workloads() -> Ground {
+    Ground::of(&["deployment/api", "deployment/web"])
+}
+
+mod deployment {
+    belay_driver::conformance!(super::a_deployment);
+}
+
+mod stateful_set {
+    belay_driver::conformance!(super::a_stateful_set);
+}
+
+mod daemon_set {
+    belay_driver::conformance!(super::a_daemon_set);
+}
+
+mod several {
+    belay_driver::conformance!(super::two_workloads);
+}
