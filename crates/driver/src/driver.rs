@@ -168,8 +168,8 @@ pub trait Driver: Send + Sync {
     fn capacity(&self, target: &Target, state: &State) -> Option<Capacity>;
 
     /// `state` with that many instances of what is at work there, and all else as it is, shares of the traffic too; the same
-    /// state where there is no such number. From a state at work with more of them to one with fewer, [`Driver::plan`] has steps of the shrink wave
-    /// only. Pure.
+    /// state where there is no such number. From a state at work with more of them to one with fewer, [`Driver::plan`] has
+    /// steps of the shrink wave only. Pure.
     fn scaled(&self, target: &Target, state: &State, instances: u32) -> State;
 
     /// What keeps `have` from being `want`. More instances than are wanted keep nobody from a goal: someone scaled them, and

@@ -49,6 +49,19 @@ impl Error {
     }
 }
 
+/// Most bytes of one line of what failed: platforms repeat whole objects in their errors, and an event is bounded (I11).
+const LONGEST_LINE: usize = 8 << 10;
+/// Most lines.
+const MOST_LINES: usize = 64;
+
+fn cut(mut line: String) -> String {
+    if line.len() > LONGEST_LINE {
+        line.truncate(line.floor_char_boundary(LONGEST_LINE));
+        line.push('…');
+    }
+    line
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         // People look it up in the platform's documentation; it has no place of its own in the journal.
@@ -58,8 +71,14 @@ impl From<Error> for Failure {
         Failure {
             class: error.class,
             effect: error.effect,
-            message: error.message,
-            detail: error.detail.into_iter().chain(code).collect(),
+            message: cut(error.message),
+            // The last ones: a log ends with what matters.
+            detail: error.detail[error.detail.len().saturating_sub(MOST_LINES)..]
+                .iter()
+                .cloned()
+                .chain(code)
+                .map(cut)
+                .collect(),
             retry_after_ms: error.retry_after_ms,
         }
     }
@@ -77,5 +96,16 @@ mod tests {
         error.platform_code = Some("409 Conflict".to_owned());
         let told = ["its last words", "the platform's code: 409 Conflict"];
         assert_eq!(Failure::from(error).detail, told);
+    }
+
+    #[test]
+    fn what_is_told_is_bounded() {
+        let mut error = Error::not_applied(Class::Application, "é".repeat(1 << 20));
+        error.detail = (0..1_000).map(|line| line.to_string()).collect();
+        let failure = Failure::from(error);
+        assert!(failure.message.len() <= LONGEST_LINE + '…'.len_utf8());
+        assert!(failure.message.ends_with("é…"));
+        assert_eq!(failure.detail.len(), MOST_LINES);
+        assert_eq!(failure.detail.last().map(String::as_str), Some("999"));
     }
 }

@@ -161,6 +161,52 @@ pub fn back(targets: &Targets, mut goal: Goal, now: &States, asked: &Asked) -> F
     Fitted { goal, up, remarks }
 }
 
+/// Of a deployment that is open: [`back`]. A goal that is not just what was there, as that was sick, say, is for as many users
+/// as that was where someone had scaled it.
+pub fn back_from(
+    targets: &Targets,
+    mut goal: Goal,
+    now: &States,
+    deployment: &Deployment,
+) -> Fitted {
+    let asked = Asked::by_deployment(targets, deployment);
+    let was = deployment.baseline_goal.as_ref();
+    let served = was.and_then(|was| was.records.get(was.record.as_ref()?));
+    let mut remarks = Vec::new();
+    for place in targets.iter().filter(|_| served.is_some()) {
+        let Place { target, driver } = place;
+        let capacity = |state: &State| driver.capacity(target, state);
+        let (before, want) = (
+            deployment.baseline.of(&target.name),
+            goal.want.of(&target.name),
+        );
+        let usual = served.and_then(|record| record.target(&target.name).map(|own| (record, own)));
+        let usual = usual.map(|(record, own)| driver.desired(record, own));
+        let (Some(usual), Some(was), Some(own)) = (usual, capacity(before), capacity(want)) else {
+            continue;
+        };
+        // What was half-way tells nothing of a scale.
+        let scaled = driver.scaled(target, &usual, was.desired);
+        let is_whole = driver.diff(&scaled, &place.without_standby(&scaled, before));
+        let is_more = capacity(&usual).is_some_and(|usual| was.desired > usual.desired);
+        // An autoscaler's bounds are kept anyway.
+        let has_bounds = own.bounds.or(was.bounds).is_some();
+        if is_more && is_whole.is_met() && was.desired > own.desired && !has_bounds {
+            let state = driver.scaled(target, want, was.desired);
+            goal.want.set(&target.name, state);
+            let need = Need {
+                own: own.desired,
+                now: was.desired,
+                whole: was.desired,
+            };
+            remarks.push(labelled(targets, &target.name, &need.told()));
+        }
+    }
+    let mut fitted = back(targets, goal, now, &asked);
+    fitted.remarks.splice(0..0, remarks);
+    fitted
+}
+
 /// Of a release that goes out: what someone had scaled by hand, or an autoscaler, stays scaled.
 pub fn forward(
     targets: &Targets,

@@ -9,8 +9,8 @@ use belay_model::config::{FirstFailure, Inconclusive};
 use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::Cause;
 use belay_model::id::StepId;
-use belay_model::plan::{Action, Approval, OnUnknown, Step, Wave};
-use belay_model::policy::{self, Act};
+use belay_model::plan::{Action, Approval, OnUnknown, Wave};
+use belay_model::policy::Act;
 use belay_model::verdict::{self, Verdict};
 use std::collections::BTreeSet;
 
@@ -119,13 +119,7 @@ fn next_step(deployment: &Deployment, id: StepId, now_us: i64) -> Next {
                 _ => finish(id, None),
             },
         },
-        Status::Unknown => {
-            let is_first = mutant::is(Mutant::AsksAtOnce);
-            if is_first || run.losses >= retry::cap(Class::Connectivity, deployment.goes_back()) {
-                return give_up(deployment, id, &lost(run.losses), now_us);
-            }
-            begin
-        }
+        Status::Unknown => begin,
         Status::Failed(failure) => failed_step(deployment, id, failure, now_us, begin),
         Status::Refused(verdict) => refused_step(deployment, id, verdict, now_us, begin),
         Status::Done | Status::Ignored(_) | Status::Skipped => {
@@ -141,11 +135,11 @@ fn failed_step(
     now_us: i64,
     begin: Next,
 ) -> Next {
-    let (step, run) = deployment.step(id);
-    let may_repeat = may_repeat(&step.action, failure);
-    let act = by_policy(deployment, step, run, failure);
+    let (_, run) = deployment.step(id);
+    let is_final = deployment.is_final(id);
+    let act = deployment.rule(id);
     if let Some(act @ Act::Retry { .. }) = act
-        && may_repeat
+        && !is_final
     {
         let pause_ms = act.pause_ms(run.failures);
         let pause_ms = failure.retry_after_ms.unwrap_or(0).max(pause_ms);
@@ -155,7 +149,7 @@ fn failed_step(
         return next;
     }
     let is_spent = run.failures >= retry::cap(failure.class, deployment.goes_back());
-    if is_spent || !may_repeat {
+    if is_spent || is_final {
         return give_up(deployment, id, failure, now_us);
     }
     let pause_ms = retry::pause_ms(run.failures, failure.retry_after_ms);
@@ -169,9 +163,9 @@ fn refused_step(
     now_us: i64,
     begin: Next,
 ) -> Next {
-    let (step, run) = deployment.step(id);
+    let (_, run) = deployment.step(id);
     let failure = run.failure().expect("a refusal is a failure");
-    let act = by_policy(deployment, step, run, &failure);
+    let act = deployment.rule(id);
     if let Some(act @ Act::Retry { .. }) = act {
         return after(run.ended_us, act.pause_ms(run.failures), now_us, begin);
     }
@@ -216,23 +210,6 @@ fn finish(step: StepId, failure: Option<Failure>) -> Next {
     Next::Begin(Command::Finish { step, failure })
 }
 
-/// What the rules say about a failure. On the way back there are none: it is tried harder than any rule would.
-fn by_policy<'a>(
-    deployment: &Deployment,
-    step: &'a Step,
-    run: &StepRun,
-    failure: &Failure,
-) -> Option<&'a Act> {
-    if deployment.goes_back() {
-        return None;
-    }
-    let mut act = policy::first(&step.on_failure, failure.class, run.failures);
-    while let Some(Act::Ask { then, .. }) = act.filter(|_| run.is_lapsed) {
-        act = Some(then);
-    }
-    act
-}
-
 /// None: what would be done without a rule.
 fn obey(
     deployment: &Deployment,
@@ -268,21 +245,6 @@ fn obey(
             policy: "on_failure: stop",
         })),
     }
-}
-
-/// I4: what may have been done in part is done again only where doing it twice equals doing it once.
-fn may_repeat(action: &Action, failure: &Failure) -> bool {
-    let was_not_applied = failure.effect == Effect::NotApplied;
-    match action {
-        Action::Effect(effect) => effect.idempotent || was_not_applied,
-        Action::Run(run) => run.on_unknown == OnUnknown::Retry || was_not_applied,
-        Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } => true,
-    }
-}
-
-fn lost(losses: u32) -> Failure {
-    let message = format!("keep sight of the step: it was lost {losses} times");
-    failure(Class::Connectivity, message)
 }
 
 fn failure(class: Class, message: String) -> Failure {

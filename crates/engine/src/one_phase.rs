@@ -71,8 +71,8 @@ fn before_part<'a>(deployment: &'a Deployment, run: &'a PlanRun, part: usize) ->
     (!by_earlier).then(|| deployment.baseline.of(name))
 }
 
-/// A release that was there, was not left standing by to be removed, and was rolled back. What the deployment itself brought
-/// is there because its earlier phases stay.
+/// A release that was there and was rolled back; one that stood by to be removed does not serve again. Whose removal is owed
+/// only since then was no such one. What the deployment itself brought is there because its earlier phases stay.
 fn quarantined<'a>(
     begun: &Targets,
     view: &'a View,
@@ -85,7 +85,9 @@ fn quarantined<'a>(
     let own = goal::brought(deployment);
     let known = view.records.iter().find(|(hash, known)| {
         let is_bad = known.standing == Standing::Quarantined && own.as_ref() != Some(*hash);
-        is_bad && !view.cleanups.contains_key(*hash) && text.contains(hash.as_str())
+        let served = before.record.as_ref() == Some(*hash);
+        let stood_by = !served && view.cleanups.contains_key(*hash);
+        is_bad && !stood_by && text.contains(hash.as_str())
     });
     known
         .map(|(_, known)| known)

@@ -47,6 +47,20 @@ pub enum StoreError {
     Newer(String),
 }
 
+/// Most bytes of an event as JSON (I11), and of the plan of a release.
+pub const MAX_EVENT: usize = 1 << 20;
+/// Most bytes of an event that holds a plan. The engine keeps those of releases to [`MAX_EVENT`]: what could go out has to be
+/// able to go back, and the plan of that says more.
+pub const MAX_PLANNED: usize = 4 * MAX_EVENT;
+
+/// Most bytes of this event as JSON.
+pub fn most_bytes(event: &Event) -> usize {
+    match event {
+        Event::Planned { .. } | Event::RollbackPlanned { .. } => MAX_PLANNED,
+        _ => MAX_EVENT,
+    }
+}
+
 /// Who appends, and what it believes.
 #[derive(Clone, Debug)]
 pub enum Writer {

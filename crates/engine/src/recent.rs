@@ -6,7 +6,7 @@ use belay_model::summary::Summary;
 
 /// How many deployments are read first.
 const FEW: usize = 4;
-/// How many are looked through at most.
+/// How many are looked through at most; as many more as are asked for meanwhile.
 const MOST: usize = 64;
 
 /// See the module.
@@ -48,15 +48,21 @@ impl<'a> Recent<'a> {
         Ok(None)
     }
 
-    /// Others may have been asked for meanwhile: what was read keeps its place.
+    /// Others may have been asked for meanwhile: what was read keeps its place, and what came before it comes behind it.
     async fn read_on(&mut self) -> Result<(), StoreError> {
-        let history = self.store.history(self.scope, MOST).await?;
-        let last = self.read.last().map(|summary| &summary.id);
-        let known = history.iter().position(|it| Some(&it.id) == last);
-        // So many others that it is not among them: what is older is too long ago.
-        let rest = known.map_or(history.len(), |at| at + 1);
-        self.read.extend(history.into_iter().skip(rest));
-        self.is_all = true;
-        Ok(())
+        let last = self.read.last().map(|summary| summary.id.clone());
+        let mut most = MOST;
+        loop {
+            let history = self.store.history(self.scope, most).await?;
+            let known = history.iter().position(|it| Some(&it.id) == last.as_ref());
+            let rest = known.map_or(history.len(), |at| at + 1);
+            let found = self.read.len() + history.len() - rest;
+            if history.len() < most || found >= MOST {
+                self.read.extend(history.into_iter().skip(rest));
+                self.is_all = true;
+                return Ok(());
+            }
+            most *= 2;
+        }
     }
 }

@@ -39,6 +39,14 @@ pub(crate) fn cap(class: Class, back: bool) -> u32 {
     }
 }
 
+/// Attempts of one step that may be lost sight of, the first included.
+pub(crate) fn losses(back: bool) -> u32 {
+    if mutant::is(Mutant::AsksAtOnce) {
+        return 1;
+    }
+    cap(Class::Connectivity, back)
+}
+
 /// Whether it may well be over soon, whatever is done about it.
 pub(crate) fn is_passing(class: Class) -> bool {
     matches!(class, Class::Connectivity | Class::Timeout | Class::Quota)

@@ -24,7 +24,7 @@ pub struct Place {
 
 impl Place {
     /// A state without what may stand by beside the wanted one; who has the traffic is never that.
-    fn without_standby(&self, want: &State, have: &State) -> State {
+    pub(crate) fn without_standby(&self, want: &State, have: &State) -> State {
         let mut have = have.clone();
         if self.driver.capabilities(&self.target).warm_standby {
             have.resources

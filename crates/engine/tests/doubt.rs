@@ -9,7 +9,8 @@ use belay_engine::ports::{Drivers, Ports, StoreError};
 use belay_engine::worker::{Stop, Worker};
 use belay_model::config::Strategy;
 use belay_model::error::Class;
-use belay_model::event::{Ask, Outcome, RollbackResult};
+use belay_model::event::{Ask, Event, Outcome, RollbackResult};
+use belay_model::id::{DeploymentId, RecordHash};
 use belay_model::plan::{Effect, Look, Verb, Wave};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, DifferenceEntry, Goal, Resource, State, Weight};
@@ -65,6 +66,8 @@ struct Noted {
     /// From that call on nobody can look, until it is said otherwise.
     hides: bool,
     is_hidden: AtomicBool,
+    /// Its effects name that record, on the way to that one.
+    names: Mutex<Option<(Value, RecordHash)>>,
 }
 
 fn set(state: &mut State, keys: &[&str], record: &Value) {
@@ -111,12 +114,14 @@ impl Driver for Noted {
     ) -> Result<Vec<Effect>, Error> {
         let want = goal.want.of(&target.name);
         let record = spec(want, "place")["record"].clone();
+        let names = self.names.lock().expect("no panic while held");
+        let named = names.iter().filter(|(of, _)| *of == record);
         let effect = Effect {
             verb: Verb::Deploy,
             wave: Wave::Switch,
             title: format!("set to {record}"),
+            records: named.map(|(_, hash)| hash.clone()).collect(),
             params: record,
-            records: Vec::new(),
             idempotent: false,
             residue: None,
         };
@@ -299,35 +304,137 @@ async fn i4_what_may_not_be_repeated_is_not_where_anything_of_it_is_seen() {
     }
 }
 
+/// A deployment of release 2 that goes back, and waits for a person on the way.
+struct Stuck {
+    scene: Scene,
+    driver: Arc<Noted>,
+    id: DeploymentId,
+    running: JoinHandle<Result<Stop, StoreError>>,
+}
+
+impl Stuck {
+    async fn on_the_way_back(driver: Noted, lose: impl FnOnce(&Noted, &Scene)) -> Self {
+        let scene = Scene::new(Strategy::Basic, 1);
+        let driver = Arc::new(driver);
+        let first = deploy(&scene, &driver, 1).await;
+        assert_eq!(first, Some(Outcome::Succeeded));
+        lose(&driver, &scene);
+        scene.script.say(2, Look::Bake, Said::Fail);
+        let id = scene.deploy(2).await;
+        let running = works(&scene, &driver);
+        scene.until_parked(&id).await;
+        Self {
+            scene,
+            driver,
+            id,
+            running,
+        }
+    }
+
+    /// The call back is half done when its answer is lost.
+    async fn half_done(hides: bool) -> Self {
+        let driver = Noted {
+            hides,
+            ..Noted::default()
+        };
+        Self::on_the_way_back(driver, |driver, scene| {
+            let first = scene.record(1).hash().as_str().to_owned();
+            *driver.lost.lock().expect("no panic while held") = Some((first, Did::Note));
+        })
+        .await
+    }
+
+    /// That is there of that release now.
+    fn comes(&self, release: u32, keys: &[&str]) {
+        let record = json!(self.scene.record(release).hash());
+        let there = self.driver.there.lock();
+        set(&mut there.expect("no panic while held"), keys, &record);
+    }
+
+    async fn retry(&self) {
+        self.scene.signal(&self.id, Ask::Retry).await;
+        self.scene.at_rest().await;
+        check_journal(&self.scene.store.journal(&self.id));
+    }
+
+    /// How often release 1 was called for on the way back.
+    fn calls(&self) -> usize {
+        let first = self.scene.record(1).hash().as_str().to_owned();
+        let made = self.driver.calls.lock().expect("no panic while held");
+        made.iter().filter(|made| **made == first).count() - 1
+    }
+
+    async fn outcome(&self) -> Option<Outcome> {
+        self.scene.outcome(&self.id).await
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn i4_on_the_way_back_it_is_looked_for_before_a_person_has_it_repeated() {
-    let scene = Scene::new(Strategy::Basic, 1);
-    let driver = Arc::new(Noted {
-        hides: true,
-        ..Noted::default()
-    });
-    let first = deploy(&scene, &driver, 1).await;
-    assert_eq!(first, Some(Outcome::Succeeded));
-    let record = json!(scene.record(1).hash());
-    let name = record.as_str().expect("a hash").to_owned();
-    *driver.lost.lock().expect("no panic while held") = Some((name.clone(), Did::Note));
-    scene.script.say(2, Look::Bake, Said::Fail);
-    let id = scene.deploy(2).await;
-    let running = works(&scene, &driver);
-    scene.until_parked(&id).await;
-    // The rest of the call whose answer was lost comes late, and nobody saw either part.
-    set(
-        &mut driver.there.lock().expect("no panic while held"),
-        &["place", "note"],
-        &record,
-    );
-    driver.is_hidden.store(false, Ordering::SeqCst);
-    scene.signal(&id, Ask::Retry).await;
-    scene.at_rest().await;
-    running.abort();
-    check_journal(&scene.store.journal(&id));
-    assert_eq!(scene.outcome(&id).await, rolled_back());
-    let made = driver.calls.lock().expect("no panic while held").clone();
-    let made = made.iter().filter(|made| **made == name);
-    assert_eq!(made.count(), 2, "once forward, once back");
+    // Whether nobody had seen the part that was done, or it is what a person was asked about.
+    for hides in [true, false] {
+        let stuck = Stuck::half_done(hides).await;
+        // The rest of the call comes late.
+        stuck.comes(1, &["place", "note"]);
+        stuck.driver.is_hidden.store(false, Ordering::SeqCst);
+        stuck.retry().await;
+        assert_eq!(stuck.outcome().await, rolled_back(), "{hides}");
+        assert_eq!(stuck.calls(), 1, "{hides}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_what_is_half_done_is_repeated_when_a_person_who_knows_says_so() {
+    let stuck = Stuck::half_done(false).await;
+    stuck.retry().await;
+    assert_eq!(stuck.outcome().await, rolled_back());
+    assert_eq!(stuck.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_so_is_what_is_gone_again() {
+    let stuck = Stuck::half_done(false).await;
+    stuck.comes(2, &["place", "note"]);
+    stuck.retry().await;
+    assert_eq!(stuck.outcome().await, rolled_back());
+    assert_eq!(stuck.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_what_is_half_done_in_another_way_by_then_is_asked_about_anew() {
+    let stuck = Stuck::half_done(false).await;
+    stuck.comes(1, &["place"]);
+    stuck.comes(2, &["note"]);
+    stuck.retry().await;
+    assert_eq!(stuck.outcome().await, None);
+    assert_eq!(stuck.calls(), 1);
+    stuck.retry().await;
+    assert_eq!(stuck.outcome().await, rolled_back());
+    assert_eq!(stuck.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_names_a_record_that_nobody_has_is_asked_about_at_once() {
+    let stuck = Stuck::on_the_way_back(Noted::default(), |driver, scene| {
+        let names = Some((json!(scene.record(1).hash()), scene.record(7).hash()));
+        *driver.names.lock().expect("no panic while held") = names;
+    })
+    .await;
+    let begins = |event: &Event| matches!(event, Event::Started { step, .. } if step.plan == 1);
+    let begun = || {
+        let journal = stuck.scene.store.journal(&stuck.id);
+        journal.iter().filter(|it| begins(&it.event)).count()
+    };
+    assert_eq!(begun(), 1);
+    let why = stuck.scene.summary(&stuck.id).await.stuck;
+    let why = why.unwrap_or_default();
+    assert!(why.contains("no goal holds it"), "{why}");
+    stuck.retry().await;
+    assert_eq!((begun(), stuck.outcome().await), (2, None));
 }

@@ -211,11 +211,16 @@ impl Belay {
         targets: &Targets,
         from: &States,
     ) -> Result<Fitted, Error> {
-        let asked = match way {
-            Way::Signal { id, .. } => Asked::by_deployment(targets, &self.fold(id).await?),
-            Way::Return { .. } | Way::Undo { .. } => self.asked(scope, targets, from).await?,
-        };
-        Ok(capacity::back(targets, goal.clone(), from, &asked))
+        let goal = goal.clone();
+        Ok(match way {
+            Way::Signal { id, .. } => {
+                capacity::back_from(targets, goal, from, &self.fold(id).await?)
+            }
+            Way::Return { .. } | Way::Undo { .. } => {
+                let asked = self.asked(scope, targets, from).await?;
+                capacity::back(targets, goal, from, &asked)
+            }
+        })
     }
 
     /// The scale that was asked for by what serves, as far as it is known what should be there.

@@ -14,7 +14,7 @@ use belay_model::{environment, event};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// Bytes of one event or one evidence entry at most (I11).
+/// Bytes of one release or one evidence entry at most (I11).
 pub(crate) const MAX_BODY: usize = 1 << 20;
 
 /// Evidence entries per deployment at most (I11).

@@ -1,12 +1,11 @@
 //! The writing half of the journal: who may append, where, and the projection that goes with it. Runs inside the writer's transaction; it never commits, and never changes a stored entry.
 
 use crate::chain;
-use crate::change::MAX_BODY;
 use crate::error::{Refusal, unreadable};
 use crate::plans::Plans;
 use crate::sql::{Sql, locking, one, optional, values};
 use crate::stream;
-use belay_engine::ports::{Batch, StoreError, Writer};
+use belay_engine::ports::{Batch, StoreError, Writer, most_bytes};
 use belay_model::environment;
 use belay_model::event::{self, Entry, Event};
 use belay_model::id::{DeploymentId, EnvironmentName, Scope, ServiceName};
@@ -243,7 +242,7 @@ async fn insert_event(
             StoreError::TooLarge(format!("deployment {id} has {MAX_EVENTS} events")).into(),
         );
     }
-    if body.len() > MAX_BODY {
+    if body.len() > most_bytes(&entry.event) {
         let size = body.len();
         return Err(StoreError::TooLarge(format!("an event of {id} has {size} bytes")).into());
     }

@@ -2,11 +2,10 @@
 //! is read of a journal or a stream is checked against its hash chain: nothing is decided on an altered one.
 
 use crate::chain;
-use crate::change::MAX_BODY;
 use crate::error::unreadable;
 use crate::journal::MAX_EVENTS;
 use crate::sql::{Sql, optional, query, values};
-use belay_engine::ports::{Evidence, Head, StoreError};
+use belay_engine::ports::{Evidence, Head, MAX_PLANNED, StoreError};
 use belay_model::environment;
 use belay_model::event;
 use belay_model::id::{DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName, StepId};
@@ -299,12 +298,12 @@ pub(crate) async fn over_bounds(tx: &mut dyn Sql) -> Result<Vec<String>, StoreEr
         "SELECT deployment, seq FROM events WHERE LENGTH(body) > $1
          UNION ALL SELECT deployment, seq FROM archived_events WHERE LENGTH(body) > $1
          ORDER BY deployment, seq",
-        values![i64::try_from(MAX_BODY).unwrap_or(i64::MAX)],
+        values![i64::try_from(MAX_PLANNED).unwrap_or(i64::MAX)],
     )
     .await?;
     for (id, seq) in large {
         found.push(format!(
-            "event {seq} of {id} has more than {MAX_BODY} bytes"
+            "event {seq} of {id} has more than {MAX_PLANNED} bytes"
         ));
     }
     Ok(found)

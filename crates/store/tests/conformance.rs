@@ -86,6 +86,7 @@ macro_rules! all_conform {
             what_was_decided_on_a_stream_needs_it_unmoved
             no_plan_comes_behind_what_it_would_have_had_to_see
             events_are_bounded
+            plans_have_more_room
             concurrent_appenders_lose_nothing
             changes_wake_who_waits
             environment_streams_are_kept

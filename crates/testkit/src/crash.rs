@@ -20,9 +20,11 @@ pub struct Point {
 pub struct Crashes {
     seen: Mutex<Vec<Point>>,
     kill_at: Mutex<Option<usize>>,
+    kill_each: Mutex<Option<(Point, u32)>>,
     killed: Notify,
     dead: AtomicBool,
     hold_at: Mutex<Option<usize>>,
+    hold_at_look: Mutex<Option<usize>>,
     held: Notify,
     go_on: Notify,
     /// Whether its process stands still.
@@ -49,10 +51,20 @@ impl Crashes {
         self.seen.lock().expect("no panic while held").clear();
     }
 
+    /// Kill at the next points of a kind, one worker after the other.
+    pub fn kill_each(&self, call: &'static str, place: &'static str, times: u32) {
+        *self.kill_each.lock().expect("no panic while held") = Some((Point { call, place }, times));
+    }
+
     /// Let a worker stand still at the n-th point from now, until it is let go.
     pub fn hold_at(&self, point: usize) {
         *self.hold_at.lock().expect("no panic while held") = Some(point);
         self.seen.lock().expect("no panic while held").clear();
+    }
+
+    /// Let a worker stand still when it looks what happened last, for the n-th time from now, until it is let go.
+    pub fn hold_at_look(&self, look: usize) {
+        *self.hold_at_look.lock().expect("no panic while held") = Some(look);
     }
 
     /// Resolves when a worker stands still.
@@ -80,6 +92,24 @@ impl Crashes {
         self.dead.store(false, Ordering::SeqCst);
     }
 
+    /// A worker looks what happened last. That is no point to be killed at: nothing is begun or kept there.
+    pub(crate) async fn look(&self) {
+        let hold = {
+            let mut hold_at = self.hold_at_look.lock().expect("no panic while held");
+            let is_now = *hold_at == Some(0);
+            *hold_at = hold_at.and_then(|at| at.checked_sub(1));
+            is_now
+        };
+        if hold {
+            self.stand_still().await;
+        }
+    }
+
+    async fn stand_still(&self) {
+        self.held.notify_one();
+        self.go_on.notified().await;
+    }
+
     /// A worker passes here; if it is to be killed here it does not come back.
     pub async fn pass(&self, call: &'static str, place: &'static str) {
         self.is_going().await;
@@ -87,9 +117,17 @@ impl Crashes {
             // A dead process does nothing, whichever of its tasks it is.
             std::future::pending::<()>().await;
         }
+        let point = Point { call, place };
+        let is_one_of_each = {
+            let mut each = self.kill_each.lock().expect("no panic while held");
+            let left = each
+                .as_mut()
+                .filter(|(kind, left)| *kind == point && *left > 0);
+            left.map(|(_, left)| *left -= 1).is_some()
+        };
         let index = {
             let mut seen = self.seen.lock().expect("no panic while held");
-            seen.push(Point { call, place });
+            seen.push(point);
             seen.len() - 1
         };
         let kill = {
@@ -98,15 +136,14 @@ impl Crashes {
             if kill {
                 *kill_at = None;
             }
-            kill
+            kill || is_one_of_each
         };
         let hold = {
             let mut hold_at = self.hold_at.lock().expect("no panic while held");
             hold_at.take_if(|at| *at == index).is_some()
         };
         if hold {
-            self.held.notify_one();
-            self.go_on.notified().await;
+            self.stand_still().await;
         }
         if kill {
             self.dead.store(true, Ordering::SeqCst);

@@ -45,6 +45,8 @@ pub struct Scene {
     pub strategy: Strategy,
     /// Instances of releases that do not have as many as the others.
     pub instances: BTreeMap<u32, u32>,
+    /// Configuration that all releases have.
+    pub config: BTreeMap<String, String>,
     /// Bake, milliseconds.
     pub bake_ms: u64,
     /// Checks.
@@ -123,6 +125,7 @@ impl Scene {
             owners: AtomicU32::new(0),
             strategy,
             instances: BTreeMap::new(),
+            config: BTreeMap::new(),
             bake_ms: 1000,
             checks: Vec::new(),
             inconclusive: Inconclusive::RollBack,
@@ -148,15 +151,18 @@ impl Scene {
 
     /// The record of a release number.
     pub fn record(&self, release: u32) -> Record {
+        let mut config = self.config.clone();
+        config.extend(
+            self.instances
+                .get(&release)
+                .map_or_else(BTreeMap::new, worlds::instances),
+        );
         Record {
             format: 1,
             scope: self.scope(),
             release: ReleaseNumber(release),
             artifact: ArtifactDigest::new(format!("sha256:{release:064}")),
-            config: self
-                .instances
-                .get(&release)
-                .map_or_else(BTreeMap::new, worlds::instances),
+            config,
             secrets: BTreeMap::new(),
             sealed: None,
             targets: self.worlds.keys().map(|name| self.target(name)).collect(),

@@ -2,7 +2,6 @@
 
 use super::foreseen::Foreseen;
 use super::run::Course;
-use crate::capacity::Asked;
 use crate::fold::Status;
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
@@ -242,8 +241,7 @@ impl Course {
             touched.truncate(1);
         }
         let touched = targets.only(|name| is_whole || touched.contains(&name));
-        let asked = Asked::by_deployment(&touched, self.state());
-        let fitted = capacity::back(&touched, goal, &from, &asked);
+        let fitted = capacity::back_from(&touched, goal, &from, self.state());
         remarks.splice(0..0, fitted.remarks.iter().cloned());
         let inputs = self.inputs();
         let planned = planning::back(

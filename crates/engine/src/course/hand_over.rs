@@ -24,8 +24,8 @@ pub(super) struct Legacy {
     pub(super) baseline_goal: Goal,
     /// What it left, as far as it knows.
     pub(super) left: Foreseen,
-    /// All of that is its release, and serves.
-    pub(super) is_promoted: bool,
+    /// Nothing of that is half-way: all of it is its release, and serves; or it has moved nothing yet.
+    pub(super) is_whole: bool,
     /// The last that was there and not half-way, before it began.
     pub(super) whole: States,
     /// Records that know its targets.
@@ -41,6 +41,7 @@ impl Legacy {
         let found = state.takes_over.iter().map(|over| &*over.found);
         let goals = [&baseline_goal].into_iter().chain(found);
         let own = state.inputs.iter().flat_map(|inputs| &inputs.record);
+        let has_moved_nothing = state.touched().is_empty() && state.takes_over.is_none();
         let records = own.chain(goals.flat_map(|goal| goal.records.values()));
         Some(Self {
             from: state.id.clone(),
@@ -48,7 +49,7 @@ impl Legacy {
             records: records.cloned().collect(),
             baseline_goal,
             left: Foreseen::of(state, targets),
-            is_promoted: state.promoted_to().is_some(),
+            is_whole: state.promoted_to().is_some() || has_moved_nothing,
             whole,
             touched: state.touched().into_iter().map(str::to_owned).collect(),
             debts: match mutant::is(Mutant::PaysNoDebts) {

@@ -49,6 +49,17 @@ enum Stays {
     Foreign(String),
 }
 
+/// What has to be known of a step's own target where an earlier attempt may have done something.
+pub(super) struct Doubt {
+    /// What was there before the first attempt.
+    pub(super) before: State,
+    /// What a person was told of, and said that it be tried again; absent: nobody has seen it since.
+    pub(super) told: Option<State>,
+    pub(super) own: Targets,
+    /// What should be there.
+    pub(super) foreseen: Foreseen,
+}
+
 /// Everything that a call on an effect needs, apart from the course.
 pub(super) struct Reach {
     pub(super) driver: Arc<dyn Driver>,
@@ -149,9 +160,7 @@ impl Course {
         // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left.
         let is_back = self.state().goes_back();
         let left = self.left_of(step);
-        // An earlier attempt may have done something that nobody has seen: it is looked at before it is tried again (I4).
-        let doubt = self.state().unseen.contains(&step);
-        let doubt = doubt.then(|| self.own_foreseen(step)).flatten();
+        let doubt = self.doubt_of(step, &effect, &left);
         let reach = self.reach(step, attempt, &effect);
         let acceptance = self.hands.acceptance();
         self.hands.call(step, async move {
@@ -166,7 +175,7 @@ impl Course {
                 }
             };
             let seen = match doubt {
-                Some(doubt) => reach.before_again(&effect, &left, &doubt, is_back).await,
+                Some(doubt) => reach.before_again(&effect, &doubt, is_back).await,
                 None if is_back => Ok(reach.observe().await.unwrap_or(left)),
                 None => Ok(left),
             };
@@ -195,12 +204,23 @@ impl Course {
         });
     }
 
-    /// A step's own target, and what should be there.
-    fn own_foreseen(&self, step: StepId) -> Option<(Targets, Foreseen)> {
+    /// Whether an earlier attempt may have done something: then it is looked at before it is tried again (I4).
+    fn doubt_of(&self, step: StepId, effect: &Effect, left: &State) -> Option<Doubt> {
+        let is_unseen = self.state().unseen.contains(&step);
+        let before = self.state().step(step).1.before.as_deref();
+        // What may be repeated is, whether the rest of it has come since or not.
+        let before = before.filter(|_| !effect.idempotent);
+        if !is_unseen && before.is_none() {
+            return None;
+        }
         let (targets, name) = (self.targets().ok()?, self.state().target_of(step)?);
         let own = targets.only(|other| other == name);
-        let foreseen = Foreseen::of(self.state(), &own);
-        Some((own, foreseen))
+        Some(Doubt {
+            before: before.unwrap_or(left).clone(),
+            told: (!is_unseen).then(|| left.clone()),
+            foreseen: Foreseen::of(self.state(), &own),
+            own,
+        })
     }
 
     fn perform_run(&mut self, step: StepId, attempt: u32, run: Run) {

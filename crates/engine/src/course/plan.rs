@@ -5,7 +5,7 @@ use super::run::Course;
 use crate::capacity::Asked;
 use crate::fold::Deployment;
 use crate::mutant::{self, Mutant};
-use crate::ports::StoreError;
+use crate::ports::{MAX_EVENT, StoreError};
 use crate::targets::{self, Targets};
 use crate::{capacity, conclude, goal, half_way, left, planning, taken_back, undone};
 use belay_model::environment::View;
@@ -36,7 +36,7 @@ impl Scale {
             None if !is_whole => Asked::by_states(targets, found),
             _ => Asked::by_serving(targets, view),
         };
-        let half_way = legacy.filter(|legacy| !legacy.is_promoted);
+        let half_way = legacy.filter(|legacy| !legacy.is_whole);
         let now = half_way.map_or(found, |legacy| &legacy.whole).clone();
         Self { now, asked }
     }
@@ -85,14 +85,8 @@ impl Course {
             }
             None => Vec::new(),
         };
-        // A way back is held up by nothing that is said meanwhile.
-        if self.inputs().kind == Kind::Deploy {
-            self.journal.decided_on(seen);
-        }
         let inputs = self.inputs();
-        for event in conclude::on_planned(&self.id, inputs, &goal, undone.first(), &view) {
-            self.journal.push_environment(event);
-        }
+        let said = conclude::on_planned(&self.id, inputs, &goal, undone.first(), &view);
         let remarks = foreign.iter();
         let remarks = remarks.map(|line| format!("changed by someone else: {line}"));
         let remarks = remarks.chain(scaled);
@@ -109,14 +103,25 @@ impl Course {
             }
             None => (found, found_goal, None),
         };
-        self.journal.push(Event::Planned {
+        let planned = Event::Planned {
             plan,
             baseline,
             baseline_goal: Box::new(baseline_goal),
             goal: Box::new(goal),
             takes_over,
             remarks: remarks.collect(),
-        });
+        };
+        // A way back is held up by nothing: not by its size, and not by what is said meanwhile.
+        if self.inputs().kind == Kind::Deploy {
+            if let Some(why) = too_large(&planned) {
+                return Ok(Some(why));
+            }
+            self.journal.decided_on(seen);
+        }
+        for event in said {
+            self.journal.push_environment(event);
+        }
+        self.journal.push(planned);
         if !foreign.is_empty() && self.inputs().kind == Kind::Deploy {
             // I10: forward, what someone else changed is theirs to judge; going back, it is reported and overwritten.
             let why = format!(
@@ -236,6 +241,16 @@ impl Course {
         };
         self.push_end(outcome);
     }
+}
+
+/// Why the plan of a release is larger than it may be, if it is (I11).
+fn too_large(planned: &Event) -> Option<String> {
+    let size = serde_json::to_vec(planned).map_or(usize::MAX, |json| json.len());
+    (size > MAX_EVENT).then(|| {
+        format!(
+            "could not plan: with what is there now, and all that going back needs, the plan has {size} bytes, more than the {MAX_EVENT} allowed"
+        )
+    })
 }
 
 /// The baseline that came with the lock, and what was found where the other one did not look.

@@ -1,12 +1,10 @@
 //! What became of an attempt that we lost sight of (I4).
 
-use super::foreseen::Foreseen;
 use super::hands::Note;
-use super::perform::{Reach, Work};
+use super::perform::{Doubt, Reach, Work};
 use super::run::{Course, Times};
 use crate::mutant::{self, Mutant};
 use crate::retry;
-use crate::targets::Targets;
 use belay_driver::{Settled, is_there, is_untouched};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::Finish;
@@ -125,16 +123,15 @@ impl Reach {
         }
     }
 
-    /// What an attempt begins from whose forerunner may have done something that nobody has seen. Or how it ends: that was
-    /// done, or may not be repeated; nobody can look yet; or someone else changed something, which forward is theirs to judge.
+    /// What an attempt begins from whose forerunner may have done something. Or how it ends: that was done, or may not be
+    /// repeated; nobody can look yet; or someone else changed something, which forward is theirs to judge.
     pub(super) async fn before_again(
         &self,
         effect: &Effect,
-        before: &State,
-        (own, foreseen): &(Targets, Foreseen),
+        doubt: &Doubt,
         is_back: bool,
     ) -> Result<State, (Result<Times, Failure>, Option<State>)> {
-        let (finish, now) = match self.look_once(effect, None, before).await {
+        let (finish, now) = match self.look_once(effect, None, &doubt.before).await {
             Ok(found) => found,
             Err(failure) => {
                 let effect = Touched::MaybeApplied;
@@ -143,17 +140,27 @@ impl Reach {
         };
         match finish {
             Finish::Done => return Err((Ok(Times::new()), Some(now))),
+            // A person has seen just that, and wants it repeated all the same.
+            Finish::Failed(_) if self.is_as(effect, doubt.told.as_ref(), &now) => {}
             Finish::Failed(failure) => return Err((Err(failure), Some(now))),
             Finish::Unknown => {}
         }
         let there = [(self.target.name.clone(), now.clone())];
-        let foreign = foreseen.foreign(own, &there.into_iter().collect());
+        let foreign = doubt
+            .foreseen
+            .foreign(&doubt.own, &there.into_iter().collect());
         if is_back || foreign.is_empty() {
             return Ok(now);
         }
         let message = format!("someone else changed {}", foreign.join("; "));
         let error = belay_driver::Error::not_applied(Class::Conflict, message);
         Err((Err(error.into()), Some(now)))
+    }
+
+    /// Whether nothing has come of an effect since it was told like that.
+    fn is_as(&self, effect: &Effect, told: Option<&State>, now: &State) -> bool {
+        let (driver, target) = (self.driver.as_ref(), &self.target);
+        told.is_some_and(|told| is_untouched(driver, target, effect, told, now))
     }
 
     async fn look_once(

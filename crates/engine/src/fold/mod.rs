@@ -3,6 +3,7 @@
 //! Recovery is nothing else than folding again: whatever a worker knew is either here or was not promised.
 
 mod queries;
+mod rules;
 mod run;
 mod signals;
 #[cfg(test)]
@@ -12,10 +13,10 @@ pub use run::{PlanRun, Status, StepRun};
 
 use crate::mutant::{self, Mutant};
 use belay_model::back::Back;
-use belay_model::error::Effect;
+use belay_model::error::{Effect, Failure};
 use belay_model::event::{Entry, Event, Finish, Inputs, Outcome};
 use belay_model::id::{DeploymentId, StepId};
-use belay_model::policy::{self, Act};
+use belay_model::policy::Act;
 use belay_model::state::{Goal, State, States};
 use belay_model::takeover::TakesOver;
 use belay_model::verdict;
@@ -295,6 +296,9 @@ impl Deployment {
     ) {
         if let Some(state) = state {
             let target = self.target_of(step).unwrap_or_default().to_owned();
+            if let Finish::Failed(failure) = finish {
+                self.keep_before(step, &target, failure);
+            }
             self.seen(&target, state.clone());
         } else if self.step(step).0.effect().is_some() && may_be_done(finish) {
             self.unseen.retain(|earlier| *earlier != step);
@@ -320,8 +324,20 @@ impl Deployment {
             }
         };
         self.set(step, status);
+        let (planned, run) = self.step(step);
+        if *run.status() == Status::Unknown && self.is_lost(run) {
+            let failure = rules::lost(&planned.action, run.losses);
+            self.set(step, Status::Failed(failure));
+        }
         self.ignore_by_policy(step);
         self.note_promotion(step);
+    }
+
+    /// It may be half done: by what was there before it one will tell whether the rest has come.
+    fn keep_before(&mut self, step: StepId, target: &str, failure: &Failure) {
+        if failure.effect == Effect::MaybeApplied && self.step(step).1.before.is_none() {
+            self.run_mut(step).before = Some(Box::new(self.left.of(target).clone()));
+        }
     }
 
     /// That is there, whatever was done before.
@@ -335,17 +351,9 @@ impl Deployment {
 
     /// What failed and is ignored by policy is over. On the way back nothing is.
     fn ignore_by_policy(&mut self, id: StepId) {
-        if self.goes_back() {
-            return;
-        }
-        let (step, run) = self.step(id);
-        let Some(failure) = run.failure() else { return };
-        let mut act = policy::first(&step.on_failure, failure.class, run.failures);
-        while let Some(Act::Ask { then, .. }) = act.filter(|_| run.is_lapsed) {
-            act = Some(then);
-        }
-        if let Some(Act::Ignore { as_passed }) = act {
+        if let Some(Act::Ignore { as_passed }) = self.rule(id) {
             let as_passed = *as_passed;
+            let failure = self.step(id).1.failure().expect("rules are for failures");
             self.run_mut(id).counts_as_passed = as_passed;
             self.set(id, Status::Ignored(failure));
             // I2: nothing is switched to what did not grow, and nothing is removed whose traffic was not moved.

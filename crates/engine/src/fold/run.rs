@@ -19,7 +19,7 @@ pub enum Status {
     Started,
     /// Done, or verified.
     Done,
-    /// The last attempt failed.
+    /// The last attempt failed, or too many were lost sight of.
     Failed(Failure),
     /// The last attempt was lost sight of and settled: it did not take effect.
     Unknown,
@@ -49,6 +49,8 @@ pub struct StepRun {
     pub ended_us: i64,
     /// What the platform gave to ask about it.
     pub handle: Option<Value>,
+    /// What was there before it, once an attempt failed that may have done a part of it, as far as was seen.
+    pub before: Option<Box<State>>,
     /// When its wait is over, Unix microseconds.
     pub due_us: Option<i64>,
     /// Whether its wait is over.
@@ -78,6 +80,7 @@ impl StepRun {
             started_us: 0,
             ended_us: 0,
             handle: None,
+            before: None,
             due_us: None,
             timer_fired: false,
             approved_by: Vec::new(),

@@ -105,19 +105,26 @@ impl Serving {
             course.run().await
         };
         match AssertUnwindSafe(running).catch_unwind().await {
+            // It would be as large the next time.
+            Ok(Err(StoreError::TooLarge(what))) => {
+                let why = format!("what comes next cannot be written down: {what}");
+                self.park(id, why).await
+            }
             Ok(left) => left,
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text =
                     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                self.park_after_panic(id, &text.unwrap_or_default()).await
+                let text = text.unwrap_or_default();
+                tracing::error!(deployment = %id, text, "a bug in Belay");
+                self.park(id, format!("a bug in Belay stopped it: {text}"))
+                    .await
             }
         }
     }
 
-    /// A bug in Belay stops one deployment and no other; a person decides.
-    async fn park_after_panic(&self, id: &DeploymentId, text: &str) -> Result<Left, StoreError> {
-        tracing::error!(deployment = %id, text, "a bug in Belay");
+    /// What stops one deployment stops no other; a person decides.
+    async fn park(&self, id: &DeploymentId, why: String) -> Result<Left, StoreError> {
         let now_us = self.ports.clock.now_us();
         let entries = self.ports.store.events(id, 0).await?;
         let after = entries.last().map_or(0, |entry| entry.seq);
@@ -125,7 +132,6 @@ impl Serving {
         let has_claimed = entries
             .iter()
             .any(|entry| matches!(entry.event, Event::Claimed { epoch: own, .. } if own == epoch));
-        let why = format!("a bug in Belay stopped it: {text}");
         let mut events = vec![(now_us, Event::parked(None, why))];
         let mut writer = Writer::Worker { epoch, after };
         if !has_claimed {

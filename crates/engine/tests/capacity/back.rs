@@ -5,7 +5,9 @@ use crate::{USUAL, serving};
 use belay_model::config::Strategy;
 use belay_model::event::{Ask, Outcome};
 use belay_model::id::DeploymentId;
+use belay_model::plan::Look;
 use belay_model::summary::Phase;
+use belay_model::verdict::Outcome as Said;
 use belay_testkit::parts::rolled_back;
 use belay_testkit::{Before, Kind, Scene, judge};
 
@@ -244,5 +246,24 @@ async fn an_autoscalers_bounds_hold() {
         let told = scene.remarks(&id);
         assert_eq!(scene.world.asked_for(), Some(stays), "{told:?}");
         assert!(told.iter().any(|it| it.contains(line)), "{told:?}");
+    }
+}
+
+/// What was there is sick when the next release fails: its release comes back, for as many users as someone had scaled it for.
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_for_what_was_sick_has_its_scale() {
+    for kind in Kind::SCALED {
+        let scene = Scene::of(kind, Strategy::Basic, USUAL).with_good(1).await;
+        scene.world.scale(10);
+        scene.world.sicken(&scene.world.groups()[0]);
+        scene.script.say(2, Look::Bake, Said::Fail);
+        let id = scene.deploy_and_work(2).await;
+        assert_eq!(scene.outcome(&id).await, rolled_back(), "{kind:?}");
+        assert_eq!(scene.world.asked_for(), Some(10), "{kind:?}");
+        let lines = scene.remarks(&id);
+        assert!(
+            lines.iter().any(|line| line.contains("that is kept")),
+            "{kind:?}: {lines:?}"
+        );
     }
 }

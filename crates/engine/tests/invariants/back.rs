@@ -22,9 +22,8 @@ async fn i7_a_rollback_runs_the_record_as_it_was() {
     let summary = scene.summary(&back).await;
     assert_eq!(summary.outcome, Some(Outcome::Succeeded));
     assert_eq!(scene.serving(), Some(scene.record(1).group()));
-    let standing = |release| scene.view().records[&scene.record(release).hash()].standing;
-    assert_eq!(standing(2), Standing::Quarantined);
-    assert!(standing(1).is_good());
+    assert_eq!(scene.standing(2), Standing::Quarantined);
+    assert!(scene.standing(1).is_good());
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +120,7 @@ async fn i9_undoing_a_deployment_quarantines_what_it_brought_once_it_is_planned(
     let scene = with_one(Strategy::BlueGreen).await;
     let id = scene.deploy(2).await;
     scene.work().await;
-    let standing = || scene.view().records[&scene.record(2).hash()].standing;
+    let standing = || scene.standing(2);
     let undo = scene.undo(&id).await;
     assert_eq!(standing(), Standing::Baked, "nothing happened yet");
     scene.work().await;

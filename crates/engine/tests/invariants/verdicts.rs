@@ -91,7 +91,7 @@ async fn a_first_deployment_that_fails_is_left_where_policy_says_so() {
         );
         assert!(summary.cause.is_some_and(|cause| cause.contains("Fail")));
         assert_eq!(scene.world.groups(), [group], "it is left");
-        let standing = scene.view().records[&scene.record(1).hash()].standing;
+        let standing = scene.standing(1);
         assert_eq!(standing, Standing::Quarantined);
         let served = scene.view().serving().is_some();
         assert_eq!(served, look == Look::Bake, "what has the traffic serves");

@@ -110,6 +110,26 @@ async fn where_what_was_there_was_rolled_back_the_newest_good_one_serves_on_what
     assert!(remarks.contains(&remark.to_owned()), "{remarks:?}");
 }
 
+/// A hotfix goes back to what was there before the one that made way for it; that one had it kept warm, to be removed.
+#[tokio::test(start_paused = true)]
+async fn what_was_rolled_back_and_is_to_be_removed_by_now_does_not_serve_again_either() {
+    let mut scene = bad_after(&[1]).await;
+    let phases = std::mem::take(&mut scene.phases);
+    scene.bake_ms = 60 * 60 * 1000;
+    let second = scene.deploy(2).await;
+    scene.work_for(5_000).await;
+    assert_eq!(scene.summary(&second).await.phase, Phase::Baking);
+    assert!(!scene.view().cleanups.is_empty());
+    scene.phases = phases;
+    scene.runner.fails("after-eu", 1, Class::Application);
+    let id = scene.hotfix(3).await.expect("it bakes");
+    scene.work().await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.phase, Phase::NeedsOperator, "{summary:#?}");
+    let why = summary.stuck.expect("it says why");
+    assert!(why.contains("(release 1) is quarantined"), "{why}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_phase_that_has_moved_nothing_has_nothing_to_go_back_to() {
     let scene = bad_after(&[1]).await;

@@ -99,7 +99,7 @@ async fn a_no_rolls_back_and_so_does_nobody() {
         };
         assert!(why.contains(said), "{why}");
         assert_eq!(scene.serving_on(PLACES), [Some(1); 2]);
-        let standing = scene.view().records[&scene.record(2).hash()].standing;
+        let standing = scene.standing(2);
         let blamed = if reject {
             Standing::Quarantined
         } else {

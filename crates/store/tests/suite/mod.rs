@@ -10,7 +10,9 @@ use crate::support::{
     LONG, batch, claim, created, deployment, ended, lease, planned, planned_back, record, recorded,
     release, scope, signal,
 };
-use belay_engine::ports::{Batch, Evidence, Head, Store, StoreError, Writer};
+use belay_engine::ports::{
+    Batch, Evidence, Head, MAX_EVENT, MAX_PLANNED, Store, StoreError, Writer,
+};
 use belay_model::environment;
 use belay_model::event::Event;
 use belay_model::id::{ReleaseNumber, ServiceName, StepId};
@@ -334,6 +336,25 @@ pub(crate) async fn anyone_appends_at_the_end(factory: impl Factory) {
     let summary = store.summary(&id).await.unwrap().unwrap();
     assert_eq!((summary.phase, summary.ended_us), (Phase::Ended, Some(10)));
     assert!(store.open().await.unwrap().is_empty());
+}
+
+/// The plan of a way back says more than that of a release, and has to be written down.
+pub(crate) async fn plans_have_more_room(factory: impl Factory) {
+    let store = factory.open().await;
+    let id = deployment("plans");
+    store
+        .create(&id, 1, created("shop"), vec![], 1)
+        .await
+        .unwrap();
+    let planned = |bytes: usize| {
+        let event = planned_back(&"x".repeat(bytes));
+        batch(&id, Writer::Anyone, vec![event])
+    };
+    store.append(planned(2 * MAX_EVENT)).await.unwrap();
+    let long = store.append(planned(MAX_PLANNED)).await;
+    assert!(matches!(long, Err(StoreError::TooLarge(_))), "{long:?}");
+    assert_eq!(store.events(&id, 0).await.unwrap().len(), 2);
+    assert_eq!(factory.check().await, Vec::<String>::new());
 }
 
 pub(crate) async fn events_are_bounded(factory: impl Factory) {

@@ -64,13 +64,8 @@ impl Scene {
             sealed: Some(blob.clone()),
             ..self.record(release)
         });
-        let event = environment::Event::Recorded { record };
-        let events = vec![(self.clock.now_us(), event)];
-        let kept = self
-            .store
-            .append_environment(&self.scope(), None, events)
-            .await;
-        kept.expect("memory");
+        let recorded = environment::Event::Recorded { record };
+        self.say(&self.scope(), recorded).await;
         blob
     }
 }

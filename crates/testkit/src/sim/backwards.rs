@@ -76,6 +76,8 @@ impl Audit {
                 self.leads_to_release(inputs, back, &view, goal, plan);
             }
             _ if own.begun.is_empty() || own.is_foreign => {}
+            // The same once more, as its goal was not met (I13).
+            _ if inputs.kind != Kind::Deploy && is_told_to_retry(earlier) => {}
             _ if own.record.as_ref().is_some_and(is_quarantined) => {}
             // Whose removal is owed by now was left half-way then, all the same.
             _ if own.had_bad => {}
@@ -304,6 +306,15 @@ impl Audit {
         }
         self.count("phases that went back alone");
     }
+}
+
+/// Whether that was the last word.
+fn is_told_to_retry(journal: &[Entry]) -> bool {
+    let mut words = journal.iter().rev().filter_map(|entry| match &entry.event {
+        Event::Signal { ask, .. } => Some(ask),
+        _ => None,
+    });
+    words.next() == Some(&Ask::Retry)
 }
 
 /// The last request to go back, and where to.

@@ -6,7 +6,11 @@ use belay_engine::fold::{Deployment, Status, StepRun};
 use belay_model::error::{Class, Effect, Failure};
 use belay_model::event::{Cause, Inputs};
 use belay_model::id::StepId;
+use belay_model::plan::{Action, OnUnknown, Step};
 use belay_model::policy::{Act, Rule};
+
+/// How often a step may be lost sight of.
+const LOSSES: u32 = 3;
 
 fn rules<'a>(
     deployment: &'a Deployment,
@@ -38,8 +42,10 @@ pub(super) fn act<'a>(
     id: StepId,
     class: Class,
 ) -> Option<&'a Act> {
-    let run = deployment.step(id).1;
-    let is_spent = |act: &Act| matches!(act, Act::Retry { times, .. } if run.failures > *times);
+    let (step, run) = deployment.step(id);
+    let is_final = is_final(step, run);
+    let is_spent =
+        |act: &Act| matches!(act, Act::Retry { times, .. } if is_final || run.failures > *times);
     let mut fits = rules(deployment, inputs, id).filter(|rule| rule.on.contains(&class));
     let mut act = &fits.find(|rule| !is_spent(&rule.act))?.act;
     while let Act::Ask { then, .. } = act {
@@ -49,6 +55,17 @@ pub(super) fn act<'a>(
         act = then;
     }
     Some(act)
+}
+
+/// Whether trying again is no answer: its workers died over it, or it may be half done and is not to be done twice.
+fn is_final(step: &Step, run: &StepRun) -> bool {
+    let may_repeat = match &step.action {
+        Action::Effect(effect) => effect.idempotent,
+        Action::Run(run) => run.on_unknown == OnUnknown::Retry,
+        Action::Verify { .. } | Action::Approve(_) | Action::Wait { .. } => true,
+    };
+    let may_be_done = |failure: Failure| failure.effect == Effect::MaybeApplied;
+    run.losses >= LOSSES || !may_repeat && run.failure().is_some_and(may_be_done)
 }
 
 impl Audit {
@@ -65,9 +82,7 @@ impl Audit {
             is_right = match act {
                 None | Some(Act::RollBack) => !is_phase,
                 Some(Act::RollBackPhase) => is_phase,
-                // What may have been done in part is perhaps not to be repeated.
-                Some(Act::Retry { .. }) => failure.effect == Effect::MaybeApplied && !is_phase,
-                Some(Act::Ignore { .. } | Act::Ask { .. } | Act::Stop) => false,
+                Some(Act::Retry { .. } | Act::Ignore { .. } | Act::Ask { .. } | Act::Stop) => false,
             };
             if is_right {
                 let own = rules(deployment, inputs, id).count();

@@ -2,7 +2,7 @@
 
 use super::leases::Hold;
 use belay_engine::lease::Work;
-use belay_engine::ports::{Batch, Evidence, Head, StoreError, Writer};
+use belay_engine::ports::{Batch, Evidence, Head, StoreError, Writer, most_bytes};
 use belay_model::environment::{self, View};
 use belay_model::event::{Entry, Event, FORMAT};
 use belay_model::id::{DeploymentId, Scope, ServiceName};
@@ -11,8 +11,7 @@ use belay_model::summary::{Phase, Summary};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// The bounds of the real stores (I11): bytes of an event, events of a deployment, and where signals stop.
-const MAX_BODY: usize = 1 << 20;
+/// The bounds of the real stores (I11): events of a deployment, and where signals stop.
 const MAX_EVENTS: usize = 10_000;
 const MAX_EVENTS_OF_SIGNALS: usize = 9_000;
 
@@ -108,7 +107,10 @@ impl Data {
         let size =
             |event: &Event| serde_json::to_string(event).map_or(usize::MAX, |text| text.len());
         if head + batch.events.len() > MAX_EVENTS
-            || batch.events.iter().any(|(_, event)| size(event) > MAX_BODY)
+            || batch
+                .events
+                .iter()
+                .any(|(_, event)| size(event) > most_bytes(event))
         {
             return Err(StoreError::TooLarge(format!("events of deployment {id}")));
         }

@@ -123,6 +123,7 @@ impl Store for MemoryStore {
     }
 
     async fn history(&self, scope: &Scope, limit: usize) -> Result<Vec<Summary>, StoreError> {
+        self.crashes.look().await;
         let data = self.data();
         let all = data
             .order
