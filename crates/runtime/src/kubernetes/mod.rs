@@ -1,0 +1,9 @@
+//! From what people write for Kubernetes to what its driver is given.
+
+mod cluster;
+mod driver;
+mod manifests;
+mod targets;
+
+pub(crate) use driver::Late;
+pub(crate) use targets::{settings, written};
