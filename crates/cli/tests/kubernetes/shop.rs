@@ -73,11 +73,36 @@ spec:
         );
     }
 
+    /// Changes a file of the project.
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.project.path().join(file)).expect("read");
+        assert!(text.contains(from), "{file} has no {from}");
+        self.project.write(file, &text.replace(from, to));
+    }
+
+    /// The same service in another namespace of its own.
+    pub(crate) fn another_namespace(&mut self) -> String {
+        let another = self.plane.namespace().expect("a namespace");
+        std::mem::replace(&mut self.namespace, another)
+    }
+
     /// What the real client says of something in the namespace.
     pub(crate) fn get(&self, what: &[&str]) -> Value {
         let mut kubectl = self.plane.kubectl();
         let kubectl = kubectl.args(["-n", &self.namespace, "get", "-o", "json"]);
         serde_json::from_str(&said(kubectl.args(what))).expect("JSON")
+    }
+
+    /// All that serve now go on, and do not any more.
+    pub(crate) fn makes_pods_unready(&self) {
+        let pods = self.get(&["pods"]);
+        let patch = r#"{"status":{"conditions":[{"type":"Ready","status":"False"}]}}"#;
+        for pod in pods["items"].as_array().expect("a list") {
+            let name = pod["metadata"]["name"].as_str().expect("a name");
+            let mut kubectl = self.plane.kubectl();
+            let kubectl = kubectl.args(["-n", &self.namespace, "patch", "pod", name]);
+            said(kubectl.args(["--subresource=status", "-p", patch]));
+        }
     }
 
     /// Image of the pods that serve, which are as many as are wanted.

@@ -49,6 +49,10 @@ fn out_and_back_again() {
     let history = belay(0, &["history"]);
     let count = history["deployments"].as_array().map(Vec::len);
     assert_eq!(count, Some(4), "{history:#}");
+    let logs = shop.project.belay(&["logs"]).stderr;
+    let logs = String::from_utf8_lossy(&logs).into_owned();
+    let command = format!("-n {} logs deployment/api", shop.namespace);
+    assert!(logs.contains(&command), "{logs}");
     shop.keeps_no_secret();
 }
 
@@ -87,4 +91,46 @@ fn a_kustomization_is_rendered() {
     );
     shop.project.json(0, &["deploy"]);
     assert_eq!(shop.image(), "shop/api:7");
+}
+
+#[test]
+fn what_gets_sick_in_the_bake_goes_back_by_itself() {
+    let shop = Shop::new();
+    shop.project.json(0, &["deploy"]);
+    shop.edit("belay.yaml", "bake: 0s", "bake: 10m");
+    let until_promoted = ["deploy", "--image", "shop/api:2", "--until", "promoted"];
+    shop.project.json(0, &until_promoted);
+    shop.makes_pods_unready();
+    let bad = shop.project.json(3, &["watch"]).to_string();
+    assert!(bad.contains("is not ready any more"), "{bad}");
+    assert_eq!(shop.image(), "shop/api:1");
+}
+
+#[test]
+fn workloads_have_their_turn() {
+    let shop = Shop::new();
+    let api = std::fs::read_to_string(shop.project.path().join("k8s/api.yaml")).expect("read");
+    let web = api.split("---").next().expect("a workload");
+    let web = web.replace(" api", " web").replace("shop/api", "shop/web");
+    shop.project.write("k8s/web.yaml", &web);
+    let order = "namespace: \"N\", workloads: [deployment/web, deployment/api]";
+    let order = order.replace("\"N\"", &shop.namespace);
+    shop.edit(
+        "belay.yaml",
+        &format!("namespace: {}", shop.namespace),
+        &order,
+    );
+    shop.project.json(0, &["deploy"]);
+    // The second one fails: both go back.
+    let images = ["--image", "web=shop/web:2", "--image", "api=shop/bad:2"];
+    let plan = shop.project.json(0, &[&["plan"][..], &images[..]].concat());
+    let steps = plan["plan"]["steps"].as_array().expect("steps");
+    let titles: Vec<_> = steps.iter().filter_map(|it| it["title"].as_str()).collect();
+    let at = |name: &str| titles.iter().position(|title| title.contains(name));
+    assert!(at("apps/web") < at("apps/api"), "{titles:?}");
+    shop.project
+        .json(3, &[&["deploy"][..], &images[..]].concat());
+    assert_eq!(shop.image(), "shop/api:1");
+    let web = &shop.get(&["deployment", "web"])["spec"]["template"]["spec"];
+    assert_eq!(web["containers"][0]["image"], "shop/web:1");
 }

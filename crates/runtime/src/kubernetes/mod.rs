@@ -2,6 +2,7 @@
 
 mod cluster;
 mod driver;
+mod logs;
 mod manifests;
 mod targets;
 
