@@ -1,11 +1,13 @@
 //! What a story may be about beside: failures that are gone past, scales, words to what waits, promotions, ways back that are
-//! turned round, calls that are accepted and then out of sight, phases that go back alone. It is drawn from a generator of its
-//! own, so that a theme more leaves all else of a seed's story as it was.
+//! turned round, calls that are accepted and then out of sight, phases that go back alone, releases that come again while they are
+//! removed. It is drawn from a generator of its own, so that a theme more leaves all else of a seed's story as it was.
 
 mod rules;
 
 use super::{RELEASES, one, orders, pause, place};
-use crate::sim::story::{Act, Deed, Doubt, Extra, Incident, Order, Story, Trouble, Weather, Work};
+use crate::sim::story::{
+    Act, Deed, Doubt, Extra, Incident, Order, Place, Story, Trouble, Way, Weather, Work,
+};
 use crate::{Fault, Kind};
 use belay_model::config::{BackCapacity, Duration};
 use belay_model::error::Class;
@@ -42,6 +44,9 @@ pub(super) fn with(seed: u64, mut story: Story) -> Story {
     }
     if rng.random_bool(0.4) {
         rules::take_a_phase_back(rng, &mut story);
+    }
+    if rng.random_bool(0.3) {
+        comes_again(rng, &mut story);
     }
     story
 }
@@ -247,4 +252,38 @@ fn loses_sight(rng: &mut StdRng, story: &mut Story) {
         trouble: trouble.clone(),
     });
     story.incidents.extend(incidents);
+}
+
+/// A release goes out once more, in a place of its own, while what is left of it is removed: by a worker that stands still in
+/// that moment, and with a request that comes late.
+fn comes_again(rng: &mut StdRng, story: &mut Story) {
+    if story.weather < Weather::Passing {
+        return;
+    }
+    let place = story.places.len();
+    // It grows and is switched to, and so is the next one; the fifth call removes.
+    let late = Fault::Late(rng.random_range(10..60));
+    story.places.push(Place {
+        targets: vec![Kind::SideBySide],
+        instances: 2,
+        broken: Vec::new(),
+        said: Vec::new(),
+        faults: vec![(0, 4, late)],
+    });
+    let begins_ms = story.acts.iter().map(|act| act.after_ms).sum::<u64>();
+    let due_ms = 11_000 + rng.random_range(0..100);
+    story.incidents.push(Incident {
+        worker: rng.random_range(0..story.workers.len()),
+        trouble: Trouble::Stall(begins_ms + due_ms, 2_500),
+    });
+    let deploys = [(0, 1), (1_000, 2), (due_ms - 1_000 + 5, 1)];
+    let acts = deploys.map(|(after_ms, release)| Act {
+        after_ms,
+        place,
+        deed: Deed::Deploy(Order {
+            way: Way::BlueGreen,
+            ..Order::plain(release)
+        }),
+    });
+    story.acts.extend(acts);
 }
