@@ -19,6 +19,7 @@ const EXAMPLE: &str = r#"{
   ],
   "environments": {
     "staging": { "target": { "process": { "run": "./server", "listen": "127.0.0.1:8080" } }, "strategy": "rolling" },
+    "cluster": { "target": { "kubernetes": { "context": "c", "namespace": "n", "kubeconfig": "k", "workloads": ["deployment/api"] } } },
     "production": {
       "target": { "process": { "run": "./server", "listen": "[::1]:8081", "instances": 4, "ready": { "http": "/", "within": "5s" } } },
       "strategy": { "canary": [{ "to": "10%", "for": "5m" }, { "to": "100%" }] },
@@ -73,6 +74,8 @@ fn the_schema_refuses_what_the_types_refuse() {
         ("\"bake\": \"20m\"", "\"bake\": 20"),
         ("\"rolling\"", "\"rollng\""),
         ("\"process\":", "\"proccess\":"),
+        ("\"deployment/api\"", "\"pod/api\""),
+        ("\"namespace\": \"n\"", "\"namespace\": \"N\""),
         ("\"instances\": 4", "\"instances\": 0"),
         ("\"leave\"", "\"yes\""),
     ];

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::artifacts::StoredArtifacts;
 use crate::clock::SystemClock;
 use crate::counters::ProxyCounters;
+use crate::kubernetes::Late;
 use crate::launch::{Launcher, make_directory};
 use crate::retention::{Collector, Retention};
 use crate::secrets::{Sealed, SealedSecrets};
@@ -141,7 +142,11 @@ impl Belay {
             verifier: Arc::new(verifier),
             runner: Arc::new(runner),
             secrets: Arc::new(SealedSecrets(sealed.clone())),
-            drivers: Arc::new(Registry::new(&launcher, stored)),
+            drivers: Arc::new(Registry::new(
+                &launcher,
+                stored,
+                Late::new(store.clone(), sealed.clone()),
+            )),
         };
         Ok(Self(Arc::new(Inner {
             dir,
@@ -267,8 +272,16 @@ struct Registry(BTreeMap<&'static str, Arc<dyn Driver>>);
 
 impl Registry {
     #[cfg_attr(not(feature = "process"), allow(unused_variables, unused_mut))]
-    fn new(launcher: &Launcher, artifacts: Arc<dyn belay_driver::Artifacts>) -> Self {
+    fn new(
+        launcher: &Launcher,
+        artifacts: Arc<dyn belay_driver::Artifacts>,
+        kubernetes: Late,
+    ) -> Self {
         let mut drivers: BTreeMap<&'static str, Arc<dyn Driver>> = BTreeMap::new();
+        let kubernetes: Arc<dyn Driver> = Arc::new(kubernetes);
+        #[cfg(debug_assertions)]
+        let kubernetes = crate::crash::driver(kubernetes);
+        drivers.insert("kubernetes", kubernetes);
         #[cfg(feature = "process")]
         {
             let options = belay_driver_process::Options {

@@ -2,7 +2,7 @@
 
 use crate::config::Loaded;
 use crate::prepare::Prepared;
-use crate::{Accepted, Belay, Error};
+use crate::{Accepted, Belay, Error, Images};
 use belay_engine::ports::StoreError;
 use belay_engine::queue::{self, Entered, Entrant};
 use belay_model::environment::{Event as InEnvironment, Standing, View};
@@ -42,6 +42,8 @@ pub enum Released {
     New {
         /// This instead of the configuration's `release.artifact`; relative to the working directory.
         artifact: Option<PathBuf>,
+        /// These instead of those of the manifests.
+        images: Images,
         /// The commit it was built from.
         commit: Option<String>,
     },

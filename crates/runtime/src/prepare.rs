@@ -3,10 +3,10 @@
 
 use crate::promote::Promoted;
 use crate::secrets::{self, Found};
-use crate::{Belay, DeployRequest, Error, Released, phases};
+use crate::{Belay, DeployRequest, Error, Images, Released, kubernetes, phases};
 use belay_model::back::Back;
 use belay_model::config::{
-    self, Barrier, Config, Environment, Inconclusive, Place, Queue, ReleaseSource,
+    self, Barrier, Config, Environment, Inconclusive, Place, Queue, ReleaseKind,
 };
 use belay_model::event::{Inputs, Kind};
 use belay_model::id::{BlobId, EnvironmentName, ReleaseNumber, Scope, ServiceName};
@@ -84,7 +84,7 @@ impl Belay {
             number.unwrap_or(ReleaseNumber(last.unwrap_or(0) + 1))
         };
         let (secrets, sealed) = self.seal(found, keep).await?;
-        let record = Record {
+        let mut record = Record {
             format: 1,
             scope: scope.clone(),
             release,
@@ -94,6 +94,8 @@ impl Belay {
             sealed,
             targets: targets(&scope, environment, &self.host_for(&scope).await?),
         };
+        self.lay_out(&mut record, request, environment, &base)
+            .await?;
         let inputs = Inputs {
             promotion,
             ..inputs(request, environment, &record, self.actor())
@@ -114,16 +116,32 @@ impl Belay {
         base: &Path,
         service: &ServiceName,
     ) -> Result<Release, Error> {
-        let Released::New { artifact, commit } = &request.released else {
+        let Released::New {
+            artifact,
+            images,
+            commit,
+        } = &request.released
+        else {
             unreachable!("what is promoted is there already");
         };
         let config = &request.loaded.config;
-        let source = artifact_path(config, artifact.as_deref(), base)?;
-        let artifact = self.artifacts().add(&source).await;
-        let artifact = artifact.map_err(|error| Error::Artifact {
-            path: source.clone(),
-            why: crate::artifacts::chain(&error),
-        })?;
+        let source = source(config, artifact.as_deref(), base)?;
+        let artifact = match config.release.kind() {
+            Ok(ReleaseKind::Manifests(_)) => {
+                let written = Images {
+                    only: config.release.image.clone(),
+                    named: config.release.images.clone(),
+                };
+                self.add_manifests(&source, &[&written, images]).await?
+            }
+            _ => {
+                let artifact = self.artifacts().add(&source).await;
+                artifact.map_err(|error| Error::Artifact {
+                    path: source.clone(),
+                    why: crate::artifacts::chain(&error),
+                })?
+            }
+        };
         Ok(Release {
             format: 1,
             service: service.clone(),
@@ -221,6 +239,7 @@ pub(crate) fn environment(request: &DeployRequest) -> Result<&Environment, Error
 
 /// The rules of the configuration. Where another artifact is given, the configuration's need not be there.
 fn check(request: &DeployRequest, promoted: Option<&Promoted>) -> Result<(), Error> {
+    fits(request)?;
     let files = promoted.map(|promoted| promoted.files.as_path());
     let mut found = request.loaded.check_with(Some(&request.environment), files);
     if matches!(
@@ -239,19 +258,43 @@ fn check(request: &DeployRequest, promoted: Option<&Promoted>) -> Result<(), Err
     }
 }
 
+/// What is given instead of the configuration's has to be of its kind.
+fn fits(request: &DeployRequest) -> Result<(), Error> {
+    let Released::New {
+        artifact, images, ..
+    } = &request.released
+    else {
+        return Ok(());
+    };
+    match request.loaded.config.release.kind() {
+        Ok(ReleaseKind::Artifact(_)) if *images != Images::default() => Err(Error::OtherSource {
+            given: "--image",
+            kind: "an artifact",
+            instead: "--artifact",
+        }),
+        Ok(ReleaseKind::Manifests(_)) if artifact.is_some() => Err(Error::OtherSource {
+            given: "--artifact",
+            kind: "manifests",
+            instead: "--image",
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// What paths in the configuration are relative to.
 fn base(request: &DeployRequest) -> Result<PathBuf, Error> {
     absolute(request.loaded.path.parent().unwrap_or(Path::new("")))
 }
 
-fn artifact_path(config: &Config, named: Option<&Path>, base: &Path) -> Result<PathBuf, Error> {
-    match named {
-        Some(path) => absolute(path),
-        None => {
-            let ReleaseSource::Artifact(path) = &config.release;
+/// Where what is released lies.
+fn source(config: &Config, named: Option<&Path>, base: &Path) -> Result<PathBuf, Error> {
+    match (named, config.release.kind()) {
+        (Some(path), _) => absolute(path),
+        (None, Ok(ReleaseKind::Artifact(path) | ReleaseKind::Manifests(path))) => {
             // Through its components, which leaves out a `.` in the middle.
             Ok(base.join(path).components().collect())
         }
+        (None, Err(_)) => unreachable!("refused with the configuration"),
     }
 }
 
@@ -268,17 +311,25 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// The targets with their defaults filled in, so that a later default does not change what a record is.
+/// The targets with their defaults filled in, so that a later default does not change what a record is; those on Kubernetes as
+/// they are written: see [`Belay::lay_out`].
 pub(crate) fn targets(scope: &Scope, environment: &Environment, host: &str) -> Vec<Target> {
     let target = |place: Place<'_>| {
-        let config::Target::Process(process) = place.target;
-        let mut process = process.clone();
-        process.ready = process.ready();
+        let (driver, host, settings) = match place.target {
+            config::Target::Process(process) => {
+                let mut process = process.clone();
+                process.ready = process.ready();
+                let settings = serde_json::to_value(process);
+                let settings = settings.expect("a target's settings are plain data");
+                ("process", Some(host.to_owned()), settings)
+            }
+            config::Target::Kubernetes(target) => ("kubernetes", None, kubernetes::written(target)),
+        };
         Target {
-            driver: "process".to_owned(),
+            driver: driver.to_owned(),
             name: target_name(scope, place.name),
-            host: Some(host.to_owned()),
-            settings: serde_json::to_value(process).expect("a target's settings are plain data"),
+            host,
+            settings,
         }
     };
     environment.places().map(target).collect()

@@ -296,7 +296,8 @@ fn drift(today: &Loaded, record: &Record) -> Vec<String> {
         };
         match targets_today.iter().find(|today| today.name == target.name) {
             Some(today) => {
-                let (today, record) = (fields(&today.settings), fields(&target.settings));
+                let then = crate::kubernetes::settings(target, &today.settings);
+                let (today, record) = (fields(&today.settings), fields(&then));
                 differences(&of, &today, &record, &mut lines);
             }
             None => lines.push(format!("{of}: only the record has it")),

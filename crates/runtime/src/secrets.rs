@@ -69,6 +69,13 @@ fn newest(source: &str, env: &BTreeMap<String, String>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
+/// Whether new instances of a record get what the sources of its secrets have by then. On Kubernetes a value is in an object
+/// that is named by it: another value is another release.
+fn takes_newest(record: &Record) -> bool {
+    let mut targets = record.targets.iter();
+    targets.all(|target| target.driver != "kubernetes")
+}
+
 impl Belay {
     /// Secrets of a record whose source has another value than it was made with: name and value.
     async fn newer(
@@ -97,10 +104,14 @@ impl Belay {
         let newer = self.newer(record, env).await?;
         let line = |name: &String| {
             let source = &record.secrets[name].source;
-            format!(
-                "{name}: {source} has another value now than {}, and new instances get it",
-                record.title()
-            )
+            let (release, then) = (
+                record.title(),
+                match takes_newest(record) {
+                    true => "and new instances get it",
+                    false => "which goes on with the one it had",
+                },
+            );
+            format!("{name}: {source} has another value now than {release}, {then}")
         };
         Ok(newer.keys().map(line).collect())
     }
@@ -120,7 +131,7 @@ impl Belay {
                 continue;
             };
             let record = &known.record;
-            let Some(blob) = &record.sealed else {
+            let Some(blob) = record.sealed.as_ref().filter(|_| takes_newest(record)) else {
                 continue;
             };
             let found: BTreeMap<String, String> = record
@@ -194,7 +205,7 @@ impl Secrets for SealedSecrets {
             let values = blobs.unseal(blob).await;
             secrets = values.map_err(|error| StoreError::Damaged(chain(&error)))?;
         }
-        for (name, used) in &record.secrets {
+        for (name, used) in record.secrets.iter().filter(|_| takes_newest(record)) {
             if let Some(value) = newest(&used.source, &BTreeMap::new()) {
                 secrets.insert(name.clone(), value);
             }

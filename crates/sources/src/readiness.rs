@@ -3,20 +3,40 @@
 
 use crate::answer::Answer;
 use crate::watch::Watch;
-use belay_model::state::Health;
+use belay_model::state::{Health, ROUTE, State};
 use belay_model::verdict::Outcome;
 use serde_json::json;
+
+/// What the platform says of the release: of its group; where releases have none, as one takes the place of the other, of all
+/// that is there. With the number of instances where it is told; none: there is nothing.
+fn ready(state: &State, key: &str) -> Option<(Health, Option<usize>)> {
+    if let Some(group) = state.resources.get(key) {
+        let count = group.facts["instances"].as_array().map(Vec::len);
+        return Some((group.health.clone(), count));
+    }
+    let others = state.resources.iter().filter(|(key, _)| *key != ROUTE);
+    let mut told = others.filter(|(_, it)| it.health != Health::Unknown);
+    let has_groups = state.resources.keys().any(|key| key.starts_with("group/"));
+    if has_groups || told.next().is_none() {
+        return None;
+    }
+    let health = match state.unhealthy() {
+        lines if lines.is_empty() => Health::Healthy,
+        lines => Health::Unhealthy(lines.join("; ")),
+    };
+    Some((health, None))
+}
 
 /// Passes only if the group is known to be healthy, and only when the hold is over.
 pub(crate) async fn readiness(watch: &Watch<'_>) -> Answer {
     let record = &watch.question.record;
     let release = record.title();
     let key = format!("group/{}", record.group());
-    let group = watch.question.state.resources.get(&key);
-    let count = group
-        .and_then(|group| group.facts["instances"].as_array())
-        .map(Vec::len);
-    let (outcome, sentence) = match (group.map(|group| &group.health), count) {
+    let (health, count) = match ready(&watch.question.state, &key) {
+        Some((health, count)) => (Some(health), count),
+        None => (None, None),
+    };
+    let (outcome, sentence) = match (&health, count) {
         (Some(Health::Healthy), Some(0)) | (None, _) => {
             (Outcome::Fail, format!("{release} has no instances"))
         }
@@ -45,7 +65,7 @@ pub(crate) async fn readiness(watch: &Watch<'_>) -> Answer {
         kind: "readiness",
         outcome,
         sentence,
-        seen: json!({ "group": key, "health": group.map(|group| &group.health), "instances": count }),
+        seen: json!({ "group": key, "health": health, "instances": count }),
         first_bad_us: None,
     }
 }

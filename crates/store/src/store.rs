@@ -25,6 +25,9 @@ pub struct SqlStore<D: ?Sized> {
     pub(crate) database: Arc<D>,
 }
 
+/// The name in `meta` under which the store remembers which one it is.
+const IDENTITY: &str = "identity";
+
 /// The store on whichever database it is.
 pub type AnyStore = SqlStore<dyn Database>;
 
@@ -50,6 +53,25 @@ impl AnyStore {
     /// When the key is not the one that the store is sealed with, or is not here, or others may read it.
     pub async fn blobs(&self, key: Option<&str>, path: &Path) -> Result<Blobs, BlobError> {
         Blobs::open(self.database.clone(), key, path).await
+    }
+
+    /// What tells this store from every other, wherever it is kept: what is moved or restored is the same store.
+    /// Made on first use.
+    ///
+    /// # Errors
+    /// The store cannot be read, or, the first time, not written.
+    pub async fn identity(&self) -> Result<String, StoreError> {
+        let known = reader::meta(self.database.read().await?.as_mut(), IDENTITY).await?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let new = format!("store_{:032x}", rand::random::<u128>());
+        match self.database.change(Change::Meta(IDENTITY, new)).await? {
+            Answer::Text(kept) => Ok(kept),
+            other => Err(StoreError::Damaged(format!(
+                "the writer answered {other:?}"
+            ))),
+        }
     }
 
     /// Whether the key that is here, if any, is the one that the store is sealed with, if it is.

@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "belay-sources",
             "belay-store",
             "belay-driver-process",
+            "belay-driver-kubernetes",
             "belay-proxy-api",
         ],
     ),

@@ -23,6 +23,9 @@ pub(crate) struct What {
     /// Release this directory or file instead of `release.artifact`
     #[arg(long, value_name = "PATH")]
     pub(crate) artifact: Option<PathBuf>,
+    /// Release manifests with this image: of their only container, or of one by name. May be repeated
+    #[arg(long, value_name = "[CONTAINER=]IMAGE", conflicts_with = "artifact")]
+    pub(crate) image: Vec<String>,
     /// The commit it was built from, for the history
     #[arg(long, value_name = "COMMIT")]
     pub(crate) commit: Option<String>,
@@ -50,6 +53,8 @@ pub(crate) struct Plan {
 Examples:
   belay deploy -e production
   belay deploy -e staging --artifact build/out --commit 1a2b3c4
+  belay deploy -e staging --image ghcr.io/shop/api:1.2
+  belay deploy -e staging --image api=ghcr.io/shop/api:1.2 --image web=ghcr.io/shop/web:1.2
   belay deploy -e production --until promoted     do not wait for the end of the bake
   belay deploy -e production --detach             only ask for it; `belay watch` follows
   belay deploy -e production --hotfix --reason 'orders fail'")]

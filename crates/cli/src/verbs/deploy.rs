@@ -11,7 +11,7 @@ use crate::verbs::outcome;
 use belay_model::id::DeploymentId;
 use belay_model::summary::{Phase, Summary};
 use belay_runtime::config::Loaded;
-use belay_runtime::{Accepted, Belay, DeployRequest, Error, Released};
+use belay_runtime::{Accepted, Belay, DeployRequest, Error, Images, Released};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Deploy) -> Result<Report, Failure> {
@@ -133,6 +133,7 @@ pub(crate) fn request(
         environment,
         released: Released::New {
             artifact: what.artifact,
+            images: images(&what.image)?,
             commit: what.commit,
         },
         reason,
@@ -141,6 +142,33 @@ pub(crate) fn request(
         env: crate::cx::variables(),
         loaded,
     })
+}
+
+/// Images by container; one without a name is that of the only container.
+fn images(given: &[String]) -> Result<Images, Failure> {
+    let mut images = Images::default();
+    for text in given {
+        let (container, image) = match text.split_once('=') {
+            Some((container, image)) => (Some(container), image),
+            None => (None, text.as_str()),
+        };
+        if image.is_empty() || container == Some("") {
+            let failure =
+                Failure::usage(format!("`--image {text}` lacks the image or its container"));
+            return Err(failure.next("--image IMAGE, or --image CONTAINER=IMAGE"));
+        }
+        let before = match container {
+            Some(container) => images.named.insert(container.to_owned(), image.to_owned()),
+            None => images.only.replace(image.to_owned()),
+        };
+        if before.is_some() {
+            let failure = Failure::usage(format!(
+                "`--image {text}`: that container has an image already"
+            ));
+            return Err(failure.next("name each container once"));
+        }
+    }
+    Ok(images)
 }
 
 /// The configuration, which has to be that of the service if one is named. `right`: what to type for the one it is about.

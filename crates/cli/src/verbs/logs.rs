@@ -32,6 +32,16 @@ pub(crate) async fn run(cx: &Cx, args: &Logs) -> Result<Report, Failure> {
         }
         readers.insert(log.path.clone(), reader);
     }
+    if readers.is_empty() {
+        let elsewhere = belay.log_commands(&scope).await?;
+        if !elsewhere.is_empty() {
+            let commands = elsewhere.join("\n  -> ");
+            cx.output.say(&format!(
+                "{scope}: its platform has the output\n  -> {commands}"
+            ));
+            return Ok(Report::silent());
+        }
+    }
     if !args.follow {
         if readers.is_empty() {
             cx.output

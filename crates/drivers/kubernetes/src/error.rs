@@ -69,7 +69,7 @@ fn refused(what: &str, status: &Status) -> Error {
 }
 
 /// What went wrong, down to what the operating system said.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

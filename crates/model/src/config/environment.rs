@@ -52,7 +52,7 @@ pub struct Environment {
     /// are tried again a few times, then everything goes back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_failure: Vec<OnFailure>,
-    /// How a release replaces the one before. Default: `rolling` where a target has more than one instance, else `basic`.
+    /// How a release replaces the one before. Default: `rolling` where processes have more than one instance, else `basic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// Who has to say yes before all of the traffic goes to a release. Never asked of a rollback. Default: nobody.
@@ -257,9 +257,10 @@ impl Environment {
 
     /// `strategy` with its default resolved.
     pub fn strategy(&self) -> Strategy {
-        let is_several = |place: Place<'_>| {
-            let Target::Process(process) = place.target;
-            process.instances > 1
+        let is_several = |place: Place<'_>| match place.target {
+            Target::Process(process) => process.instances > 1,
+            // How many pods there are the cluster knows, and how they are replaced the workload says.
+            Target::Kubernetes(_) => false,
         };
         match &self.strategy {
             Some(strategy) => strategy.clone(),

@@ -9,8 +9,10 @@ mod check;
 mod duration;
 mod environment;
 mod failure;
+mod kubernetes;
 mod percent;
 mod phase;
+mod release;
 mod schema;
 mod secret;
 mod secret_text;
@@ -27,15 +29,17 @@ pub use environment::{
     Queue,
 };
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
+pub use kubernetes::{KubernetesTarget, ParseWorkloadError, WorkloadName};
 pub use percent::{ParsePercentError, Percent};
 pub use phase::{
     BackCapacity, BackOrder, BackPhases, ForeignChange, Phase, PhaseRollback, Provisioning,
     ProvisioningOrder,
 };
+pub use release::{ReleaseError, ReleaseKind, ReleaseSource};
 pub use schema::schema;
 pub use secret::{ParseSecretError, SecretRef};
 pub use secret_text::{SecretText, Unclosed};
-pub use service::{Config, LITERAL, ReleaseSource};
+pub use service::{Config, LITERAL};
 pub use step::{Group, Step, StepError, StepKind};
 pub use strategy::{CanaryStep, Strategy};
 pub use target::{

@@ -1,11 +1,11 @@
 //! The top of the file: the service, what is released, its settings and its environments.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt};
 
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Check, Environment, SecretRef};
+use super::{Check, Environment, ReleaseSource, SecretRef};
 
 /// `belay.yaml`: one service, what is released, and the environments it runs in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,14 +33,6 @@ pub struct Config {
     pub verify: Vec<Check>,
     /// Where the service runs, by name: 1 to 63 characters of a-z, 0-9 and `-`.
     pub environments: BTreeMap<String, Environment>,
-}
-
-/// What is released. Exactly one source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ReleaseSource {
-    /// A directory or a file; a relative path is relative to `belay.yaml`. Its content's digest names the release.
-    Artifact(PathBuf),
 }
 
 /// The name of the newtype that [`Config::config`]'s values ask a `Deserializer` for. A YAML deserializer that sees it hands

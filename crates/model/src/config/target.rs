@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, net::SocketAddr, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::Duration;
+use super::{Duration, KubernetesTarget};
 
 /// The place a service runs in. Exactly one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,8 @@ use super::Duration;
 pub enum Target {
     /// Processes on this machine, behind Belay's proxy if they take traffic.
     Process(ProcessTarget),
+    /// A namespace of a Kubernetes cluster.
+    Kubernetes(KubernetesTarget),
 }
 
 /// Processes on this machine, behind Belay's proxy if they take traffic.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use belay_model::config::{Environment, Place, Target};
+use belay_model::config::{Environment, Place};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
 use super::nearest::did_you_mean;
+use super::target::listen;
 
 impl Loaded {
     /// What makes the plan impossible: rules that span several keys, and files that are not there. For one environment, or
@@ -26,6 +27,7 @@ impl Loaded {
         };
         let mut found = Vec::new();
         self.names(&mut found);
+        self.release(&mut found);
         for (index, check) in self.config.verify.iter().enumerate() {
             self.one_check(&format!("verify[{index}]"), check, &mut found);
         }
@@ -37,6 +39,7 @@ impl Loaded {
             for place in environment.places() {
                 let path = format!("{path}.{}", place.key());
                 self.target(&path, place.target, &mut found);
+                self.source_of(&path, place.target, &mut found);
             }
             self.phases(&path, environment, &mut found);
             self.approve(&path, environment, &mut found);
@@ -44,6 +47,7 @@ impl Loaded {
             self.strategy(&path, environment, &mut found);
             self.hotfix(&path, environment, &mut found);
             self.checks_without_traffic(name, environment, &mut found);
+            self.checks_on_kubernetes(name, environment, &mut found);
             for (index, check) in environment.verify.iter().enumerate() {
                 self.one_check(&format!("{path}.verify[{index}]"), check, &mut found);
             }
@@ -245,8 +249,7 @@ impl Loaded {
                 .map(move |place| (name.as_str(), place))
         });
         for (name, place) in places {
-            let Target::Process(process) = place.target;
-            let Some(listen) = process.listen else {
+            let Some(listen) = listen(place.target) else {
                 continue;
             };
             let others = seen.entry(listen.port()).or_default();

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use belay_model::config::{CommandLine, Environment, ReleaseSource, SecretRef, Target};
+use belay_model::config::{CommandLine, Environment, ReleaseKind, SecretRef, Target};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
@@ -13,6 +13,8 @@ use super::steps;
 enum Artifact {
     Directory(PathBuf),
     File(PathBuf),
+    /// Objects of Kubernetes: there is no program among them.
+    Manifests,
 }
 
 impl Loaded {
@@ -43,7 +45,10 @@ impl Loaded {
         }
         let artifact = match artifact {
             Some(directory) => Ok(Artifact::Directory(directory.to_owned())),
-            None => self.artifact(),
+            None => match self.artifact() {
+                Some(artifact) => artifact,
+                None => return,
+            },
         };
         let artifact = match artifact {
             Ok(artifact) => artifact,
@@ -66,9 +71,10 @@ impl Loaded {
         for (name, environment) in environments {
             let path = format!("environments.{name}");
             for place in environment.places() {
-                let Target::Process(process) = place.target;
-                let path = format!("{path}.{}.process.run", place.key());
-                self.program(&artifact, &path, &process.run, environment, found);
+                if let Target::Process(process) = place.target {
+                    let path = format!("{path}.{}.process.run", place.key());
+                    self.program(&artifact, &path, &process.run, environment, found);
+                }
             }
             let mut commands = Vec::new();
             for (number, phase) in environment.phases.iter().enumerate() {
@@ -120,14 +126,18 @@ impl Loaded {
         }
     }
 
-    fn artifact(&self) -> Result<Artifact, Box<Diagnostic>> {
-        let ReleaseSource::Artifact(written) = &self.config.release;
+    /// None: nobody can tell what it is.
+    fn artifact(&self) -> Option<Result<Artifact, Box<Diagnostic>>> {
+        let (written, key, is_artifact) = match self.config.release.kind().ok()? {
+            ReleaseKind::Artifact(path) => (path, "release.artifact", true),
+            ReleaseKind::Manifests(path) => (path, "release.manifests", false),
+        };
         let path = self.resolve(written);
-        let complain =
-            |message: String| self.on_value(Code::MissingFile, "release.artifact", message);
-        Err(Box::new(match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => return Ok(Artifact::Directory(path)),
-            Ok(metadata) if metadata.is_file() => return Ok(Artifact::File(path)),
+        let complain = |message: String| self.on_value(Code::MissingFile, key, message);
+        Some(Err(Box::new(match std::fs::metadata(&path) {
+            Ok(_) if !is_artifact => return Some(Ok(Artifact::Manifests)),
+            Ok(metadata) if metadata.is_dir() => return Some(Ok(Artifact::Directory(path))),
+            Ok(metadata) if metadata.is_file() => return Some(Ok(Artifact::File(path))),
             Ok(_) => complain(format!(
                 "`{}` is neither a directory nor a file",
                 path.display()
@@ -138,10 +148,10 @@ impl Loaded {
             ))
             .suggest(
                 sibling(&path, &written.to_string_lossy())
-                    .or_else(|| Some("build it first".to_owned())),
+                    .or_else(|| is_artifact.then(|| "build it first".to_owned())),
             ),
             Err(error) => complain(format!("cannot look at `{}`: {error}", path.display())),
-        }))
+        })))
     }
 
     fn program(
@@ -206,6 +216,13 @@ impl Loaded {
                         format!(" in `{}`", directory.display()),
                         sibling(&directory.join(program), command.program()),
                     ),
+                    Artifact::Manifests => {
+                        let advice = "name a program that is on the PATH";
+                        (
+                            ": the release is manifests".to_owned(),
+                            Some(advice.to_owned()),
+                        )
+                    }
                     Artifact::File(file) => {
                         let only = file.file_name().unwrap_or_default().to_string_lossy();
                         (
@@ -233,6 +250,7 @@ impl Artifact {
                 let name = program.strip_prefix(".").unwrap_or(program);
                 (file.file_name() == Some(name.as_os_str())).then(|| file.clone())
             }
+            Self::Manifests => None,
         }
     }
 }

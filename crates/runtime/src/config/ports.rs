@@ -4,10 +4,9 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use belay_model::config::Target;
-
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
+use super::target::listen;
 
 impl Loaded {
     /// The addresses that cannot be listened on now, for one environment or for all.
@@ -21,8 +20,7 @@ impl Loaded {
             .flat_map(|(name, environment)| environment.places().map(move |place| (name, place)));
         places
             .filter_map(|(name, place)| {
-                let Target::Process(process) = place.target;
-                let listen = process.listen?;
+                let listen = listen(place.target)?;
                 let error = TcpListener::bind(listen).err()?;
                 let path = format!("environments.{name}.{}.process.listen", place.key());
                 let complain = |message| self.on_value(Code::PortInUse, &path, message);

@@ -8,6 +8,7 @@ use belay_model::config::{
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
 use super::nearest::nearest;
+use super::target::listen;
 
 /// Where steps stand.
 #[derive(Clone, Copy)]
@@ -160,9 +161,10 @@ impl Loaded {
             found.push(complaint.suggest(advice.to_owned()));
             return;
         };
-        let has_traffic = match target {
-            Target::Process(process) => process.listen.is_some(),
-        };
+        if let Target::Kubernetes(_) = target {
+            return found.push(self.no_check_on_kubernetes(path));
+        }
+        let has_traffic = listen(target).is_some();
         for (number, check) in checks.iter().enumerate() {
             let path = format!("{path}[{number}]");
             self.one_check(&path, check, found);

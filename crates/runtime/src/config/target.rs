@@ -10,13 +10,15 @@ use belay_model::config::{
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
 
-/// What helps where there is no traffic and a strategy needs it.
-const WITHOUT_TRAFFIC: &str = "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`";
-
 impl Loaded {
     /// `path`: where the target itself is written.
     pub(super) fn target(&self, path: &str, target: &Target, found: &mut Vec<Diagnostic>) {
-        let Target::Process(process) = target;
+        let process = match target {
+            Target::Process(process) => process,
+            Target::Kubernetes(kubernetes) => {
+                return self.kubernetes(&format!("{path}.kubernetes"), kubernetes, found);
+            }
+        };
         let path = format!("{path}.process");
         if process.instances == 0 {
             found.push(
@@ -76,9 +78,10 @@ impl Loaded {
         environment: &Environment,
         found: &mut Vec<Diagnostic>,
     ) {
-        let has_traffic = |place: Place<'_>| {
-            let Target::Process(process) = place.target;
-            process.listen.is_some()
+        let has_traffic = |place: Place<'_>| match place.target {
+            Target::Process(process) => process.listen.is_some(),
+            // It has rules of its own.
+            Target::Kubernetes(_) => true,
         };
         if environment.places().all(has_traffic) {
             return;
@@ -175,7 +178,7 @@ impl Loaded {
                     "blue/green keeps the release before ready for a switch of the traffic, and {why}"
                 );
                 let complaint = self.on_value(Code::ImpossibleStrategy, path, message);
-                found.push(complaint.suggest(WITHOUT_TRAFFIC.to_owned()));
+                found.push(complaint.suggest(instead_of_shares(target)));
                 return;
             }
             _ => return,
@@ -184,7 +187,7 @@ impl Loaded {
         if let Some(why) = why_not {
             let message = format!("a canary needs a share of the traffic, and {why}");
             let complaint = self.on_key(Code::ImpossibleStrategy, &path, message);
-            found.push(complaint.suggest(WITHOUT_TRAFFIC.to_owned()));
+            found.push(complaint.suggest(instead_of_shares(target)));
         }
         if steps.is_empty() {
             let message = "a canary needs at least one step";
@@ -237,5 +240,23 @@ pub(super) fn cannot_split(target: &Target) -> Option<&'static str> {
             Some(_) => None,
             None => Some("processes without `listen` get none"),
         },
+        Target::Kubernetes(_) => Some("on Kubernetes one release takes the place of the other"),
+    }
+}
+
+/// What helps where a strategy needs shares of the traffic and there are none.
+fn instead_of_shares(target: &Target) -> String {
+    let advice = match target {
+        Target::Process(_) => "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`",
+        Target::Kubernetes(_) => "use `basic` or `rolling`",
+    };
+    advice.to_owned()
+}
+
+/// The address that Belay's own proxy listens on for a target, if it does.
+pub(super) fn listen(target: &Target) -> Option<SocketAddr> {
+    match target {
+        Target::Process(process) => process.listen,
+        Target::Kubernetes(_) => None,
     }
 }

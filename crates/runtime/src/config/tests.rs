@@ -11,6 +11,7 @@ use super::{Code, Diagnostic, Loaded, load, parse};
 
 mod any;
 mod from;
+mod kubernetes;
 mod no_traffic;
 mod phases;
 mod plan;
@@ -126,7 +127,9 @@ fn settings_keep_the_text_they_were_written_as() {
 fn every_documented_default() {
     let config = good(&with("")).config;
     let environment = &config.environments["production"];
-    let Target::Process(process) = environment.target.as_ref().expect("a target");
+    let Some(Target::Process(process)) = environment.target.as_ref() else {
+        panic!("a target of processes");
+    };
     assert_eq!(process.instances, 1);
     assert_eq!(process.stop_timeout, Duration::from_secs(10));
     let ready = process.ready().expect("it has an address");

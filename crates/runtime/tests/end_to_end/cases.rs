@@ -7,7 +7,7 @@ use belay_model::environment::Standing;
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{ReleaseNumber, ServiceName};
 use belay_model::summary::Phase;
-use belay_runtime::{Accepted, Released, Restorability, Retention, RollbackRequest};
+use belay_runtime::{Accepted, Images, Released, Restorability, Retention, RollbackRequest};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -613,6 +613,7 @@ async fn names_are_helped_along(world: &World) {
     request.environment = "production".to_owned();
     request.released = Released::New {
         artifact: Some(world.dir.join("not-there")),
+        images: Images::default(),
         commit: None,
     };
     assert_eq!(code(belay.deploy(&request).await), "E0204");

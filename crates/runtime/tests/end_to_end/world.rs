@@ -5,7 +5,8 @@ use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, EnvironmentName, Scope, ServiceName};
 use belay_model::summary::{Phase, Summary};
 use belay_runtime::{
-    Accepted, Belay, DeployRequest, Error, Left, Options, Released, Retention, config, run_worker,
+    Accepted, Belay, DeployRequest, Error, Images, Left, Options, Released, Retention, config,
+    run_worker,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -148,6 +149,7 @@ impl World {
             environment: "production".to_owned(),
             released: Released::New {
                 artifact: None,
+                images: Images::default(),
                 commit: None,
             },
             reason: None,

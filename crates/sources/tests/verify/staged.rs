@@ -1,7 +1,7 @@
 use crate::support::*;
 use belay_model::config::Check;
 use belay_model::plan::Look;
-use belay_model::state::Health;
+use belay_model::state::{Health, Resource};
 use belay_model::verdict::Outcome::{Fail, Inconclusive, Pass};
 use serde_json::json;
 use std::sync::atomic::Ordering;
@@ -302,5 +302,51 @@ async fn without_checks_readiness_is_the_only_evidence() {
     question.state.resources.clear();
     world
         .check(&question, Fail, "release 2 has no instances")
+        .await;
+}
+
+#[tokio::test]
+async fn where_releases_take_each_others_place_all_that_is_there_has_to_be_ready() {
+    let world = World::new();
+    let mut question = question(Look::Live, Vec::new());
+    let mut with = |parts: &[(&str, Health)]| {
+        let part = |(key, health): &(&str, Health)| {
+            let resource = Resource {
+                health: health.clone(),
+                ..Resource::default()
+            };
+            ((*key).to_owned(), resource)
+        };
+        question.state.resources = parts.iter().map(part).collect();
+        question.clone()
+    };
+    let (api, web, config) = (
+        "deployment.apps/api",
+        "deployment.apps/web",
+        "configmap/web",
+    );
+    let ready = "readiness is the only evidence: release 2 is ready";
+    let whole = [
+        (api, Health::Healthy),
+        (web, Health::Healthy),
+        (config, Health::Unknown),
+    ];
+    world.check(&with(&whole), Pass, ready).await;
+    let sick = Health::Unhealthy("0 of 1 available".to_owned());
+    let why = "release 2 is not ready: deployment.apps/web: 0 of 1 available";
+    let parts = [(api, Health::Healthy), (web, sick)];
+    world.check(&with(&parts), Fail, why).await;
+    let none = "release 2 has no instances";
+    world
+        .check(&with(&[(config, Health::Unknown)]), Fail, none)
+        .await;
+    // Another one's group is not what was asked about.
+    let other = [
+        ("group/r1-other", Health::Healthy),
+        ("route", Health::Healthy),
+    ];
+    world.check(&with(&other), Fail, none).await;
+    world
+        .check(&with(&[("route", Health::Healthy)]), Fail, none)
         .await;
 }

@@ -63,10 +63,10 @@ async fn require_empty(tx: &mut dyn Sql) -> Result<(), CopyError> {
     if !found.is_empty() {
         return Err(CopyError::NotEmpty(format!("it has {}", found.join(", "))));
     }
-    // Rows that wait for streams, and the key that somebody came with: the copy brings its own.
+    // Rows that wait for streams, and the key and name that it came with: the copy brings its own.
     for rest in [
         "DELETE FROM environments",
-        "DELETE FROM meta WHERE name = 'key_check'",
+        "DELETE FROM meta WHERE name IN ('identity', 'key_check')",
     ] {
         tx.execute(rest, &[]).await.map_err(StoreError::from)?;
     }

@@ -22,7 +22,7 @@ pub(super) const TABLES: &[Table] = &[
         name: "meta",
         columns: &["name", "value"],
         keys: None,
-        select: "SELECT name, value FROM meta WHERE name = 'key_check'",
+        select: "SELECT name, value FROM meta WHERE name IN ('identity', 'key_check') ORDER BY name",
         insert: "INSERT INTO meta (name, value) VALUES ($1, $2)",
     },
     Table {

@@ -22,7 +22,9 @@ fn a_worker_is_a_process_without_an_address() {
     check(&text, expect![[""]]);
     let config = good(&text).config;
     let environment = &config.environments["production"];
-    let Target::Process(process) = environment.target.as_ref().expect("a target");
+    let Some(Target::Process(process)) = environment.target.as_ref() else {
+        panic!("a target of processes");
+    };
     assert_eq!(process.listen, None);
     assert_eq!(process.ready(), None, "it is ready when it keeps running");
     assert_eq!(environment.strategy(), Strategy::Basic);

@@ -265,8 +265,8 @@ fn missing_keys() {
 #[test]
 fn many_mistakes_are_told_at_once_and_each_once() {
     check(
-        "servce: shop\nrelease: { artifact: ./dist, image: x }\nenvironments:\n  staging:\n    target: { process: { run: 1, \
-         listen: here } }\n    stratgy: basic\n  production:\n    target: { kubernetes: {} }\nservice: 3\n",
+        "servce: shop\nrelease: { artifact: ./dist, package: x }\nenvironments:\n  staging:\n    target: { process: { run: 1, \
+         listen: here } }\n    stratgy: basic\n  production:\n    target: { nomad: {} }\nservice: 3\n",
         expect![[r#"
             error[E0102]: unknown key `servce`
               --> belay.yaml:1:1
@@ -274,12 +274,12 @@ fn many_mistakes_are_told_at_once_and_each_once() {
              1 | servce: shop
                | ^^^^^^ did you mean `service`?
 
-            error[E0102]: unknown key `image`
+            error[E0102]: unknown key `package`
               --> belay.yaml:2:30
                |
-             2 | release: { artifact: ./dist, image: x }
-               |                              ^^^^^
-               = note: known here: `artifact`
+             2 | release: { artifact: ./dist, package: x }
+               |                              ^^^^^^^
+               = note: known here: `artifact`, `manifests`, `image`, `images`
 
             error[E0103]: expected a command line, found the number `1`
               --> belay.yaml:5:31
@@ -299,12 +299,12 @@ fn many_mistakes_are_told_at_once_and_each_once() {
              6 |     stratgy: basic
                |     ^^^^^^^ did you mean `strategy`?
 
-            error[E0102]: unknown key `kubernetes`
+            error[E0102]: unknown key `nomad`
               --> belay.yaml:8:15
                |
-             8 |     target: { kubernetes: {} }
-               |               ^^^^^^^^^^
-               = note: known here: `process`
+             8 |     target: { nomad: {} }
+               |               ^^^^^
+               = note: known here: `process`, `kubernetes`
 
             error[E0103]: expected a text, found the number `3`
               --> belay.yaml:9:10
