@@ -34,6 +34,9 @@ pub struct Capabilities {
     /// The old release can stand ready without traffic after a switch. False: it is at work until it is removed, so every
     /// strategy ends with its removal.
     pub warm_standby: bool,
+    /// What is asked for next takes the place of what was accepted and is still on its way, at once: who wants something else
+    /// need not see that to its end. [`Driver::settle`] without a handle then waits for requests only.
+    pub supersedes: bool,
     /// Copies that are replaced one by one, by a rolling strategy or by the platform. None: a release is replaced whole.
     pub units: u32,
 }

@@ -95,6 +95,7 @@ impl Driver for Noted {
             split: Split::Platform,
             staged: false,
             warm_standby: false,
+            supersedes: false,
             units: 1,
         }
     }

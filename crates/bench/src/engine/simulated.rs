@@ -127,6 +127,7 @@ impl Driver for Platform {
             split: Split::None,
             staged: false,
             warm_standby: false,
+            supersedes: false,
             units: 0,
         }
     }

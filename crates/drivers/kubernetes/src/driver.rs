@@ -29,6 +29,7 @@ impl Driver for Kubernetes {
             split: Split::Platform,
             staged: false,
             warm_standby: false,
+            supersedes: true,
             units: capacity.map_or(1, |it| it.desired),
         }
     }

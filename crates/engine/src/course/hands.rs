@@ -127,10 +127,15 @@ impl Hands {
         self.held.values().any(|hand| hand.is_call)
     }
 
+    /// The steps whose calls are in hand.
+    pub(super) fn calls(&self) -> impl Iterator<Item = StepId> {
+        let calls = self.held.iter().filter(|(_, hand)| hand.is_call);
+        calls.map(|(step, _)| *step)
+    }
+
     /// Stops all calls.
     pub(super) fn drop_calls(&mut self) {
-        let calls = self.held.iter().filter(|(_, hand)| hand.is_call);
-        for step in calls.map(|(step, _)| *step).collect::<Vec<_>>() {
+        for step in self.calls().collect::<Vec<_>>() {
             self.drop(step);
         }
     }

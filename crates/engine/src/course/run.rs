@@ -48,6 +48,8 @@ pub struct Course {
     pub(super) journal: Journal,
     pub(super) id: DeploymentId,
     pub(super) hands: Hands,
+    /// No step begins any more: something else takes the place of what is in flight, or nothing does.
+    pub(super) is_halt: bool,
     /// Since when calls in hand are only waited for, Unix microseconds.
     halted_us: Option<i64>,
     /// Looks in a row at what is there that failed.
@@ -63,6 +65,7 @@ impl Course {
             journal,
             id: id.clone(),
             hands: Hands::new(),
+            is_halt: false,
             halted_us: None,
             blind: 0,
         })
@@ -80,6 +83,7 @@ impl Course {
                 self.hands.steps(),
                 self.journal.now_us(),
             );
+            self.is_halt = decision.is_halt;
             if !decision.commands.is_empty() {
                 tracing::debug!(deployment = %self.id, ?decision, "decided");
                 self.obey(decision.commands).await?;
@@ -168,7 +172,13 @@ impl Course {
         }
         let now_us = self.journal.now_us();
         let is_short = decision.is_halt && self.hands.has_calls();
-        let grace_us = is_short.then(|| *self.halted_us.get_or_insert(now_us) + GRACE_US);
+        let is_left = |id| self.is_accepted(id) && self.is_superseded(id);
+        let wait_us = if self.hands.calls().all(is_left) {
+            0
+        } else {
+            GRACE_US
+        };
+        let grace_us = is_short.then(|| *self.halted_us.get_or_insert(now_us) + wait_us);
         if grace_us.is_none() {
             self.halted_us = None;
         }

@@ -5,6 +5,7 @@ use super::perform::{Doubt, Reach, Work};
 use super::run::{Course, Times};
 use crate::mutant::{self, Mutant};
 use crate::retry;
+use crate::targets::Place;
 use belay_driver::{Settled, is_there, is_untouched};
 use belay_model::error::{Class, Effect as Touched, Failure};
 use belay_model::event::Finish;
@@ -19,6 +20,8 @@ impl Course {
     pub(super) fn settle(&mut self, id: StepId) {
         let run = self.state().step(id).1;
         let (attempt, handle) = (run.last_attempt, run.handle.clone());
+        // Followed to its end it might keep users on a bad release for as long as it takes.
+        let handle = handle.filter(|_| !self.is_superseded(id));
         if mutant::is(Mutant::TrustsSilence) {
             let (finish, state) = (Finish::Unknown, None);
             let note = Note::Settled {
@@ -58,6 +61,19 @@ impl Course {
                 state,
             }
         });
+    }
+}
+
+impl Course {
+    /// Whether the platform took the call of a step, and works on it.
+    pub(super) fn is_accepted(&self, id: StepId) -> bool {
+        self.state().step(id).1.handle.is_some()
+    }
+
+    /// Whether something else takes the place of a step that is in flight, without its having to be seen to its end.
+    pub(super) fn is_superseded(&self, id: StepId) -> bool {
+        let supersedes = |place: Place| place.driver.capabilities(&place.target).supersedes;
+        self.is_halt && self.place(id).is_ok_and(supersedes)
     }
 }
 

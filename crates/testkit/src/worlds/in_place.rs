@@ -146,6 +146,7 @@ impl Rules for InPlace {
             split: Split::Platform,
             staged: false,
             warm_standby: false,
+            supersedes: false,
             units: self.instances,
         }
     }

@@ -86,6 +86,7 @@ impl Rules for Resized {
             split: Split::Instances,
             staged: false,
             warm_standby: false,
+            supersedes: false,
             units: self.instances,
         }
     }

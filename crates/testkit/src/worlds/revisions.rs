@@ -50,6 +50,7 @@ impl Rules for Revisions {
             split: Split::Weights,
             staged: true,
             warm_standby: true,
+            supersedes: false,
             // A revision is replaced whole.
             units: 0,
         }

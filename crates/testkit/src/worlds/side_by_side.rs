@@ -114,6 +114,7 @@ impl Rules for SideBySide {
             },
             staged: true,
             warm_standby: self.takes_traffic,
+            supersedes: false,
             units: self.instances,
         }
     }

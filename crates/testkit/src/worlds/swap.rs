@@ -115,6 +115,7 @@ impl Rules for Swap {
             split: Split::Weights,
             staged: true,
             warm_standby: true,
+            supersedes: false,
             // Two places are exchanged whole.
             units: 0,
         }

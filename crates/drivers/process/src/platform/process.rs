@@ -79,6 +79,7 @@ impl Driver for Process {
             // Either way a group is ready before anything of the old one goes.
             staged: true,
             warm_standby: takes_traffic,
+            supersedes: false,
             units: settings.map_or(1, |settings| settings.instances),
         }
     }

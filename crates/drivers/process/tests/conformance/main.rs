@@ -212,6 +212,7 @@ async fn what_can_be_done_depends_on_traffic() {
         split: Split::Weights,
         staged: true,
         warm_standby: true,
+        supersedes: false,
         units: 2,
     };
     assert_eq!(capabilities(1), server);
