@@ -1,7 +1,7 @@
 //! What `make sim` prints of a story that fails, pasted; it was printed with the core broken (`Mutant::OldSecrets`), and holds with
 //! the core as it is. What is printed today must still be what is here, so that it can be pasted.
 
-use belay_model::config::{BackCapacity, Duration};
+use belay_model::config::{BackCapacity, Duration, ForeignChange};
 use belay_model::error::Class;
 use belay_model::event::Ask;
 use belay_testkit::Hints::Prompt;
@@ -44,6 +44,7 @@ fn seed_38() {
                         provisioning_order: Reverse,
                         capacity: Full,
                         ask_within: None,
+                        foreign_change: ForeignChange::Overwrite,
                     },
                     asks: false,
                     leaves: false,
@@ -70,6 +71,7 @@ fn seed_38() {
                         provisioning_order: Reverse,
                         capacity: Full,
                         ask_within: None,
+                        foreign_change: ForeignChange::Overwrite,
                     },
                     asks: false,
                     leaves: false,
@@ -129,6 +131,7 @@ fn seed_of_themes() {
                         provisioning_order: Reverse,
                         capacity: BackCapacity::Ask,
                         ask_within: Some(Duration::from_ms(5)),
+                        foreign_change: ForeignChange::Ask,
                     },
                     asks: false,
                     leaves: false,
@@ -171,6 +174,7 @@ fn seed_of_themes() {
                             provisioning_order: Reverse,
                             capacity: Full,
                             ask_within: None,
+                            foreign_change: ForeignChange::Overwrite,
                         },
                         asks: false,
                         leaves: false,
@@ -223,6 +227,7 @@ fn themes() -> Story {
     let mut first = Order::plain(2);
     first.back.capacity = BackCapacity::Ask;
     first.back.ask_within = Some(Duration::from_ms(5));
+    first.back.foreign_change = ForeignChange::Ask;
     first.remedies = vec![(Class::Application, Remedy::Just(Then::GoOnQuietly))];
     let deeds = [
         Deed::Deploy(first),

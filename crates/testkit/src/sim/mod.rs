@@ -65,7 +65,7 @@ pub mod words {
     pub use belay_model::config::BackPhases::*;
     pub use belay_model::config::Provisioning::*;
     pub use belay_model::config::ProvisioningOrder::*;
-    pub use belay_model::config::{BackOrder, Duration};
+    pub use belay_model::config::{BackOrder, Duration, ForeignChange};
     pub use belay_model::error::Class::*;
     pub use belay_model::event::Ask::*;
     pub use belay_model::plan::Look::*;

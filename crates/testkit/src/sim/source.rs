@@ -7,6 +7,7 @@ pub fn as_test(story: &Story, name: &str, why: &str) -> String {
     let story = format!("{story:#?}").replace('[', "vec![");
     // Where two things have one name, and where there is nothing to write them with.
     let story = story.replace("capacity: Ask,", "capacity: BackCapacity::Ask,");
+    let story = story.replace("foreign_change: ", "foreign_change: ForeignChange::");
     let story = durations(&story);
     let mut lines = vec![
         format!("/// {why}"),
