@@ -32,24 +32,22 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     pub(crate) async fn apply(&self, params: &Params, seen: &State) -> Result<Applied, Error> {
         match params {
-            Params::Put { objects, force } => {
+            Params::Put { objects } => {
                 let made: Vec<Value> = objects
                     .values()
                     .map(|it| object::made(&it.resource()))
                     .collect();
                 self.marker().write(self.cx, Note::Made(&made)).await?;
                 for (key, it) in objects {
-                    self.make_so(key, it, seen, *force).await?;
+                    self.make_so(key, it, seen).await?;
                 }
                 let times = BTreeMap::new();
                 Ok(Applied::Done { times })
             }
-            Params::Roll {
-                key, object, force, ..
-            } => {
+            Params::Roll { key, object, .. } => {
                 let made = [object::made(&object.resource())];
                 self.marker().write(self.cx, Note::Made(&made)).await?;
-                let live = self.make_so(key, object, seen, *force).await?;
+                let live = self.make_so(key, object, seen).await?;
                 let rolling = Rolling::of(key, &live);
                 accepted(&Handle::Rolling(rolling))
             }
@@ -73,13 +71,8 @@ impl Work<'_> {
     }
 
     /// Makes an object be as it is wanted; answers it.
-    async fn make_so(
-        &self,
-        key: &str,
-        wanted: &Wanted,
-        seen: &State,
-        force: bool,
-    ) -> Result<Value, Error> {
+    async fn make_so(&self, key: &str, wanted: &Wanted, seen: &State) -> Result<Value, Error> {
+        let force = wanted.force;
         let wanted = wanted.resource();
         let mut object = object::made(&wanted);
         let mut known = Known::of(self.cx, self.digests);

@@ -32,6 +32,7 @@ pub mod render;
 mod secrets;
 mod settings;
 mod takeover;
+mod words;
 mod workload;
 mod write;
 

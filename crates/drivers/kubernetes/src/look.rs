@@ -11,8 +11,8 @@ use belay_model::error::Class;
 use belay_model::state::Resource;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Resources = BTreeMap<String, Resource>;
 
@@ -33,6 +33,7 @@ impl Look<'_> {
     ) -> Result<Resources, Error> {
         let at_work = |it: &Workload| json!({ "apiVersion": kinds::API, "kind": it.kind.name(), "metadata": { "name": it.name } });
         let known = mark.map(Mark::inventory).unwrap_or_default();
+        let ours: BTreeSet<String> = known.iter().map(|it| object::key(it, self.home)).collect();
         let all = workloads.iter().map(at_work).chain(known);
         let all: Vec<Value> = objects.iter().cloned().chain(all).collect();
         let found = self.existing(&all).await?;
@@ -43,7 +44,11 @@ impl Look<'_> {
         let beside = self.beside(&running).await?;
         let mut resources = Resources::new();
         for (key, it) in &found {
-            resources.insert(key.clone(), self.live(it, true).await?);
+            let mut resource = self.live(it, true).await?;
+            if !ours.contains(key) {
+                resource.facts["never_ours"] = json!(true);
+            }
+            resources.insert(key.clone(), resource);
         }
         for (key, it) in beside {
             if let Entry::Vacant(place) = resources.entry(key) {

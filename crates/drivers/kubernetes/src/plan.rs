@@ -1,8 +1,8 @@
 //! Plans for releases that take each other's place, and what comes of their steps. Pure.
 
 use crate::compare::{self, is_given};
-use crate::kinds;
 use crate::settings::{Layout, Settings};
+use crate::{kinds, words};
 use belay_driver::{Error, Stage};
 use belay_model::error::Class;
 use belay_model::id::RecordHash;
@@ -20,14 +20,11 @@ pub(crate) enum Params {
     Put {
         /// By key.
         objects: BTreeMap<String, Wanted>,
-        /// What others say is theirs is taken from them.
-        force: bool,
     },
     /// Make a workload be so; the platform then replaces its pods.
     Roll {
         key: String,
         object: Wanted,
-        force: bool,
         /// Pods that do not get ready are deleted when they are in the way.
         replace_stuck: bool,
     },
@@ -44,6 +41,9 @@ pub(crate) enum Params {
 pub(crate) struct Wanted {
     pub(crate) spec: Value,
     pub(crate) named: Value,
+    /// What others say is theirs is taken from them.
+    #[serde(default)]
+    pub(crate) force: bool,
 }
 
 impl Wanted {
@@ -54,8 +54,21 @@ impl Wanted {
                 matches!(it.as_str(), "apiVersion" | "kind" | "name" | "namespace")
             });
         }
-        let spec = resource.spec.clone();
-        Self { spec, named }
+        Self {
+            spec: resource.spec.clone(),
+            named,
+            force: false,
+        }
+    }
+
+    /// The same; `there`: what it is made of. Going back others are overwritten, and so they are where the object was never
+    /// ours: who puts it into a release wants it to be as the release says.
+    fn over(resource: &Resource, there: Option<&Resource>, stage: Stage) -> Self {
+        let force = stage.overwrites || there.is_some_and(is_theirs);
+        Self {
+            force,
+            ..Self::of(resource)
+        }
     }
 
     /// What is to be removed needs no more than its name.
@@ -114,14 +127,20 @@ fn put(from: &State, want: &State, stage: Stage, records: &[RecordHash]) -> Opti
         !runs && differs.contains(key)
     });
     let objects: BTreeMap<String, Wanted> = objects
-        .map(|(key, it)| (key.clone(), Wanted::of(it)))
+        .map(|(key, it)| {
+            let there = from.resources.get(key);
+            (key.clone(), Wanted::over(it, there, stage))
+        })
         .collect();
     if objects.is_empty() {
         return None;
     }
-    let title = format!("apply {}", list(objects.keys()));
-    let force = stage.overwrites;
-    let params = Params::Put { objects, force };
+    let mut theirs = objects.keys().filter_map(|key| from.resources.get(key));
+    let taken = theirs
+        .find(|it| is_theirs(it))
+        .map_or("", |_| ", some of them taken over");
+    let title = format!("apply {}{taken}", words::list(objects.keys()));
+    let params = Params::Put { objects };
     Some(effect(Verb::Deploy, Wave::Grow, title, &params, records))
 }
 
@@ -157,12 +176,11 @@ fn rolls(
         let replace_stuck = kind.keeps_stuck_pods() && is_rolling;
         let roll = Params::Roll {
             key: key.clone(),
-            object: Wanted::of(wanted),
-            force: stage.overwrites,
+            object: Wanted::over(wanted, there, stage),
             replace_stuck,
         };
         if differs.contains(&&key) {
-            let title = in_words(&key, wanted, there, replace_stuck);
+            let title = words::roll(&key, wanted, there, replace_stuck);
             switch.push(effect(Verb::Deploy, Wave::Switch, title, &roll, records));
         } else if let Some(count) = there.and_then(|there| fewer(wanted, there)) {
             let title = format!("scale {key} to {count}");
@@ -199,7 +217,7 @@ fn remove(from: &State, want: &State) -> Option<Effect> {
     if objects.is_empty() {
         return None;
     }
-    let title = format!("delete {}", list(objects.keys()));
+    let title = format!("delete {}", words::list(objects.keys()));
     let params = Params::Remove { objects };
     Some(effect(Verb::Retire, Wave::Shrink, title, &params, &[]))
 }
@@ -214,36 +232,9 @@ fn musts<'a>(want: &'a State, from: &State) -> Vec<&'a String> {
     want.resources.keys().filter(differs).collect()
 }
 
-fn in_words(key: &str, want: &Resource, there: Option<&Resource>, replace_stuck: bool) -> String {
-    let images = images(want);
-    let stuck = match replace_stuck {
-        true => ", and delete pods that are stuck",
-        false => "",
-    };
-    match there {
-        None => format!("create {key} with {images}"),
-        // What differs is its configuration, or how far it is.
-        Some(there) if self::images(there) == images => format!("roll {key}{stuck}"),
-        Some(_) => format!("roll {key} to {images}{stuck}"),
-    }
-}
-
-fn images(resource: &Resource) -> String {
-    let containers = &resource.spec["spec"]["template"]["spec"]["containers"];
-    let containers = containers.as_array().into_iter().flatten();
-    let images: Vec<&str> = containers.filter_map(|it| it["image"].as_str()).collect();
-    images.join(", ")
-}
-
-/// A few of them by name.
-fn list<'a>(keys: impl ExactSizeIterator<Item = &'a String>) -> String {
-    const SHOWN: usize = 6;
-    let more = keys.len().saturating_sub(SHOWN);
-    let mut shown: Vec<String> = keys.take(SHOWN).cloned().collect();
-    if more > 0 {
-        shown.push(format!("{more} more"));
-    }
-    shown.join(", ")
+/// Whether it was there before anything of Belay was.
+pub(crate) fn is_theirs(there: &Resource) -> bool {
+    there.facts["never_ours"] == true
 }
 
 fn effect(
@@ -275,7 +266,7 @@ impl Params {
     /// What the step is about, by key.
     pub(crate) fn objects(&self) -> Vec<(&String, &Wanted)> {
         match self {
-            Params::Put { objects, .. } | Params::Remove { objects } => objects.iter().collect(),
+            Params::Put { objects } | Params::Remove { objects } => objects.iter().collect(),
             Params::Roll { key, object, .. } => vec![(key, object)],
         }
     }

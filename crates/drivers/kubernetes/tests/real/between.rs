@@ -56,6 +56,28 @@ async fn the_image_that_others_have_set_is_named() {
 }
 
 #[tokio::test]
+async fn what_kubectl_made_is_taken_over_and_given_back() {
+    let place = place();
+    place.kubectl_with(&["apply", "-f", "-"], &shop("app:1", 1));
+    place.kubectl(&["set", "env", "deployment/api", "EXTRA=1"]);
+    let target = place.target(&shop("app:2", 2));
+    let before = place.settled(&target).await;
+    let gone = place.go(&target, &place.goal(&target), FORWARD).await;
+    let told = [
+        "apply configmap/config-2, secret/secret-2",
+        "roll deployment.apps/api to app:2, taken over from kubectl-client-side-apply, kubectl-set",
+    ];
+    assert_eq!(gone.expect("taken over"), told);
+    let there = place.observe(&target).await;
+    let lines = place.driver.diff(&place.desired(&target), &there).lines();
+    assert!(lines.is_empty(), "{lines:#?}");
+    place.back(&target, &before).await;
+    let names = "jsonpath={.spec.template.spec.containers[0].env[*].name}";
+    let get = ["get", "deployment/api", "-o", names];
+    assert_eq!(place.kubectl(&get), "EXTRA");
+}
+
+#[tokio::test]
 async fn a_paused_workload() {
     let place = place();
     let (target, before) = place.deploy(&shop("app:1", 1)).await;
@@ -162,6 +184,21 @@ async fn another_store_is_refused_and_the_holder_named() {
     }
     let there = place.observe(&target).await;
     assert_eq!(place.differences(&seen, &there), "");
+}
+
+#[tokio::test]
+async fn only_a_secret_changes_and_comes_back() {
+    let place = place();
+    let (target, before) = place.deploy(&shop("app:1", 1)).await;
+    let other = shop("app:1", 1)
+        .replace("secret-1", "secret-2")
+        .replace("token 1", "token 2");
+    let next = place.target(&other);
+    let gone = place.go(&next, &place.goal(&next), FORWARD).await;
+    let told = ["apply secret/secret-2", "roll deployment.apps/api"];
+    assert_eq!(gone.expect("deployed"), told);
+    let titles = place.back(&target, &before).await;
+    assert_eq!(titles[0], "roll deployment.apps/api");
 }
 
 #[tokio::test]

@@ -75,6 +75,41 @@ async fn a_quota_that_is_exceeded() {
 }
 
 #[tokio::test]
+async fn no_room_on_any_node() {
+    let nowhere = "spec:\n      nodeSelector: {nowhere: here}\n      containers:";
+    let manifest = shop("app:2", 1).replace("spec:\n      containers:", nowhere);
+    is_told(
+        &manifest,
+        Class::Quota,
+        "no node has room for it",
+        "FailedScheduling",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_of_a_stateful_set_that_is_refused() {
+    let place = place();
+    place.kubectl(&["create", "quota", "few", "--hard=pods=1"]);
+    let used = ["get", "quota/few", "-o", "jsonpath={.status.hard.pods}"];
+    for _ in 0..600 {
+        if place.kubectl(&used) == "1" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let target = place.target(
+        &shop("app:1", 1)
+            .replace("kind: Deployment", "kind: StatefulSet")
+            .replace("replicas: 2", "replicas: 2\n  serviceName: api"),
+    );
+    let gone = place.go(&target, &place.goal(&target), FORWARD).await;
+    let (_, error) = gone.expect_err("there is no room");
+    assert_eq!(error.class, Class::Quota, "{error:?}");
+    assert!(error.message.contains("exceeded quota: few"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_stateful_set_with_a_broken_pod() {
     let of = |image: &str| {
         shop(image, 1)
