@@ -94,9 +94,10 @@ fn wants_json() -> bool {
 
 /// Traces go to stderr; a worker's stderr is its log, which should say what it did.
 fn trace(verb: &Verb) {
+    // The client of clusters traces what it answers as well, and the answer is what people are told.
     let default = match verb {
-        Verb::Worker(_) | Verb::Proxy(args::Proxy::Run) => "info",
-        _ => "warn",
+        Verb::Worker(_) | Verb::Proxy(args::Proxy::Run) => "info,kube_client=off",
+        _ => "warn,kube_client=off",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BELAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));

@@ -48,6 +48,12 @@ fn a_cluster_that_is_not_there() {
         &file.replace("context: test", "context: test, kubeconfig: ./dead"),
     );
     shop.refuses("E0213", "Connection refused");
+    let talk = shop.project.belay(&["plan"]).stderr;
+    let talk = String::from_utf8_lossy(&talk).into_owned();
+    assert!(talk.starts_with("error[E0213]"), "it is told once: {talk}");
+    // The worker finds out, too: nothing is changed, and that is said.
+    let failed = shop.project.json(3, &["deploy"]).to_string();
+    assert!(failed.contains("nothing was changed"), "{failed}");
 }
 
 #[test]
