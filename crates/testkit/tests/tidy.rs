@@ -233,13 +233,28 @@ fn error_codes_have_pages_and_pages_have_codes() {
 
 #[test]
 fn invariants_have_tests() {
-    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let listed = rows_with_tests("ARCHITECTURE.md", "| I");
+    assert!(listed >= 12, "only {listed} invariants are listed");
+}
+
+#[test]
+fn scenarios_have_tests() {
+    let listed = rows_with_tests("docs/drivers/kubernetes-scenarios.md", "| ");
+    assert!(listed >= 20, "only {listed} scenarios are listed");
+}
+
+/// How many rows of a page's tables name tests; each of those is there.
+fn rows_with_tests(page: &str, begins: &str) -> usize {
+    let text = std::fs::read_to_string(root().join(page)).expect(page);
     let tests: String = sources()
         .iter()
         .map(|file| std::fs::read_to_string(file).expect("readable"))
         .collect();
+    let mut rows = text.lines().filter(|line| line.starts_with(begins));
+    // The names of the columns.
+    let rows = rows.by_ref().filter(|line| !line.starts_with("| scenario"));
     let mut listed = 0;
-    for line in text.lines().filter(|line| line.starts_with("| I")) {
+    for line in rows {
         let names: Vec<&str> = line
             .split('`')
             .skip(1)
@@ -250,12 +265,12 @@ fn invariants_have_tests() {
         for name in names {
             assert!(
                 tests.contains(&format!("fn {name}(")),
-                "ARCHITECTURE.md names a test that is not there: {name}"
+                "{page} names a test that is not there: {name}"
             );
         }
         listed += 1;
     }
-    assert!(listed >= 12, "only {listed} invariants are listed");
+    listed
 }
 
 fn sources() -> Vec<PathBuf> {
