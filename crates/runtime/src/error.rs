@@ -2,8 +2,8 @@
 //! decides the exit code.
 
 use crate::config::Diagnostic;
+use crate::kubernetes;
 use crate::promote::{numbered, prove, unproved};
-use belay_driver_kubernetes::render;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
 use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, EnvironmentName, ReleaseNumber, Scope};
@@ -59,25 +59,9 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// `E0340`: it is not clear which cluster is meant, or it is not known here.
-    #[error("{what}")]
-    Cluster {
-        /// The act and its object.
-        what: String,
-        /// What to do.
-        next: String,
-    },
-    /// `E0341`: the manifests cannot be read.
-    #[error("{what}")]
-    Manifests {
-        /// The act, its object, and why not.
-        what: String,
-        /// What to do.
-        next: String,
-    },
-    /// `E0341` to `E0343`: they are no release.
-    #[error("{0}")]
-    Rendered(render::Error),
+    /// `E0340` to `E0343`, `E0345`: it cannot go to Kubernetes as it is written.
+    #[error(transparent)]
+    Kubernetes(#[from] kubernetes::Error),
     /// `E0344`: what is given on the command line is no part of this kind of release.
     #[error("use `{given}`: the release is {kind}")]
     OtherSource {
@@ -88,9 +72,6 @@ pub enum Error {
         /// The option that fits.
         instead: &'static str,
     },
-    /// `E0345`: a release that was not made of manifests cannot go to Kubernetes.
-    #[error("find the manifests of the release: it was made of something else")]
-    NoManifests,
     /// `E0205`: the content is quarantined.
     #[error("deploy release {release} to {scope}: it is quarantined ({why})")]
     Quarantined {
@@ -340,15 +321,8 @@ impl Error {
             Self::NoEnvironment { .. } => "E0202",
             Self::Secret { .. } => "E0203",
             Self::Artifact { .. } => "E0204",
-            Self::Cluster { .. } => "E0340",
-            Self::Manifests { .. }
-            | Self::Rendered(render::Error::Syntax { .. } | render::Error::NoObject { .. }) => {
-                "E0341"
-            }
-            Self::Rendered(render::Error::TooLarge { .. }) => "E0343",
-            Self::Rendered(_) => "E0342",
+            Self::Kubernetes(error) => error.code(),
             Self::OtherSource { .. } => "E0344",
-            Self::NoManifests => "E0345",
             Self::Quarantined { .. } => "E0205",
             Self::NothingGood { .. } => "E0206",
             Self::NotRestorable { .. } => "E0207",
@@ -396,11 +370,8 @@ impl Error {
             | Self::NoEnvironment { .. }
             | Self::Secret { .. }
             | Self::Artifact { .. }
-            | Self::Cluster { .. }
-            | Self::Manifests { .. }
-            | Self::Rendered(_)
+            | Self::Kubernetes(_)
             | Self::OtherSource { .. }
-            | Self::NoManifests
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::Shared(OpenError::Url(_) | OpenError::NoTables | OpenError::Certificates(_))
@@ -457,12 +428,8 @@ impl Error {
             Self::Artifact { .. } => {
                 "build it, or name another one with `--artifact PATH`".to_owned()
             }
-            Self::Cluster { next, .. } | Self::Manifests { next, .. } => next.clone(),
-            Self::Rendered(error) => error.next(),
+            Self::Kubernetes(error) => error.next(),
             Self::OtherSource { instead, .. } => format!("leave it out, or use `{instead}`"),
-            Self::NoManifests => {
-                "deploy it again from its manifests, or promote another release".to_owned()
-            }
             Self::Quarantined { scope, release, .. } => format!(
                 "deploy something else; or lift it: `belay release lift {release} {} -e {} --reason TEXT`",
                 scope.service, scope.environment

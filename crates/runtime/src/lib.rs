@@ -56,6 +56,7 @@ pub use deploy::{DeployRequest, Released};
 pub use doctor::Finding;
 pub use error::{Error, Exit};
 pub use follow::{Follow, Line, Update};
+pub use kubernetes::Error as KubernetesError;
 pub use launch::detach;
 pub use operations::{InstanceLog, Lifted, ReleaseInfo};
 pub use plan::{DeployPlan, PlannedStep};

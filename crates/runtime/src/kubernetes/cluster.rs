@@ -1,7 +1,7 @@
 //! Which cluster is meant: said once, when something is asked for, and part of the record from then on. What somebody makes
 //! the current context later moves nothing.
 
-use crate::Error;
+use super::Error;
 use crate::config::nearest;
 use belay_model::config::KubernetesTarget;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(super) fn cluster(
     target: &KubernetesTarget,
     base: &Path,
     env: &BTreeMap<String, String>,
-) -> Result<Cluster, Error> {
+) -> Result<Cluster, crate::Error> {
     let named = match &target.kubeconfig {
         Some(path) => Some(base.join(path).components().collect()),
         None => from_variable(env)?,
@@ -36,7 +36,8 @@ pub(super) fn cluster(
                     named.display()
                 ),
                 next: "correct `kubeconfig:` or KUBECONFIG".to_owned(),
-            });
+            }
+            .into());
         }
         if env.contains_key("KUBERNETES_SERVICE_HOST") && target.context.is_none() {
             let context = None;
@@ -48,7 +49,8 @@ pub(super) fn cluster(
         return Err(Error::Cluster {
             what: "find a kubeconfig: ~/.kube/config is not there, and none is named".to_owned(),
             next: "name it with `kubeconfig:` in the target, or in KUBECONFIG".to_owned(),
-        });
+        }
+        .into());
     };
     let contexts = belay_driver_kubernetes::contexts(&file).map_err(|why| Error::Cluster {
         what: format!("read the kubeconfig {}: {why}", file.display()),
@@ -62,14 +64,16 @@ pub(super) fn cluster(
         return Err(Error::Cluster {
             what: format!("choose a context of {}", file.display()),
             next: format!("name one with `context:` in the target; {}", known()),
-        });
+        }
+        .into());
     };
     if !contexts.contains(context) {
         let near = nearest(context, contexts.iter().map(String::as_str));
         return Err(Error::Cluster {
             what: format!("find the context `{context}` in {}", file.display()),
             next: near.map_or_else(known, |near| format!("did you mean `{near}`?")),
-        });
+        }
+        .into());
     }
     Ok(Cluster {
         kubeconfig: named,
@@ -78,7 +82,7 @@ pub(super) fn cluster(
 }
 
 /// The file that `KUBECONFIG` names. Several together are a cluster that only their reader can put together.
-fn from_variable(env: &BTreeMap<String, String>) -> Result<Option<PathBuf>, Error> {
+fn from_variable(env: &BTreeMap<String, String>) -> Result<Option<PathBuf>, crate::Error> {
     let Some(value) = env.get("KUBECONFIG") else {
         return Ok(None);
     };
@@ -88,14 +92,15 @@ fn from_variable(env: &BTreeMap<String, String>) -> Result<Option<PathBuf>, Erro
         [] => Ok(None),
         [file] => std::path::absolute(file)
             .map(Some)
-            .map_err(|source| Error::Io {
+            .map_err(|source| crate::Error::Io {
                 what: format!("find {}", file.display()),
                 source,
             }),
         _ => Err(Error::Cluster {
             what: "choose a kubeconfig: KUBECONFIG names several".to_owned(),
             next: "name the one with `kubeconfig:` in the target".to_owned(),
-        }),
+        }
+        .into()),
     }
 }
 
@@ -137,7 +142,10 @@ mod tests {
         });
         match (found, expect) {
             (Ok(found), Ok(expect)) => assert_eq!(found, expect),
-            (Err(Error::Cluster { what, next }), Err((what_expected, next_expected))) => {
+            (
+                Err(crate::Error::Kubernetes(Error::Cluster { what, next })),
+                Err((what_expected, next_expected)),
+            ) => {
                 assert_eq!(what.replace(&here, "DIR"), what_expected);
                 assert_eq!(next, next_expected);
             }

@@ -1,7 +1,8 @@
 //! Manifests from where they lie to an artifact: one file, so that the same release goes from one environment to the next.
 
+use super::Error;
+use crate::Belay;
 use crate::artifacts::chain;
-use crate::{Belay, Error};
 use belay_driver_kubernetes::render::{self, Images, Manifest};
 use belay_model::id::ArtifactDigest;
 use serde_json::Value;
@@ -27,12 +28,12 @@ impl Belay {
         &self,
         path: &Path,
         images: &[&Images],
-    ) -> Result<ArtifactDigest, Error> {
+    ) -> Result<ArtifactDigest, crate::Error> {
         let mut objects = render::read(&collect(path).await?).map_err(Error::Rendered)?;
         for images in images {
             render::replace(&mut objects, images).map_err(Error::Rendered)?;
         }
-        let failed = |why: String| Error::Artifact {
+        let failed = |why: String| crate::Error::Artifact {
             path: path.to_owned(),
             why,
         };
@@ -44,8 +45,11 @@ impl Belay {
     }
 
     /// The objects of such an artifact.
-    pub(super) async fn manifests(&self, artifact: &ArtifactDigest) -> Result<Vec<Value>, Error> {
-        let failed = |why: String| Error::Artifact {
+    pub(super) async fn manifests(
+        &self,
+        artifact: &ArtifactDigest,
+    ) -> Result<Vec<Value>, crate::Error> {
+        let failed = |why: String| crate::Error::Artifact {
             path: PathBuf::from(artifact.as_str()),
             why,
         };
@@ -53,10 +57,12 @@ impl Belay {
         let file = directory.map_err(|error| failed(chain(&error)))?.join(FILE);
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::NoManifests),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(Error::NoManifests.into());
+            }
             Err(error) => return Err(failed(error.to_string())),
         };
-        render::from_list(&text).ok_or(Error::NoManifests)
+        Ok(render::from_list(&text).ok_or(Error::NoManifests)?)
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod cluster;
 mod driver;
+mod error;
 mod logs;
 mod manifests;
 mod targets;
 
 pub(crate) use driver::Late;
+pub use error::Error;
 pub(crate) use targets::{settings, written};

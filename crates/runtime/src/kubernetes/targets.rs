@@ -64,7 +64,7 @@ impl Belay {
                 config: record.config.clone(),
                 secrets: record.secrets.iter().map(digest).collect(),
             };
-            let laid = render::lay_out(&release, &overlay, left).map_err(Error::Rendered)?;
+            let laid = render::lay_out(&release, &overlay, left).map_err(super::Error::Rendered)?;
             left = left.saturating_sub(laid.bytes);
             let is_of_this_machine = cluster.kubeconfig.is_some();
             let target = &mut record.targets[number];
