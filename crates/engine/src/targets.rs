@@ -3,7 +3,7 @@
 use crate::ports::Drivers;
 use belay_driver::{Context, Driver, Error, Old, Restorability, Stage};
 use belay_model::error::{Class, Failure};
-use belay_model::plan::{Action, Plan};
+use belay_model::plan::{Action, Phase, Plan};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, DifferenceEntry, Goal, ROUTE, State, States};
 use futures_util::future::join_all;
@@ -96,6 +96,14 @@ impl Targets {
     pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let own = self.0.iter().filter(|place| wanted(&place.target.name));
         Self(own.cloned().collect())
+    }
+
+    /// Those that a plan has effects on.
+    pub(crate) fn moved_by(&self, plan: &Plan) -> Self {
+        let moves = |phase: &&Phase| phase.steps.iter().any(|step| step.effect().is_some());
+        let moved = plan.phases.iter().filter(moves);
+        let moved: Vec<_> = moved.map(|phase| phase.target.as_deref()).collect();
+        self.only(|name| moved.contains(&Some(name)))
     }
 
     /// The first target that those states tell of and that is none of these.

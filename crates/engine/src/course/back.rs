@@ -35,8 +35,10 @@ struct WayBack {
     /// Absent: nobody knows where to go.
     goal: Option<Goal>,
     plan: Plan,
-    /// What someone else has changed.
+    /// What someone else has changed,
     foreign: Vec<String>,
+    /// and where it goes.
+    in_the_way: Vec<String>,
     /// What people should know beside.
     remarks: Vec<String>,
 }
@@ -47,6 +49,7 @@ impl WayBack {
             goal: None,
             plan: Plan::empty(),
             foreign: Vec::new(),
+            in_the_way: Vec::new(),
             remarks,
         }
     }
@@ -58,7 +61,7 @@ pub(super) fn told(line: &str) -> String {
 }
 
 /// What a person is asked where policy says that they decide about foreign changes (I10).
-pub(super) fn in_the_way(inputs: &Inputs, foreign: &[String]) -> Option<String> {
+pub(super) fn ask_about(inputs: &Inputs, foreign: &[String]) -> Option<String> {
     let asks = inputs.back_order.foreign_change == ForeignChange::Ask;
     (asks && !foreign.is_empty() && !mutant::is(Mutant::AsksNobody)).then(|| {
         format!(
@@ -101,13 +104,14 @@ impl Course {
             (Ok(targets), None) => self.way_back(&targets, &view, &before, &cause, again),
             (Err(failure), _) => WayBack::nowhere(vec![failure.message]),
         };
-        let question = in_the_way(self.inputs(), &way_back.foreign);
         let WayBack {
             goal,
             plan,
             foreign,
+            in_the_way,
             mut remarks,
         } = way_back;
+        let question = ask_about(self.inputs(), &in_the_way);
         // Behind them what is said of the goal: without one, it is what a person is asked with.
         remarks.splice(0..0, foreign.iter().map(|line| told(line)));
         if let Some((_, failure)) = failures.first().filter(|_| goal.is_some()) {
@@ -275,7 +279,7 @@ impl Course {
             };
         };
         goal::take_newest_seals(view, &mut goal);
-        let mut from = foreseen.states;
+        let mut from = foreseen.states.clone();
         for (name, state) in before.iter() {
             from.set(name, state.clone());
         }
@@ -318,10 +322,12 @@ impl Course {
                 (None, Plan::empty())
             }
         };
+        let in_the_way = foreseen.foreign(&seen.moved_by(&plan), before);
         WayBack {
             goal,
             plan,
             foreign,
+            in_the_way,
             remarks,
         }
     }

@@ -86,6 +86,18 @@ impl Course {
             }
             None => Vec::new(),
         };
+        // I10: forward, what someone else changed is theirs to judge; going back, it is reported and overwritten, or asked about.
+        let question = match self.inputs().kind {
+            _ if foreign.is_empty() => None,
+            Kind::Deploy => Some(format!(
+                "someone else changed the target since the last deployment: {}; `retry` goes on with it as it is",
+                foreign.join("; ")
+            )),
+            _ => {
+                let moved = targets.moved_by(&plan);
+                back::ask_about(self.inputs(), &goal::foreign(&moved, &view, &found))
+            }
+        };
         let inputs = self.inputs();
         let said = conclude::on_planned(&self.id, inputs, &goal, undone.first(), &view);
         let remarks = foreign.iter();
@@ -123,16 +135,7 @@ impl Course {
             self.journal.push_environment(event);
         }
         self.journal.push(planned);
-        // I10: forward, what someone else changed is theirs to judge; going back, it is reported and overwritten, or asked about.
-        let why = match self.inputs().kind {
-            _ if foreign.is_empty() => None,
-            Kind::Deploy => Some(format!(
-                "someone else changed the target since the last deployment: {}; `retry` goes on with it as it is",
-                foreign.join("; ")
-            )),
-            _ => back::in_the_way(self.inputs(), &foreign),
-        };
-        if let Some(why) = why {
+        if let Some(why) = question {
             self.journal.push(Event::parked(None, why));
         }
         Ok(None)

@@ -5,11 +5,11 @@ use belay_engine::worker::Worker;
 use belay_model::config::{ForeignChange, Inconclusive};
 use belay_model::error::Class;
 use belay_model::event::{Ask, Outcome};
-use belay_model::plan::Look;
+use belay_model::plan::{Action, Approval, Look, Step};
 use belay_model::summary::Phase;
 use belay_model::verdict::Outcome as Said;
 use belay_testkit::Fault;
-use belay_testkit::parts::{canary, rolled_back};
+use belay_testkit::parts::{canary, phase, rolled_back};
 use std::collections::BTreeMap;
 
 #[tokio::test(start_paused = true)]
@@ -101,4 +101,31 @@ async fn i10_going_back_a_person_decides_about_a_foreign_change_where_policy_say
         let went_back = [rolled_back(), Some(Outcome::Succeeded)];
         assert_eq!(outcome, went_back[usize::from(!is_open)]);
     }
+}
+
+/// A way back that moves nothing overwrites nothing, and asks nobody.
+#[tokio::test(start_paused = true)]
+async fn i10_nobody_is_asked_about_what_is_not_in_the_way() {
+    let mut scene = with_one(canary([10, 50])).await;
+    scene.back_order.foreign_change = ForeignChange::Ask;
+    let ask = vec![Step::of(Action::Approve(Approval {
+        title: "go on".to_owned(),
+        by: Vec::new(),
+        count: 1,
+        within_ms: None,
+    }))];
+    scene.phases = vec![phase("all", Some("shop/test"), ask, vec![])];
+    let id = scene.deploy(2).await;
+    scene.work_for(60_000).await;
+    assert_eq!(scene.summary(&id).await.phase, Phase::Waiting);
+    let theirs = BTreeMap::from([("x".to_owned(), 1000)]);
+    scene.world.set_weights(theirs);
+    let moved = scene.world.log().len();
+    scene.signal(&id, Ask::Abort).await;
+    scene.work().await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.phase, Phase::Ended, "{summary:#?}");
+    let is_told = |line: &String| line.starts_with("changed by someone else");
+    assert!(summary.remarks.iter().any(is_told), "{summary:#?}");
+    assert_eq!(scene.world.log().len(), moved, "nothing has moved");
 }

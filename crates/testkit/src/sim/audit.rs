@@ -176,7 +176,7 @@ impl Audit {
                 }
                 self.foreign(inputs, takes_over.is_some(), remarks, batch);
                 if inputs.kind != Kind::Deploy {
-                    self.asks_first(inputs, remarks, batch);
+                    self.asks_first(inputs, plan, remarks, batch);
                 }
             }
             Event::Started {
@@ -199,7 +199,7 @@ impl Audit {
                 remarks,
                 ..
             } => {
-                self.asks_first(inputs, remarks, batch);
+                self.asks_first(inputs, plan, remarks, batch);
                 let earlier = self.until(id, entry);
                 if cause.is_automatic() && inputs.kind == Kind::Deploy {
                     let deployment = Deployment::of(id.clone(), &earlier);

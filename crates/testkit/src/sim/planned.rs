@@ -6,7 +6,7 @@ use belay_model::config::ForeignChange;
 use belay_model::environment::{Standing, View};
 use belay_model::event::{Entry, Event, Inputs, Kind};
 use belay_model::id::DeploymentId;
-use belay_model::plan::Plan;
+use belay_model::plan::{Phase, Plan};
 use belay_model::state::Goal;
 
 /// Steps of a plan (I11).
@@ -117,10 +117,23 @@ impl Audit {
     }
 
     /// I10: a way back over what a stranger did waits for a person where policy says so.
-    pub(super) fn asks_first(&self, inputs: &Inputs, remarks: &[String], batch: &[Entry]) {
+    pub(super) fn asks_first(
+        &self,
+        inputs: &Inputs,
+        plan: &Plan,
+        remarks: &[String],
+        batch: &[Entry],
+    ) {
         let is_foreign = |line: &String| line.starts_with("changed by someone else");
-        if inputs.back_order.foreign_change != ForeignChange::Ask || !remarks.iter().any(is_foreign)
-        {
+        let asks = inputs.back_order.foreign_change == ForeignChange::Ask;
+        // Where it does not go it overwrites nothing.
+        let moves = |target: &String| {
+            let own = |phase: &&Phase| phase.target.as_ref() == Some(target);
+            let mut own = plan.phases.iter().filter(own);
+            own.any(|phase| phase.steps.iter().any(|step| step.effect().is_some()))
+        };
+        let ground = self.ground(&inputs.scope);
+        if !asks || !remarks.iter().any(is_foreign) || !ground.worlds.keys().all(moves) {
             return;
         }
         self.count("foreign changes: a person is asked");
