@@ -137,8 +137,38 @@ pub struct Revision {
     pub name: String,
     /// In words.
     pub title: String,
+    /// Its number, where the platform counts them.
+    pub number: Option<u64>,
     /// Since when, Unix microseconds, if the platform tells.
     pub since_us: Option<i64>,
+    /// What it runs; empty: the platform does not tell.
+    pub images: Vec<String>,
+    /// Why it was made, where somebody said so.
+    pub cause: Option<String>,
+    /// It is what is asked for now.
+    pub is_current: bool,
+    /// Whether it ever served as it shall.
+    pub availability: Availability,
+}
+
+/// Whether one of the platform's versions ever was available, and how that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// It was, or is.
+    Yes(String),
+    /// It was not, as far as was seen.
+    No(String),
+    /// Nobody can tell: why.
+    Unknown(String),
+}
+
+impl Availability {
+    /// How it is known, or why it is not.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Yes(why) | Self::No(why) | Self::Unknown(why) => why,
+        }
+    }
 }
 
 /// The code for one platform.

@@ -14,7 +14,8 @@ mod there;
 
 pub use context::{Context, Material, Progress};
 pub use driver::{
-    Applied, Capabilities, Capacity, Driver, Old, Restorability, Revision, Settled, Split, Stage,
+    Applied, Availability, Capabilities, Capacity, Driver, Old, Restorability, Revision, Settled,
+    Split, Stage,
 };
 pub use error::Error;
 pub use ports::{Artifacts, Moved, Route, RouteState, Router, Upstream};

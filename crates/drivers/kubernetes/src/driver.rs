@@ -206,6 +206,10 @@ impl Driver for Kubernetes {
         let settings = Settings::of(target)?;
         in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
+            if let Some(release) = &settings.helm {
+                let home = &settings.namespace;
+                return history::of_release(&cluster, home, release, &self.digests).await;
+            }
             let mut all = Vec::new();
             for workload in settings.workloads()? {
                 all.extend(history::history(&cluster, &settings.namespace, &workload).await?);

@@ -1,64 +1,170 @@
-//! The platform's own versions of a workload: ReplicaSets and ControllerRevisions.
+//! The platform's own versions of a workload: ReplicaSets and ControllerRevisions; and those that helm keeps.
 
-use crate::cluster::{Cluster, Name};
-use crate::kinds::Kind;
+use crate::cluster::{Cluster, List, Name};
+use crate::digests::Digests;
+use crate::kinds::{self, Kind};
 use crate::look::revisions;
+use crate::past::available;
 use crate::pods::text;
 use crate::settings::Workload;
-use belay_driver::{Error, Revision};
+use crate::{helm, workload};
+use belay_driver::{Availability, Error, Revision};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-/// Those of a workload, newest first.
+/// Where people say why they made a version.
+pub(crate) const CAUSE: &str = "kubernetes.io/change-cause";
+
+/// A workload with the platform's own versions of it, newest first, each as the platform has it.
+pub(crate) struct Versions {
+    pub(crate) object: Value,
+    pub(crate) all: Vec<(Revision, Value)>,
+}
+
+/// Those of a workload; none: it is not there.
+pub(crate) async fn versions(
+    cluster: &Cluster,
+    home: &str,
+    named: &Workload,
+) -> Result<Option<Versions>, Error> {
+    let kind = named.kind;
+    let object = cluster.get(Name {
+        api_version: kinds::API,
+        kind: kind.name(),
+        namespace: home,
+        name: &named.name,
+    });
+    let Some(object) = object.await? else {
+        return Ok(None);
+    };
+    let mut all = revisions(cluster, kind, home, &object).await?;
+    all.sort_by_key(|it| std::cmp::Reverse(kind.number(it)));
+    let pods = List {
+        labels: &workload::selector(&object),
+        ..List::of("v1", "Pod", home)
+    };
+    let (pods, _) = cluster.list(pods).await?;
+    let newest = kind.newest(&object, &all);
+    let told: Vec<Revision> = all
+        .iter()
+        .map(|it| {
+            let hash = it["metadata"]["labels"][kind.label()].as_str();
+            // The name of a ControllerRevision is what the pods of a StatefulSet are labelled with.
+            let is_it = |newest: &str| hash == Some(newest) || it["metadata"]["name"] == newest;
+            let is_current = newest.as_deref().is_some_and(is_it);
+            let availability = available::availability(kind, &object, it, &all, &pods);
+            tell(kind, named, it, is_current, availability)
+        })
+        .collect();
+    let all = told.into_iter().zip(all).collect();
+    Ok(Some(Versions { object, all }))
+}
+
+/// The same for who only wants to be told.
 pub(crate) async fn history(
     cluster: &Cluster,
     home: &str,
     workload: &Workload,
 ) -> Result<Vec<Revision>, Error> {
-    let kind = workload.kind;
-    let object = cluster.get(Name {
-        api_version: crate::kinds::API,
-        kind: kind.name(),
-        namespace: home,
-        name: &workload.name,
-    });
-    let Some(object) = object.await? else {
-        return Ok(Vec::new());
-    };
-    let mut all = revisions(cluster, kind, home, &object).await?;
-    all.sort_by_key(|it| std::cmp::Reverse(kind.number(it)));
-    let newest = kind.newest(&object, &all);
-    let told = all.iter().map(|it| {
-        let hash = it["metadata"]["labels"][kind.label()].as_str();
-        // The name of a ControllerRevision is what the pods of a StatefulSet are labelled with.
-        let is_it = |newest: &str| hash == Some(newest) || it["metadata"]["name"] == newest;
-        tell(kind, workload, it, newest.as_deref().is_some_and(is_it))
-    });
-    Ok(told.collect())
+    let found = versions(cluster, home, workload).await?;
+    let all = found.into_iter().flat_map(|found| found.all);
+    Ok(all.map(|(revision, _)| revision).collect())
 }
 
-fn tell(kind: &dyn Kind, workload: &Workload, revision: &Value, is_current: bool) -> Revision {
-    let number = kind.number(revision).unwrap_or_default();
-    let containers = kind.template(revision)["spec"]["containers"].as_array();
-    let containers = containers.into_iter().flatten();
-    let images: Vec<String> = containers.map(|it| text(&it["image"])).collect();
+fn tell(
+    kind: &dyn Kind,
+    workload: &Workload,
+    it: &Value,
+    is_current: bool,
+    availability: Availability,
+) -> Revision {
+    let number = kind.number(it).unwrap_or_default();
+    let images = images(kind.template(it));
+    let metadata = &it["metadata"];
+    let cause = metadata["annotations"][CAUSE].as_str().map(str::to_owned);
     let mut title = images.join(", ");
-    let metadata = &revision["metadata"];
-    if let Some(cause) = metadata["annotations"]["kubernetes.io/change-cause"].as_str() {
+    if let Some(cause) = &cause {
         title += &format!(" ({cause})");
     }
-    // Of those that have no pods any more nobody tells whether they ever worked.
-    let available = revision["status"]["availableReplicas"].as_i64();
-    if let Some(available) = available.filter(|count| *count > 0) {
-        title += &format!(", {available} available");
+    if let Some(count) = it["status"]["availableReplicas"]
+        .as_i64()
+        .filter(|count| *count > 0)
+    {
+        title += &format!(", {count} available");
     }
     if is_current {
         title += ", current";
     }
-    let since = text(&metadata["creationTimestamp"]).parse::<Timestamp>();
     Revision {
         name: format!("{}/{number}", workload.key()),
         title,
-        since_us: since.ok().map(Timestamp::as_microsecond),
+        number: u64::try_from(number).ok(),
+        since_us: moment(&metadata["creationTimestamp"]),
+        images,
+        cause,
+        is_current,
+        availability,
     }
+}
+
+/// What a template runs.
+pub(crate) fn images(template: &Value) -> Vec<String> {
+    let containers = template["spec"]["containers"].as_array();
+    let containers = containers.into_iter().flatten();
+    containers.map(|it| text(&it["image"])).collect()
+}
+
+/// A time of the API, Unix microseconds.
+pub(crate) fn moment(value: &Value) -> Option<i64> {
+    let time = value.as_str()?.parse::<Timestamp>();
+    time.ok().map(Timestamp::as_microsecond)
+}
+
+/// The revisions that helm keeps of a release, newest first.
+pub(crate) async fn of_release(
+    cluster: &Cluster,
+    home: &str,
+    release: &str,
+    digests: &Digests,
+) -> Result<Vec<Revision>, Error> {
+    let all = helm::revisions(cluster, home, release).await?;
+    let current = all
+        .iter()
+        .rev()
+        .find(|(_, status)| status == "deployed")
+        .or(all.last());
+    let current = current.map(|(number, _)| *number);
+    let mut told = Vec::new();
+    for (number, status) in all.iter().rev() {
+        // Helm may forget it at any moment.
+        let Some(record) = helm::record(cluster, home, release, *number).await? else {
+            continue;
+        };
+        let resource = record.resource(digests);
+        let chart = text(&resource.spec["chart"]);
+        let description = text(&resource.facts["description"]);
+        let availability = match status.as_str() {
+            status if helm::was_deployed(status) => Availability::Yes(format!(
+                "helm says {status}; whether it looked at pods it does not keep"
+            )),
+            "failed" => Availability::No(format!("helm says failed: {description}")),
+            status => Availability::Unknown(format!("helm says {status}")),
+        };
+        told.push(Revision {
+            name: format!("release/{release}/{number}"),
+            title: format!("{chart}, {status}"),
+            number: Some((*number).into()),
+            since_us: moment(&resource.facts["last_deployed"]),
+            images: record
+                .objects()?
+                .iter()
+                .filter(|it| kinds::of(it).is_some())
+                .flat_map(|it| images(&it["spec"]["template"]))
+                .collect(),
+            cause: Some(description).filter(|it| !it.is_empty()),
+            is_current: current == Some(*number),
+            availability,
+        });
+    }
+    Ok(told)
 }

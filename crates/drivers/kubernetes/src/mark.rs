@@ -1,7 +1,8 @@
 //! Our mark on a target: a Lease in its namespace that says which store has it, which workers may not change it any more, and
 //! which objects were made for it.
 
-use crate::cluster::{Cluster, Name};
+use crate::cluster::{Cluster, List, Name};
+use crate::past::Marked;
 use crate::write::{Sent, Writer};
 use belay_driver::{Context, Error};
 use belay_model::error::Class;
@@ -92,6 +93,36 @@ impl Mark {
             _ => Ok(()),
         }
     }
+}
+
+/// The targets that have an object in their inventory, of whichever store.
+pub(crate) async fn all_on(
+    cluster: &Cluster,
+    home: &str,
+    object: &Value,
+    store: &str,
+) -> Result<Vec<Marked>, Error> {
+    let what = List::of("coordination.k8s.io/v1", "Lease", home);
+    let leases = match cluster.list(what).await {
+        Ok((leases, _)) => leases,
+        // Who may not look at them is refused with the first step, if there is one.
+        Err(error) if error.class == Class::Authorisation => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let it = named(object, home);
+    let marks = leases.into_iter().map(Mark);
+    let marks = marks.filter(|mark| mark.inventory().contains(&it));
+    let told = marks.map(|mark| {
+        let metadata = &mark.0["metadata"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Marked {
+            target: text(&metadata["annotations"][TARGET]),
+            is_ours: mark.store() == store,
+            store: mark.store().to_owned(),
+            lease: text(&metadata["name"]),
+        }
+    });
+    Ok(told.collect())
 }
 
 /// What is to become of an inventory.

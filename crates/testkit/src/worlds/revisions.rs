@@ -5,7 +5,7 @@
 
 use super::listed::{LATEST, Listed, seen};
 use super::rules::{Broken, Content, NOBODY, Rules, effect, move_traffic, shared};
-use belay_driver::{Capabilities, Error, Old, Revision, Split, Stage};
+use belay_driver::{Availability, Capabilities, Error, Old, Revision, Split, Stage};
 use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::release::Record;
 use belay_model::state::{Goal, State, Weight};
@@ -199,7 +199,12 @@ impl Rules for Revisions {
         let told = all.map(|one| Revision {
             name: format!("revision {}", one.number),
             title: one.content.name,
+            number: Some(one.number.into()),
             since_us: None,
+            images: Vec::new(),
+            cause: None,
+            is_current: false,
+            availability: Availability::Unknown("this world does not keep it".to_owned()),
         });
         told.collect()
     }
