@@ -193,6 +193,12 @@ pub trait Driver: Send + Sync {
         stage: Stage,
     ) -> Result<Vec<Effect>, Error>;
 
+    /// The step as commands of the platform's own client, for a shell: what works when Belay is gone. `from`: what was there
+    /// before. None: there are no such commands for it. Pure.
+    fn in_shell(&self, _target: &Target, _from: &State, _effect: &Effect) -> Option<String> {
+        None
+    }
+
     /// What `target` will look like after `effect`, for planning the next stage. Pure.
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State;
 

@@ -93,7 +93,8 @@ impl Cluster {
             ..KubeConfigOptions::default()
         };
         let config = match (&settings.kubeconfig, &settings.context) {
-            (None, None) => Config::infer().await.map_err(|error| unusable(&error)),
+            // The cluster that we are in, and no other: what somebody made the current context is never taken.
+            (None, None) => Config::incluster().map_err(|error| unusable(&error)),
             (path, _) => {
                 let read = path
                     .as_ref()
@@ -185,6 +186,27 @@ impl Cluster {
         };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         pods.logs(pod, &parameters).await.ok()
+    }
+
+    /// The last lines of one container, of its life before this one where that is asked for; or why they are not to be had.
+    pub(crate) async fn tail(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        previous: bool,
+        lines: i64,
+    ) -> Result<String, String> {
+        let parameters = LogParams {
+            container: Some(container.to_owned()),
+            previous,
+            tail_lines: Some(lines),
+            timestamps: true,
+            ..LogParams::default()
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let log = pods.logs(pod, &parameters).await;
+        log.map_err(|error| format!("not to be had: {}\n", crate::error::causes(&error)))
     }
 
     pub(crate) async fn api(

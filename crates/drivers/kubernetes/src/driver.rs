@@ -8,7 +8,7 @@ use crate::mark::{Mark, Note};
 use crate::plan::{self, Params};
 use crate::secrets::Known;
 use crate::settings::Settings;
-use crate::{capacity, compare, history, object};
+use crate::{capacity, compare, history, object, script};
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
@@ -50,6 +50,11 @@ impl Driver for Kubernetes {
     ) -> Result<Vec<Effect>, Error> {
         let settings = Settings::of(target)?;
         plan::plan(&settings, from, goal.want.of(&target.name), goal, stage)
+    }
+
+    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
+        let (settings, params) = (Settings::of(target).ok()?, Params::of(effect).ok()?);
+        Some(script::commands(&settings, from, &params))
     }
 
     fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod apply;
+mod bundle;
 mod capacity;
 mod cluster;
 mod compare;
@@ -30,6 +31,7 @@ mod past;
 mod plan;
 mod pods;
 pub mod render;
+mod script;
 mod secrets;
 mod settings;
 mod takeover;
@@ -37,9 +39,10 @@ mod words;
 mod workload;
 mod write;
 
+pub use bundle::Piece;
 pub use contexts::contexts;
 pub use digests::digest;
 pub use kubernetes::Kubernetes;
 pub use manifest::parse as parse_manifest;
-pub use past::{Given, Marked, Past, Version, Was, has_same_pods};
+pub use past::{Beside, Given, Marked, Past, Version, Was, has_same_pods};
 pub use settings::{Layout, Settings};

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// How to connect; absent: as kubectl does, or as a pod does within its cluster.
+    /// How to connect; absent: by the usual file, or without a context as a pod does within its cluster.
     #[serde(default)]
     pub kubeconfig: Option<PathBuf>,
-    /// Which of its contexts; absent: its current one.
+    /// Which of its contexts; absent where a file is named: its current one.
     #[serde(default)]
     pub context: Option<String>,
     /// Where it lives.

@@ -92,6 +92,10 @@ impl Driver for Guarded {
         self.inner.plan(target, from, goal, stage)
     }
 
+    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
+        self.inner.in_shell(target, from, effect)
+    }
+
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
         self.inner.after(target, from, effect)
     }

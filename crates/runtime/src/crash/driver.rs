@@ -89,6 +89,10 @@ impl Driver for Pointed<dyn Driver> {
         self.inner.plan(target, from, goal, stage)
     }
 
+    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
+        self.inner.in_shell(target, from, effect)
+    }
+
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
         self.inner.after(target, from, effect)
     }

@@ -73,6 +73,10 @@ impl Driver for Late {
         self.nobodys.plan(target, from, goal, stage)
     }
 
+    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
+        self.nobodys.in_shell(target, from, effect)
+    }
+
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
         self.nobodys.after(target, from, effect)
     }

@@ -6,13 +6,15 @@ mod given;
 
 pub use given::{Given, Was};
 
+use crate::cluster::List;
 use crate::history::{self, CAUSE, Versions};
 use crate::kinds::Kind;
 use crate::kubernetes::{Kubernetes, in_time};
 use crate::mark;
 use crate::settings::Settings;
-use crate::{defaults, object};
+use crate::{defaults, object, workload};
 use belay_driver::{Context, Error, Revision};
+use belay_model::error::Class;
 use serde_json::{Value, json};
 
 /// A workload, its versions, and who has it.
@@ -35,6 +37,15 @@ pub struct Version {
     pub revision: Revision,
     /// The workload with the pods of that version, and all else as it is now.
     pub object: Value,
+}
+
+/// What is not a workload's own and matters to it.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// Services that select its pods, without what the server wrote.
+    pub services: Vec<Value>,
+    /// Autoscalers of it, by their keys.
+    pub autoscalers: Vec<String>,
 }
 
 /// A target of Belay that an object was made for, or taken into.
@@ -101,6 +112,43 @@ impl Kubernetes {
         in_time(cx, async {
             let cluster = self.clusters.connect(settings).await?;
             given::given(&cluster, &settings.namespace, template, since_us).await
+        })
+        .await
+    }
+
+    /// What sends traffic to a workload, as somebody meant it, and what scales it.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn beside(
+        &self,
+        cx: &Context,
+        settings: &Settings,
+        object: &Value,
+    ) -> Result<Beside, Error> {
+        in_time(cx, async {
+            let cluster = self.clusters.connect(settings).await?;
+            let home = &settings.namespace;
+            let (services, _) = cluster.list(List::of("v1", "Service", home)).await?;
+            let own = services
+                .iter()
+                .filter(|it| workload::is_served_by(it, object));
+            let meant = own.map(|it| object::made(&object::live(it, &self.digests, true)));
+            let services = meant.collect();
+            let kind = "HorizontalPodAutoscaler";
+            let scalers = match cluster.list(List::of("autoscaling/v2", kind, home)).await {
+                Ok((scalers, _)) => scalers,
+                Err(error) if error.class == Class::Authorisation => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            let own = scalers
+                .iter()
+                .filter(|it| workload::is_scaled_by(it, object));
+            let autoscalers = own.map(|it| object::key(it, home)).collect();
+            Ok(Beside {
+                services,
+                autoscalers,
+            })
         })
         .await
     }

@@ -15,4 +15,4 @@ mod tests;
 
 pub use error::Error;
 pub use lay_out::{Laid, MAX_BYTES, Overlay, lay_out};
-pub use read::{Images, Manifest, from_list, read, replace, to_list};
+pub use read::{Images, Manifest, from_list, read, replace, to_list, to_yaml};

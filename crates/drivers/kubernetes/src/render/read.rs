@@ -85,6 +85,19 @@ pub fn to_list(objects: &[Value]) -> String {
     format!("{list:#}\n")
 }
 
+/// As people write it, in one document. Where YAML would not be read as the same it is JSON, which is YAML as well.
+pub fn to_yaml(object: &Value) -> String {
+    let written = serde_saphyr::to_string(object).unwrap_or_default();
+    let manifest = Manifest {
+        file: String::new(),
+        text: written,
+    };
+    match parse(&manifest) {
+        Ok(read) if read.as_slice() == std::slice::from_ref(object) => manifest.text,
+        _ => format!("{object:#}\n"),
+    }
+}
+
 /// The objects of [`to_list`]; none: it is something else.
 pub fn from_list(text: &str) -> Option<Vec<Value>> {
     let mut list: Value = serde_json::from_str(text).ok()?;

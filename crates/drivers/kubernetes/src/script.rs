@@ -1,0 +1,298 @@
+//! A step as plain commands for kubectl, which work when Belay is gone. Pure.
+//!
+//! What they come to is what the step itself would come to, with two differences: nobody looks whether somebody was there in
+//! between, and what others have added is taken out in a request of its own, so that pods may be replaced twice.
+
+use crate::plan::{Params, Wanted};
+use crate::settings::Settings;
+use crate::write::MANAGER;
+use crate::{capacity, digests::Digests, kinds, object, workload};
+use belay_model::state::{Resource, State};
+use serde_json::{Map, Value, json};
+
+/// Ends the objects that are written into the script; no line of JSON is like it.
+const END: &str = "BELAY";
+
+/// How long a rollout is waited for, as kubectl takes it.
+const PATIENCE: &str = "10m";
+
+pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> String {
+    let script = Script::of(settings);
+    let commands = match params {
+        Params::Put { objects } => {
+            let put = objects.iter();
+            put.map(|(key, it)| script.put(key, it, from)).collect()
+        }
+        Params::Roll {
+            key,
+            object,
+            replace_stuck,
+        } => script.roll(key, object, from, *replace_stuck),
+        Params::Remove { objects } => objects
+            .values()
+            .map(|it| script.remove(it))
+            .collect::<Vec<_>>(),
+    };
+    commands.join("\n")
+}
+
+struct Script {
+    /// `kubectl` with the cluster and the namespace.
+    kubectl: String,
+}
+
+impl Script {
+    fn of(settings: &Settings) -> Self {
+        let file = settings.kubeconfig.as_ref();
+        let file =
+            file.map(|file| format!(" --kubeconfig {}", quoted(&file.display().to_string())));
+        let context = settings.context.as_ref();
+        let context = context.map(|context| format!(" --context {}", quoted(context)));
+        let (file, context) = (file.unwrap_or_default(), context.unwrap_or_default());
+        let namespace = quoted(&settings.namespace);
+        Self {
+            kubectl: format!("kubectl{file}{context} -n {namespace}"),
+        }
+    }
+
+    fn put(&self, key: &str, wanted: &Wanted, from: &State) -> String {
+        let object = object::made(&wanted.resource());
+        let there = from.resources.get(key);
+        if lacks_values(&object) {
+            return self.secret(&object, there.is_none());
+        }
+        let mut lines = Vec::new();
+        lines.extend(there.and_then(|there| self.take_out(&object, &wanted.resource(), there)));
+        lines.push(self.apply(&object));
+        lines.join("\n")
+    }
+
+    fn roll(&self, key: &str, wanted: &Wanted, from: &State, replace_stuck: bool) -> Vec<String> {
+        let mut object = object::made(&wanted.resource());
+        let there = from.resources.get(key);
+        if let Some(there) = there {
+            replicas(&mut object, key, there, from);
+        }
+        let mut lines = Vec::new();
+        lines.extend(there.and_then(|there| self.take_out(&object, &wanted.resource(), there)));
+        lines.push(self.apply(&object));
+        let name = named(&object);
+        if replace_stuck {
+            lines.push(self.replace_stuck(&object, &name));
+        }
+        lines.push(format!(
+            "{} rollout status {name} --timeout={PATIENCE}",
+            self.kubectl
+        ));
+        lines
+    }
+
+    fn remove(&self, wanted: &Wanted) -> String {
+        let object = object::made(&wanted.resource());
+        let cascade = kinds::of(&object).map_or("", |_| " --cascade=foreground");
+        format!(
+            "{} delete {} --ignore-not-found{cascade}",
+            self.kubectl,
+            named(&object)
+        )
+    }
+
+    fn apply(&self, object: &Value) -> String {
+        format!("{} <<'{END}'\n{object:#}\n{END}", self.apply_from_stdin())
+    }
+
+    fn apply_from_stdin(&self) -> String {
+        format!(
+            "{} apply --server-side --field-manager {MANAGER} --force-conflicts -f -",
+            self.kubectl
+        )
+    }
+
+    /// Server-side apply never removes what others have put there.
+    fn take_out(&self, object: &Value, wanted: &Resource, there: &Resource) -> Option<String> {
+        let mut patch = surplus("", &wanted.spec, &there.spec)?;
+        if let Some(fields) = patch.as_object_mut() {
+            fields.retain(|name, _| name != "metadata" && name != "rollout");
+            if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.remove("replicas");
+            }
+            fields.retain(|name, value| name != "spec" || *value != json!({}));
+        }
+        if patch == json!({}) {
+            return None;
+        }
+        Some(format!(
+            "{} patch {} --type=strategic --field-manager {MANAGER} -p {}",
+            self.kubectl,
+            named(object),
+            quoted(&patch.to_string())
+        ))
+    }
+
+    /// The values come from variables: they are shown nowhere, and are no part of a command line.
+    fn secret(&self, object: &Value, is_gone: bool) -> String {
+        let name = named(object);
+        let mut document = object.clone();
+        let mut needs = Vec::new();
+        for (key, value) in document["data"].as_object_mut().into_iter().flatten() {
+            let is_value = !value.as_str().is_some_and(Digests::is_one);
+            if is_value {
+                continue;
+            }
+            let variable = variable(key);
+            needs.push(format!(
+                ": \"${{{variable}:?set it to the value of {key} in {name}}}\""
+            ));
+            // Replaced after the rest was escaped.
+            *value = json!(format!("\u{1}{variable}\u{1}"));
+        }
+        let text = format!("{document:#}");
+        let text = text
+            .replace('\\', "\\\\")
+            .replace('$', "\\$")
+            .replace('`', "\\`");
+        let text = text
+            .split("\\\\u0001")
+            .enumerate()
+            .fold(String::new(), |text, (at, part)| match at % 2 {
+                0 => text + part,
+                _ => text + &format!("$(printf %s \"${part}\" | base64 | tr -d '\\n')"),
+            });
+        let apply = format!(
+            "{}\n{} <<{END}\n{text}\n{END}",
+            needs.join("\n"),
+            self.apply_from_stdin()
+        );
+        if !is_gone {
+            return apply;
+        }
+        format!(
+            "if {} get {name} >/dev/null 2>&1; then\n  echo {} >&2\nelse\n{apply}\nfi",
+            self.kubectl,
+            quoted(&format!("{name} still stands and is used as it is")),
+        )
+    }
+
+    /// Pods that do not get ready and are of another template are in the way of those that would.
+    fn replace_stuck(&self, object: &Value, name: &str) -> String {
+        let kubectl = &self.kubectl;
+        let field = |path: &str| format!("$({kubectl} get {name} -o 'jsonpath={{{path}}}')");
+        let (asked, seen) = (
+            field(".metadata.generation"),
+            field(".status.observedGeneration"),
+        );
+        let newest = field(".status.updateRevision");
+        let selector = workload::selector(object);
+        let ready = "{range .items[*]}{.metadata.name} {.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
+        format!(
+            "until [ \"{asked}\" = \"{seen}\" ]; do sleep 1; done\n\
+             newest=\"{newest}\"\n\
+             {kubectl} get pods -l {}\"$newest\" -o 'jsonpath={ready}' |\n\
+             while read -r pod ready; do\n  [ \"$ready\" = True ] || {kubectl} delete pod \"$pod\" </dev/null\ndone",
+            quoted(&format!("{selector},controller-revision-hash!="))
+        )
+    }
+}
+
+/// As the step does it: how many pods there are is kept with whoever scales them.
+fn replicas(object: &mut Value, key: &str, there: &Resource, from: &State) {
+    if !kinds::of(object).is_some_and(|kind| kind.is_scalable()) {
+        return;
+    }
+    let desired = there.facts["desired"].as_i64().unwrap_or(1);
+    let wanted = object["spec"]["replicas"].as_i64();
+    let least = capacity::bounds(from, key).map(|(least, _)| i64::from(least));
+    let is_enough = wanted.is_none_or(|wanted| {
+        desired >= least.map_or(wanted, |least| least.min(wanted)) && desired > 0
+    });
+    if there.facts["scaled"] == true && is_enough {
+        if let Some(spec) = object["spec"].as_object_mut() {
+            spec.remove("replicas");
+        }
+    } else if wanted.is_none() {
+        object["spec"]["replicas"] = json!(desired);
+    }
+}
+
+fn lacks_values(object: &Value) -> bool {
+    let mut values = object["data"].as_object().into_iter().flatten();
+    object["kind"] == "Secret"
+        && values.any(|(_, value)| value.as_str().is_some_and(Digests::is_one))
+}
+
+/// `deployment.apps/api`, as kubectl takes it.
+fn named(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&object["kind"]).to_lowercase();
+    let name = text(&object["metadata"]["name"]);
+    match text(&object["apiVersion"]).split_once('/') {
+        Some((group, _)) => quoted(&format!("{kind}.{group}/{name}")),
+        None => quoted(&format!("{kind}/{name}")),
+    }
+}
+
+/// A strategic merge patch that takes out what is there and not wanted; none: there is nothing of the kind. `list`: the name of
+/// the field.
+fn surplus(list: &str, want: &Value, have: &Value) -> Option<Value> {
+    match (want, have) {
+        (Value::Object(want), Value::Object(have)) => {
+            let fields = have.iter().filter_map(|(name, have)| {
+                let patch = match want.get(name) {
+                    Some(want) => surplus(name, want, have)?,
+                    None => Value::Null,
+                };
+                Some((name.clone(), patch))
+            });
+            let fields: Map<String, Value> = fields.collect();
+            (!fields.is_empty()).then_some(Value::Object(fields))
+        }
+        (Value::Array(want), Value::Array(have)) => {
+            let key = keys(list)?;
+            let items = have.iter().filter_map(|have| {
+                let is_it = |want: &&Value| want[key] == have[key];
+                let mut patch = match want.iter().find(is_it) {
+                    Some(want) => surplus("", want, have)?,
+                    None => json!({ "$patch": "delete" }),
+                };
+                patch[key] = have[key].clone();
+                Some(patch)
+            });
+            let items: Vec<Value> = items.collect();
+            (!items.is_empty()).then_some(Value::Array(items))
+        }
+        _ => None,
+    }
+}
+
+/// What the API merges the items of a list by; none: it is one thing, and set whole.
+fn keys(list: &str) -> Option<&'static str> {
+    match list {
+        "containers" | "initContainers" | "volumes" | "env" | "imagePullSecrets" => Some("name"),
+        "volumeMounts" => Some("mountPath"),
+        "volumeDevices" => Some("devicePath"),
+        "hostAliases" => Some("ip"),
+        _ => None,
+    }
+}
+
+/// A variable of the shell that is called like a key of a Secret.
+fn variable(key: &str) -> String {
+    let allowed = |it: char| if it.is_ascii_alphanumeric() { it } else { '_' };
+    let name: String = key.chars().map(allowed).collect();
+    match name.starts_with(|it: char| it.is_ascii_digit()) {
+        true => format!("_{name}"),
+        false => name,
+    }
+}
+
+/// As one word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./:@".contains(it);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

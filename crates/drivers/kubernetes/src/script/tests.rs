@@ -1,0 +1,78 @@
+use super::*;
+use crate::plan::Params;
+use std::collections::BTreeMap;
+
+fn settings() -> Settings {
+    Settings {
+        context: Some("the prod".to_owned()),
+        namespace: "shop".to_owned(),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn what_others_added_is_taken_out_by_its_key() {
+    let container = |more: Value| {
+        let mut container = json!({ "name": "app", "image": "app:1" });
+        container["env"] = more;
+        json!({ "containers": [container] })
+    };
+    let env = |names: &[&str]| -> Value {
+        names
+            .iter()
+            .map(|it| json!({ "name": it, "value": "x" }))
+            .collect()
+    };
+    assert_eq!(
+        surplus("", &container(env(&["A"])), &container(env(&["A", "B"]))),
+        Some(
+            json!({ "containers": [{ "name": "app", "env": [{ "$patch": "delete", "name": "B" }] }] })
+        ),
+    );
+    assert_eq!(
+        surplus("", &container(env(&["A"])), &container(env(&["A"]))),
+        None
+    );
+    let one = json!({ "a": { "b": 1 }, "args": ["x"] });
+    let other = json!({ "a": { "b": 2, "c": 3 }, "args": ["y"], "d": 4 });
+    assert_eq!(
+        surplus("", &one, &other),
+        Some(json!({ "a": { "c": null }, "d": null }))
+    );
+}
+
+#[test]
+fn values_of_secrets_come_from_variables() {
+    let data = json!({ "db.url": "hmac:00", "KEY": "hmac:11", "plain": "eA==", "odd": "`$\\" });
+    let named =
+        json!({ "apiVersion": "v1", "kind": "Secret", "name": "shop-secrets", "namespace": null });
+    let wanted = Wanted {
+        spec: json!({ "data": data }),
+        named,
+        force: true,
+    };
+    let objects = BTreeMap::from([("secret/shop-secrets".to_owned(), wanted)]);
+    let text = commands(&settings(), &State::default(), &Params::Put { objects });
+    assert!(
+        text.starts_with("if kubectl --context 'the prod' -n shop get secret/shop-secrets "),
+        "{text}"
+    );
+    assert!(
+        text.contains(": \"${db_url:?set it to the value of db.url in secret/shop-secrets}\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("\"KEY\": \"$(printf %s \"$KEY\" | base64 | tr -d '\\n')\""),
+        "{text}"
+    );
+    // The rest is as it is, and the shell makes nothing of it.
+    assert!(text.contains("\"odd\": \"\\`\\$\\\\\\\\\""), "{text}");
+    assert!(!text.contains("hmac:"), "{text}");
+}
+
+#[test]
+fn words_are_words() {
+    assert_eq!(quoted("deployment.apps/api"), "deployment.apps/api");
+    assert_eq!(quoted("it's"), "'it'\\''s'");
+    assert_eq!(quoted(""), "''");
+}
