@@ -7,6 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use belay_model::id::Scope;
 use belay_runtime::config::{self, Diagnostic, Loaded};
+use belay_runtime::uri::{self, Uri};
 use belay_runtime::{Belay, Options, PostgresOptions, Retention, Shared, Tables};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -147,11 +148,34 @@ impl Cx {
 
     /// The place that is meant, by the store and, for the service, the configuration.
     pub(crate) async fn scope(&self, belay: &Belay, place: &Place) -> Result<Scope, Failure> {
+        if let Some(uri) = self.uri(place)? {
+            let scope = uri.scope();
+            let (service, environment) = (scope.service.as_str(), scope.environment.as_str());
+            return Ok(belay.find_scope(Some(service), Some(environment)).await?);
+        }
         let service = self.service(place.service.as_deref());
         let scope = belay
             .find_scope(service.as_deref(), place.env.as_deref())
             .await?;
         Ok(scope)
+    }
+
+    /// What is named by a URI, if it is.
+    pub(crate) fn uri(&self, place: &Place) -> Result<Option<Uri>, Failure> {
+        let Some(text) = place.service.as_deref().filter(|it| uri::is_uri(it)) else {
+            return Ok(None);
+        };
+        if place.env.is_some() {
+            return Err(Failure::usage(
+                "a URI names the place by itself: leave --env out",
+            ));
+        }
+        Ok(Some(parsed(text)?))
+    }
+
+    /// Whether there is a store to look at.
+    pub(crate) fn has_store(&self) -> bool {
+        self.shared.is_some() || self.dir.join("belay.db").exists()
     }
 
     /// The service that is meant, unless the store has to tell.
@@ -178,6 +202,12 @@ fn shared(url: &StoreUrl, usage: Use) -> Shared {
         Use::Migrated => Tables::Migrated,
     };
     Shared { postgres, tables }
+}
+
+/// A URI that somebody wrote.
+pub(crate) fn parsed(text: &str) -> Result<Uri, Failure> {
+    let uri = text.parse::<Uri>();
+    uri.map_err(|error| belay_runtime::Error::from(error).into())
 }
 
 fn nearest(from: &Path) -> Option<PathBuf> {

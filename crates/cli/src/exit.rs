@@ -177,6 +177,7 @@ impl From<belay_runtime::Error> for Failure {
                 .iter()
                 .map(|skipped| format!("release {}: {}", skipped.release, skipped.why))
                 .collect(),
+            Error::Uri(error) => error.detail(),
             _ => Vec::new(),
         };
         Self {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERBS: [&[&str]; 40] = [
+const VERBS: [&[&str]; 41] = [
     &[],
     &["check"],
     &["plan"],
@@ -13,6 +13,7 @@ const VERBS: [&[&str]; 40] = [
     &["watch"],
     &["history"],
     &["rollback"],
+    &["adopt"],
     &["abort"],
     &["ready"],
     &["retry"],
@@ -108,5 +109,5 @@ fn every_listed_verb_has_a_file() {
             "{name} has no file: add it to VERBS"
         );
     }
-    assert_eq!(count, 27, "verbs listed by --help");
+    assert_eq!(count, 28, "verbs listed by --help");
 }

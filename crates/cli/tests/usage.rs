@@ -246,3 +246,38 @@ fn a_closed_stdout_is_no_error() {
         .expect("belay runs");
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn a_uri_that_names_nothing() {
+    for (uri, words) in [
+        ("kubernetes://prod/shop/api", "a part is missing"),
+        ("kubernetes://prod/shop/pod/api", "`pod` is no workload"),
+        ("ssh://host", "there is no `ssh://`"),
+        (
+            "kubernetes:///shop/deployment/api",
+            "Belay runs in no cluster",
+        ),
+    ] {
+        let dir = empty();
+        let output = belay(dir.path(), &["history", uri]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("error[E0320]") && said.contains(words),
+            "{uri}: {said}"
+        );
+    }
+    let dir = empty();
+    let both = [
+        "history",
+        "kubernetes://prod/shop/deployment/api",
+        "-e",
+        "prod",
+    ];
+    assert_eq!(
+        belay(dir.path(), &both).status.code(),
+        Some(2),
+        "the URI says where"
+    );
+    assert!(!dir.path().join(".belay").exists());
+}

@@ -4,6 +4,7 @@
 use crate::config::Diagnostic;
 use crate::kubernetes;
 use crate::promote::{numbered, prove, unproved};
+use crate::uri;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
 use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, EnvironmentName, ReleaseNumber, Scope};
@@ -62,6 +63,9 @@ pub enum Error {
     /// `E0340` to `E0343`, `E0345`: it cannot go to Kubernetes as it is written.
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
+    /// `E0320` to `E0325`: it cannot be done with what a URI names.
+    #[error(transparent)]
+    Uri(#[from] uri::Error),
     /// `E0344`: what is given on the command line is no part of this kind of release.
     #[error("use `{given}`: the release is {kind}")]
     OtherSource {
@@ -322,6 +326,7 @@ impl Error {
             Self::Secret { .. } => "E0203",
             Self::Artifact { .. } => "E0204",
             Self::Kubernetes(error) => error.code(),
+            Self::Uri(error) => error.code(),
             Self::OtherSource { .. } => "E0344",
             Self::Quarantined { .. } => "E0205",
             Self::NothingGood { .. } => "E0206",
@@ -366,6 +371,7 @@ impl Error {
     /// What kind of failure it is.
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Uri(error) => error.exit(),
             Self::Configuration(_)
             | Self::NoEnvironment { .. }
             | Self::Secret { .. }
@@ -429,6 +435,7 @@ impl Error {
                 "build it, or name another one with `--artifact PATH`".to_owned()
             }
             Self::Kubernetes(error) => error.next(),
+            Self::Uri(error) => error.next(),
             Self::OtherSource { instead, .. } => format!("leave it out, or use `{instead}`"),
             Self::Quarantined { scope, release, .. } => format!(
                 "deploy something else; or lift it: `belay release lift {release} {} -e {} --reason TEXT`",

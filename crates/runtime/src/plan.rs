@@ -2,7 +2,7 @@
 
 use crate::prepare::Prepared;
 use crate::targets::unplanned;
-use crate::{Belay, DeployRequest, Error};
+use crate::{Belay, DeployRequest, Error, Script};
 use belay_engine::capacity::{self, Asked};
 use belay_engine::taken_back::Gone;
 use belay_engine::{goal, planning};
@@ -69,6 +69,8 @@ pub struct DeployPlan {
     pub artifact: ArtifactDigest,
     /// The frozen plan as it would be now.
     pub plan: Plan,
+    /// The steps without Belay.
+    pub script: Script,
     /// Its steps in words.
     pub steps: Vec<PlannedStep>,
     /// Where going back would lead, in words: `release 1 (as it was before)`.
@@ -183,6 +185,7 @@ impl Belay {
             release: is_known.then_some(record.release),
             promoted_from: inputs.promotion.map(|promotion| promotion.from),
             artifact: record.artifact.clone(),
+            script: Script::of(&scope, &record.title(), &own, &from, &plan),
             steps: PlannedStep::of(&scope, &plan),
             plan,
             back_to: fitted.goal.title,

@@ -3,7 +3,7 @@
 use crate::config::Loaded;
 use crate::targets::unplanned;
 use crate::way::Way;
-use crate::{Belay, Error, PlannedStep, RollbackRequest};
+use crate::{Belay, Error, PlannedStep, RollbackRequest, Script};
 use belay_driver::Restorability;
 use belay_engine::capacity::{self, Asked, Fitted};
 use belay_engine::fold::Deployment;
@@ -29,6 +29,12 @@ pub struct RollbackPreview {
     pub scope: Scope,
     /// What serves now and is left; absent: nothing serves.
     pub leaves: Option<ReleaseNumber>,
+    /// What is left, in words, where Belay never deployed it.
+    pub leaves_there: Option<String>,
+    /// Versions of the platform's that were passed over, and why, one line each.
+    pub passed_over: Vec<String>,
+    /// The same steps without Belay.
+    pub script: Script,
     /// The goal in words: `release 1`, `nothing (as before)`.
     pub goal: String,
     /// Its release; absent: what was there before is no release.
@@ -91,6 +97,9 @@ impl Belay {
         let mut preview = RollbackPreview {
             scope: scope.clone(),
             leaves,
+            leaves_there: None,
+            passed_over: Vec::new(),
+            script: Script::default(),
             goal: "what is there now".to_owned(),
             release: None,
             record: None,
@@ -138,8 +147,14 @@ impl Belay {
                 accepts,
                 hands,
                 keeps_hands,
+                undeployed,
                 ..
             } => {
+                if let Some(found) = undeployed {
+                    preview.leaves_there = Some(found.leaves.clone());
+                    preview.passed_over.clone_from(&found.passed_over);
+                    preview.remarks.clone_from(&found.remarks);
+                }
                 preview.skipped.clone_from(skipped);
                 preview.hands.clone_from(hands);
                 preview.keeps_hands = *keeps_hands;
@@ -192,6 +207,7 @@ impl Belay {
                 let plan = planning::back(&targets, &from, &fitted, &checks, parallel, &order);
                 let plan = plan.map_err(|error| unplanned(scope, error))?;
                 let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
+                preview.script = Script::of(scope, &preview.goal, &targets, &from, &plan);
                 preview.steps = PlannedStep::of(scope, &plan);
                 preview.residue = residue;
             }

@@ -8,11 +8,26 @@ use belay_engine::goal::Skipped;
 use belay_engine::planning;
 use belay_engine::targets::Targets;
 use belay_model::config::BackOrder;
+use belay_model::event::{Entry, Event, Outcome};
 use belay_model::id::{ReleaseNumber, Scope};
+use belay_model::plan::{Action, Step};
+use belay_model::release::Record;
 use belay_model::state::Goal;
 
 /// How many deployments are looked through for the last that went back.
 const HISTORY: usize = 100;
+
+/// How many rollouts are looked at for one that took its time.
+const ROLLOUTS: usize = 5;
+
+/// What a prediction is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Going back, the last time.
+    WayBack,
+    /// A rollout forward: nobody has gone back yet.
+    Rollout,
+}
 
 /// The answer in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,8 +59,8 @@ pub struct Readiness {
     pub restorability: Option<Restorability>,
     /// Predicted time, milliseconds: as the platform says, else as long as the last time took; absent: nobody knows.
     pub predicted_ms: Option<u64>,
-    /// The prediction is the time that going back took here last.
-    pub is_measured: bool,
+    /// What was measured, where the prediction is none of the platform's.
+    pub measured: Option<Measured>,
     /// The steps it would have, in order.
     pub steps: Vec<PlannedStep>,
     /// Since when the goal is known to be good, Unix microseconds; absent: it never was, or is no release.
@@ -72,7 +87,7 @@ impl Belay {
             scope: scope.clone(),
             light: Light::Red,
             steps: Vec::new(),
-            is_measured: false,
+            measured: None,
             good_at_us: None,
             looked_at_us: self.now_us(),
             ready: false,
@@ -189,8 +204,19 @@ impl Belay {
             readiness.ready &= readiness.warm;
         }
         if readiness.predicted_ms.is_none() {
-            readiness.predicted_ms = self.last_way_back_ms(scope).await?;
-            readiness.is_measured = readiness.predicted_ms.is_some();
+            let last = self.last_way_back_ms(scope).await?;
+            readiness.measured = last.map(|_| Measured::WayBack);
+            readiness.predicted_ms = last;
+        }
+        let is_on_kubernetes =
+            |record: &Record| record.targets.iter().all(|it| it.driver == "kubernetes");
+        if let Some(record) = record.filter(|it| is_on_kubernetes(it))
+            && readiness.predicted_ms.is_none()
+        {
+            // Pods are replaced going back as they were going forward.
+            let rollout = self.last_rollout_ms(scope, record).await?;
+            readiness.measured = rollout.map(|_| Measured::Rollout);
+            readiness.predicted_ms = rollout;
         }
         Ok(())
     }
@@ -223,6 +249,22 @@ impl Belay {
         Ok(fitted.brought_up())
     }
 
+    /// How long the steps took that change something, when that record was put out last with success; of another one where it
+    /// never was.
+    async fn last_rollout_ms(&self, scope: &Scope, record: &Record) -> Result<Option<u64>, Error> {
+        let mut history = self.store().history(scope, HISTORY).await?;
+        history.retain(|it| it.kind == "deploy" && it.outcome == Some(Outcome::Succeeded));
+        let hash = record.hash();
+        history.sort_by_key(|it| it.record.as_ref() != Some(&hash));
+        for summary in history.iter().take(ROLLOUTS) {
+            let entries = self.store().events(&summary.id, 0).await?;
+            if let Some(ms) = effects_ms(&entries) {
+                return Ok(Some(ms));
+            }
+        }
+        Ok(None)
+    }
+
     /// How long it took to get all users back to what was there before, or all instances where there are none, the last
     /// time that it was done here.
     async fn last_way_back_ms(&self, scope: &Scope) -> Result<Option<u64>, Error> {
@@ -233,4 +275,28 @@ impl Belay {
             u64::try_from(took_us / 1000).ok()
         }))
     }
+}
+
+/// The time of a deployment's own steps, without what only looks or waits; none: it changed nothing.
+fn effects_ms(entries: &[Entry]) -> Option<u64> {
+    let mut effects = Vec::new();
+    let (mut begun, mut took_us) = (None, 0);
+    for entry in entries {
+        match &entry.event {
+            Event::Planned { plan, .. } => {
+                let is_effect = |step: &Step| matches!(step.action, Action::Effect(_));
+                effects = plan.steps().map(is_effect).collect();
+            }
+            Event::Started { step, .. } if step.plan == 0 => begun = Some((*step, entry.at_us)),
+            Event::Finished { step, .. } => {
+                let own = begun.filter(|(of, _)| of == step);
+                let is_effect = effects.get(usize::from(step.index)) == Some(&true);
+                if let Some((_, at_us)) = own.filter(|_| is_effect) {
+                    took_us += entry.at_us - at_us;
+                }
+            }
+            _ => {}
+        }
+    }
+    u64::try_from(took_us / 1000).ok().filter(|ms| *ms > 0)
 }

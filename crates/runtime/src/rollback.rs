@@ -2,10 +2,11 @@
 //! good (*return*) or to what was there before a deployment (*undo*). The goal is settled here, before anything changes.
 
 use crate::deploy::not_entered;
+use crate::uri::Uri;
 use crate::way::Way;
 use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
-use belay_engine::queue;
+use belay_engine::queue::{self, Entrant};
 use belay_model::back::{Back, Risk, Trigger};
 use belay_model::config::{BackOrder, Check, FirstFailure, Inconclusive, Queue, Strategy};
 use belay_model::event::{Ask, Event, Inputs, Kind, Outcome};
@@ -21,6 +22,8 @@ const HISTORY: usize = 1000;
 /// A request to go back.
 #[derive(Clone, Debug, Default)]
 pub struct RollbackRequest {
+    /// Of this, which Belay never deployed: `to` is one of the platform's own revisions. The scope is [`Uri::scope`].
+    pub uri: Option<Uri>,
     /// To this release and no other; absent: the one before if it is good, else the newest good one.
     pub to: Option<ReleaseNumber>,
     /// With a reason: what is taken upon oneself. The journal says so.
@@ -66,6 +69,7 @@ impl Belay {
         }
         let mut reason = request.reason.clone();
         let mut keeps_hands = false;
+        let mut found = None;
         let (goal, kind, record) = match way {
             Way::Signal { id, to, .. } => {
                 let at_us = self.now_us();
@@ -83,8 +87,10 @@ impl Belay {
                 goal,
                 accepts,
                 keeps_hands: keeps,
+                undeployed,
                 ..
             } => {
+                found = undeployed;
                 if let Some(risk) = accepts {
                     reason = Some(accepted(risk, reason));
                 }
@@ -103,6 +109,11 @@ impl Belay {
             Kind::Deploy | Kind::Return { .. } => None,
         };
         self.require_restorable(&goal, undone).await?;
+        let id = self.new_id();
+        let (mut record, mut more) = (record, resealed);
+        if let (Some(found), Some(record)) = (found, &mut record) {
+            more.extend(self.keep_undeployed(*found, record, &id).await?);
+        }
         let release = record.as_ref().map(|record| record.release);
         let (checks, parallel, back_order) = match &record {
             Some(record) => self.verified_by(scope, record).await?,
@@ -138,7 +149,10 @@ impl Belay {
                 trigger: request.trigger,
             },
         };
-        let new = self.entrant(inputs, resealed);
+        let new = Entrant {
+            id,
+            ..self.entrant(inputs, more)
+        };
         let entered = queue::enter(&*self.store(), &new, Queue::All).await;
         entered.map_err(|error| not_entered(scope, error))?;
         Ok(Accepted::New {

@@ -1,5 +1,6 @@
 //! Which way back there is: a signal, a return or an undo, and its goal. Rollback, preview and readiness ask the same.
 
+use crate::uri::{self, Undeployed};
 use crate::{Belay, Error, RollbackRequest};
 use belay_engine::fold::Deployment;
 use belay_engine::goal::{self, Choice, Skipped};
@@ -38,6 +39,8 @@ pub(crate) enum Way {
         /// The goal is what was really there; otherwise those changes are lost.
         keeps_hands: bool,
         skipped: Vec<Skipped>,
+        /// Belay never deployed what is there.
+        undeployed: Option<Box<Undeployed>>,
     },
     /// To what was there before a deployment; what is quarantined there is lifted to that standing.
     Undo {
@@ -96,13 +99,17 @@ impl Belay {
             if request.undo.as_ref().is_some_and(|of| *of != first.id) {
                 return Err(no_undo(request, "another one is open", Some(first.id)));
             }
+            if let (Some(uri), Some(_)) = (&request.uri, request.to) {
+                return Err(is_open(uri, &first.id).into());
+            }
             return self
                 .through_open(&view, &first, open.collect(), request)
                 .await;
         }
-        match &request.undo {
-            Some(of) => self.undo(scope, &view, of, request).await,
-            None => self.to_good(scope, &view, request).await,
+        match (&request.undo, &request.uri) {
+            (Some(of), _) => self.undo(scope, &view, of, request).await,
+            (None, Some(uri)) => self.way_of_uri(uri, &view, request).await,
+            (None, None) => self.to_good(scope, &view, request).await,
         }
     }
 
@@ -224,6 +231,7 @@ impl Belay {
             hands,
             keeps_hands,
             skipped,
+            undeployed: None,
         })
     }
 
@@ -296,6 +304,16 @@ impl Belay {
             of: of.clone(),
             lifts,
         })
+    }
+}
+
+/// A number is one of the platform's there, and an open one goes to what was there before it.
+fn is_open(uri: &uri::Uri, id: &DeploymentId) -> uri::Error {
+    uri::Error::NoRevision {
+        title: uri.title(),
+        why: format!("{id} is open, and goes back to what was there before it"),
+        passed_over: Vec::new(),
+        next: format!("leave `--to` out, or wait for it: `belay watch {id}`"),
     }
 }
 

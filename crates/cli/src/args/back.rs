@@ -12,9 +12,12 @@ Examples:
   belay rollback -e production              the one before if good, else the newest good one
   belay rollback -e production --plan       show where that leads; change nothing
   belay rollback -e production --to 7 --reason 'the basket is empty' --trigger broken-function
-  belay rollback -e production --undo       take the last rollback back",
+  belay rollback -e production --undo       take the last rollback back
+  belay rollback -e production --plan --as sh > back.sh       the same without Belay
+  belay rollback kubernetes://prod/shop/deployment/api        what Belay never deployed",
     after_help = "
-It shows where it leads before anything changes, and on a terminal asks. Without a terminal it goes on."
+In the place of the service a URI names what Belay never deployed: kubernetes://CONTEXT/NAMESPACE/deployment/NAME. It goes back to the
+newest revision before the present one that is known to have been available. It shows where it leads before anything changes, and on a terminal asks. Without a terminal it goes on."
 )]
 pub(crate) struct Rollback {
     #[command(flatten)]
@@ -47,7 +50,7 @@ pub(crate) struct Abort {
 /// How someone wants to go back.
 #[derive(Debug, Group)]
 pub(crate) struct How {
-    /// To this release and no other
+    /// To this release and no other; with a URI to this revision
     #[arg(long, value_name = "RELEASE")]
     pub(crate) to: Option<u32>,
     /// Take that risk; needs a reason
@@ -56,6 +59,9 @@ pub(crate) struct How {
     /// Only show where it leads
     #[arg(long)]
     pub(crate) plan: bool,
+    /// Show the plan as a script of plain commands, which works without Belay
+    #[arg(long = "as", value_enum, value_name = "SHELL", requires = "plan")]
+    pub(crate) shell: Option<Shell>,
     /// Do not ask
     #[arg(short, long)]
     pub(crate) yes: bool,
@@ -68,6 +74,13 @@ pub(crate) struct How {
     /// Come back at once, when it is written down and a worker is at it
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+/// What a plan can be written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Shell {
+    /// A POSIX shell
+    Sh,
 }
 
 /// What a rollback is refused for, or avoids, unless someone accepts it.

@@ -1,6 +1,6 @@
 //! Putting a release out: `check`, `plan`, `deploy`.
 
-use super::{Following, Place};
+use super::{Following, Place, Shell};
 use clap::Args as Group;
 use std::path::PathBuf;
 
@@ -36,7 +36,8 @@ pub(crate) struct What {
 #[command(before_help = "\
 Examples:
   belay plan -e production
-  belay plan -e staging --artifact build/out")]
+  belay plan -e staging --artifact build/out
+  belay plan -e production --as sh          the steps as plain commands")]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -45,6 +46,9 @@ pub(crate) struct Plan {
     /// As a hotfix: the short way that the environment allows
     #[arg(long)]
     pub(crate) hotfix: bool,
+    /// Show the steps as a script of plain commands
+    #[arg(long = "as", value_enum, value_name = "SHELL")]
+    pub(crate) shell: Option<Shell>,
 }
 
 /// Put a release out, watch it, and go back by itself if it is bad

@@ -73,7 +73,7 @@ impl std::fmt::Debug for StoreUrl {
 /// Which service and environment is meant.
 #[derive(Clone, Debug, Group)]
 pub(crate) struct Place {
-    /// The service [default: that of belay.yaml, or the only one in the store]
+    /// The service, or the URI of what Belay never deployed [default: that of belay.yaml, or the only one in the store]
     pub(crate) service: Option<String>,
     /// The environment; needed when there are several
     #[arg(short, long, value_name = "ENV")]

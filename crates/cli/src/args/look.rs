@@ -20,7 +20,8 @@ pub(crate) struct Status {
 #[command(before_help = "\
 Examples:
   belay history -e production
-  belay history --events dep_01k2")]
+  belay history --events dep_01k2
+  belay history kubernetes://prod/shop/deployment/api     revisions of what Belay never deployed")]
 pub(crate) struct History {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -39,7 +40,9 @@ pub(crate) struct History {
 Examples:
   belay logs -e production
   belay logs -f -e production --instance r2
-  belay logs --lines 500 | grep ERROR",
+  belay logs --lines 500 | grep ERROR
+  belay logs -e production --bundle trouble           what there is to say of it on Kubernetes
+  belay logs kubernetes://prod/shop/deployment/api --bundle trouble",
     after_help = "
 With -o json every line is a document of its own: {\"group\", \"instance\", \"line\"}."
 )]
@@ -66,4 +69,8 @@ pub(crate) struct Logs {
     /// Only instances whose GROUP/INSTANCE contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) instance: Option<String>,
+    /// On Kubernetes: gather events, the last lines of each container and how workloads and pods are into a new folder; without
+    /// values of secrets
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["follow", "instance"])]
+    pub(crate) bundle: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! The command line as types, divided as the verbs are. What each verb does is in `verbs`; here is only what can be written
 //! and how help reads.
 
+mod adopt;
 mod back;
 mod command;
 mod demo;
@@ -15,7 +16,8 @@ mod servers;
 mod store;
 mod verb;
 
-pub(crate) use back::{Abort, How, Ready, Require, Rollback};
+pub(crate) use adopt::Adopt;
+pub(crate) use back::{Abort, How, Ready, Require, Rollback, Shell};
 pub(crate) use command::{Args, parse};
 pub(crate) use demo::Demo;
 pub(crate) use deploy::{Check, Deploy, Plan, What};

@@ -1,8 +1,8 @@
 //! The verbs, in the order in which help lists them.
 
 use super::{
-    Abort, Check, Demo, Deploy, Freeze, Give, History, Logs, Plan, Promote, Proxy, Ready, Release,
-    Retry, Rollback, Say, Status, Store, Supervise, Watch, Worker,
+    Abort, Adopt, Check, Demo, Deploy, Freeze, Give, History, Logs, Plan, Promote, Proxy, Ready,
+    Release, Retry, Rollback, Say, Status, Store, Supervise, Watch, Worker,
 };
 use clap::Subcommand;
 
@@ -19,6 +19,7 @@ pub(crate) enum Verb {
     Rollback(Rollback),
     Abort(Abort),
     Ready(Ready),
+    Adopt(Adopt),
     Retry(Retry),
     Skip(Give),
     #[command(

@@ -7,8 +7,8 @@ use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::Scope;
 use belay_model::summary::{Summary, Timeline};
 use belay_runtime::{
-    GroupStatus, Light, PlannedStep, Readiness, ReleaseInfo, Restorability, RollbackPreview,
-    ScopeStatus,
+    GroupStatus, Light, Measured, PlannedStep, Readiness, ReleaseInfo, Restorability,
+    RollbackPreview, ScopeStatus,
 };
 use serde_json::{Value, json};
 
@@ -154,6 +154,8 @@ pub(crate) fn preview(preview: &RollbackPreview) -> Value {
         "service": service,
         "environment": environment,
         "leaves": preview.leaves,
+        "leaves_there": preview.leaves_there,
+        "passed_over": preview.passed_over,
         "goal": preview.goal,
         "release": preview.release,
         "record": preview.record,
@@ -205,7 +207,11 @@ pub(crate) fn readiness(readiness: &Readiness) -> Value {
         "release": readiness.release,
         "warm": readiness.warm,
         "predicted_ms": readiness.predicted_ms,
-        "measured": readiness.is_measured,
+        "measured": readiness.measured.is_some(),
+        "measured_by": readiness.measured.map(|measured| match measured {
+            Measured::WayBack => "way_back",
+            Measured::Rollout => "rollout",
+        }),
         "reasons": readiness.reasons,
         "skipped": readiness.skipped.iter().map(|skipped| {
             json!({ "release": skipped.release, "record": skipped.record, "why": skipped.why })

@@ -9,6 +9,7 @@ use belay_runtime::{Restorability, RollbackPreview};
 /// Where it leads.
 pub(crate) fn text(preview: &RollbackPreview) -> String {
     let from = match preview.leaves {
+        _ if preview.leaves_there.is_some() => preview.leaves_there.clone().unwrap_or_default(),
         Some(release) => format!("release {release}"),
         None => "nothing".to_owned(),
     };
@@ -60,6 +61,12 @@ pub(crate) fn text(preview: &RollbackPreview) -> String {
             printable(&skipped.why)
         ));
     }
+    lines.extend(
+        preview
+            .passed_over
+            .iter()
+            .map(|line| format!("  passed over: {}", printable(line))),
+    );
     lines.extend(steps(2, &preview.steps));
     lines.extend(stays(&preview.residue));
     match &preview.restorability {

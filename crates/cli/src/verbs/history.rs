@@ -7,12 +7,16 @@ use crate::output::story::{Say, Story};
 use crate::output::table::{printable, table};
 use crate::output::time::{length, moment};
 use crate::output::{Report, json};
+use crate::verbs::revisions;
 use belay_model::event::{Entry, Event, Outcome, RollbackResult};
 use belay_model::summary::Summary;
 use belay_runtime::Belay;
 use serde_json::{Value, json};
 
 pub(crate) async fn run(cx: &Cx, args: &History) -> Result<Report, Failure> {
+    if let Some(uri) = cx.uri(&args.place)? {
+        return revisions::run(cx, &uri, args.limit).await;
+    }
     let belay = cx.open().await?;
     if let Some(deployment) = &args.events {
         return events(&belay, deployment).await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How soon a new line is seen.
@@ -22,6 +22,9 @@ const LIST: Duration = Duration::from_secs(2);
 const TAIL_BYTES: u64 = 4 << 20;
 
 pub(crate) async fn run(cx: &Cx, args: &Logs) -> Result<Report, Failure> {
+    if let Some(folder) = &args.bundle {
+        return bundle(cx, args, folder).await;
+    }
     let belay = cx.open().await?;
     let scope = cx.scope(&belay, &args.place).await?;
     let mut readers = BTreeMap::new();
@@ -61,6 +64,23 @@ pub(crate) async fn run(cx: &Cx, args: &Logs) -> Result<Report, Failure> {
             }
         }
     }
+}
+
+/// What there is to say, as files.
+async fn bundle(cx: &Cx, args: &Logs, folder: &Path) -> Result<Report, Failure> {
+    let files = match cx.uri(&args.place)? {
+        Some(uri) => uri.bundle(folder, &crate::cx::variables()).await?,
+        None => {
+            let belay = cx.open().await?;
+            let scope = cx.scope(&belay, &args.place).await?;
+            belay.bundle(&scope, folder).await?
+        }
+    };
+    let lines: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    Ok(Report::new(lines.join("\n"), json!({ "files": files })))
 }
 
 async fn list(belay: &Belay, scope: &Scope, args: &Logs) -> Result<Vec<InstanceLog>, Failure> {

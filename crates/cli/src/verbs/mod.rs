@@ -1,6 +1,7 @@
 //! The verbs, one file each: they parse nothing and print nothing, but call the runtime and say what came of it.
 
 mod abort;
+mod adopt;
 mod ask;
 mod check;
 mod demo;
@@ -16,8 +17,10 @@ mod promote;
 mod proxy;
 mod ready;
 mod release;
+mod revisions;
 mod rollback;
 mod say;
+mod script;
 mod status;
 mod store;
 mod stuck;
@@ -44,6 +47,7 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Rollback(args) => rollback::run(cx, args).await,
         Verb::Abort(args) => abort::run(cx, args).await,
         Verb::Ready(args) => ready::run(cx, &args).await,
+        Verb::Adopt(args) => adopt::run(cx, args).await,
         Verb::Retry(args) => stuck::run(cx, Ask::Retry, stuck::Args::from(args)).await,
         Verb::Skip(args) => stuck::run(cx, Ask::Skip, stuck::Args::from(args)).await,
         Verb::Abandon(args) => stuck::run(cx, Ask::Abandon, stuck::Args::from(args)).await,

@@ -6,7 +6,7 @@ use crate::exit::Failure;
 use crate::output::steps::{stays, steps};
 use crate::output::table::printable;
 use crate::output::{Report, json};
-use crate::verbs::deploy;
+use crate::verbs::{deploy, script};
 use belay_runtime::DeployPlan;
 use serde_json::{Value, json};
 
@@ -15,7 +15,15 @@ pub(crate) async fn run(cx: &Cx, args: Plan) -> Result<Report, Failure> {
     request.hotfix = args.hotfix;
     let belay = cx.open_or_make().await?;
     let plan = belay.plan(&request).await?;
+    if args.shell.is_some() {
+        return Ok(script::report(&plan.script, "plan"));
+    }
     Ok(Report::new(text(&plan), json(&plan)))
+}
+
+/// No step has an effect: it is there, and what remains is to look at it and to write it down.
+fn changes_nothing(plan: &DeployPlan) -> bool {
+    plan.steps.iter().all(|step| step.wave.is_none())
 }
 
 /// What deploying or promoting would do, as a document.
@@ -28,6 +36,7 @@ pub(crate) fn json(plan: &DeployPlan) -> Value {
         "promoted_from": plan.promoted_from,
         "artifact": plan.artifact,
         "nothing_to_do": plan.nothing_to_do,
+        "changes_nothing": changes_nothing(plan),
         "steps": json::steps(&plan.steps),
         "back_to": plan.back_to,
         "back_steps": json::steps(&plan.back_steps),
@@ -50,6 +59,8 @@ pub(crate) fn text(plan: &DeployPlan) -> String {
     let mut lines = vec![format!("{}: {release} ({artifact}){from}", plan.scope)];
     if plan.nothing_to_do {
         lines.push("  it serves already: nothing would be done".to_owned());
+    } else if changes_nothing(plan) {
+        lines.push("  nothing to do there: what runs is this release already".to_owned());
     }
     lines.extend(steps(2, &plan.steps));
     lines.push(format!("the way back: {}", plan.back_to));

@@ -7,7 +7,7 @@ use crate::output::table::printable;
 use crate::output::time::{ago, length};
 use crate::output::{Report, json};
 use belay_model::id::ReleaseNumber;
-use belay_runtime::{Light, Readiness};
+use belay_runtime::{Light, Measured, Readiness};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: &Ready) -> Result<Report, Failure> {
@@ -39,10 +39,10 @@ fn text(readiness: &Readiness) -> String {
     if readiness.ready {
         let time = match readiness.predicted_ms {
             Some(ms) => {
-                let how = if readiness.is_measured {
-                    ", as the last time"
-                } else {
-                    ""
+                let how = match readiness.measured {
+                    Some(Measured::WayBack) => ", as the last time",
+                    Some(Measured::Rollout) => ", as its pods took going forward",
+                    None => "",
                 };
                 let us = i64::try_from(ms).unwrap_or(i64::MAX / 1000) * 1000;
                 format!("in about {}{how}", length(us))

@@ -7,7 +7,7 @@ use crate::output::preview;
 use crate::output::table::printable;
 use crate::output::{Report, json, warn};
 use crate::verbs::follow::{Followed, Watched, follow, interrupted};
-use crate::verbs::{ask, outcome};
+use crate::verbs::{ask, outcome, script};
 use belay_model::event::{Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::summary::Summary;
@@ -15,12 +15,22 @@ use belay_runtime::{Accepted, Belay, RollbackRequest};
 use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
-    let belay = cx.open().await?;
+    let uri = cx.uri(&args.place)?;
+    // What is taken back was done by a store that is there.
+    let begins = uri.is_some() && args.undo.is_none();
+    let belay = match begins {
+        true => cx.open_or_make().await?,
+        false => cx.open().await?,
+    };
     if !args.how.plan {
         belay.expect_write();
     }
-    let (scope, undo) = what(cx, &belay, &args).await?;
+    let (scope, undo) = match &uri {
+        Some(uri) if begins => (uri.scope(), None),
+        _ => what(cx, &belay, &args).await?,
+    };
     let request = RollbackRequest {
+        uri,
         undo,
         ..request(&args.how)
     };
@@ -47,10 +57,13 @@ pub(crate) async fn carry_out(
     request: RollbackRequest,
     args: &How,
 ) -> Result<Report, Failure> {
-    let preview = belay
-        .preview(scope, &request, cx.load_if_any().as_ref())
-        .await?;
+    // No configuration is about what only a URI names.
+    let today = cx.load_if_any().filter(|_| request.uri.is_none());
+    let preview = belay.preview(scope, &request, today.as_ref()).await?;
     let shown = preview::text(&preview);
+    if args.shell.is_some() {
+        return Ok(script::report(&preview.script, "rollback"));
+    }
     if args.plan {
         return Ok(Report::new(
             shown,

@@ -17,7 +17,14 @@ pub(crate) async fn run(cx: &Cx, args: &Status) -> Result<Report, Failure> {
     let belay = cx.open().await?;
     let mut scopes = belay.status().await?;
     if args.place.env.is_some() || args.place.service.is_some() {
-        let (service, env) = (args.place.service.as_deref(), args.place.env.as_deref());
+        let named = cx.uri(&args.place)?.map(|uri| uri.scope());
+        let named = named
+            .as_ref()
+            .map(|it| (it.service.as_str(), it.environment.as_str()));
+        let (service, env) = match named {
+            Some((service, env)) => (Some(service), Some(env)),
+            None => (args.place.service.as_deref(), args.place.env.as_deref()),
+        };
         scopes.retain(|status| {
             service.is_none_or(|service| status.scope.service.as_str() == service)
                 && env.is_none_or(|env| status.scope.environment.as_str() == env)

@@ -1,8 +1,12 @@
 //! The real binary on a real control plane: what a user of Kubernetes sees, end to end; the real `kubectl` reads what is there.
 
+mod adoption;
 mod errors;
 mod places;
+mod scripts;
 mod shop;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;
+mod undeployed;
 mod ways;

@@ -1,11 +1,12 @@
 //! A service of its own in a namespace of its own.
 
-use crate::support::project::Project;
+use crate::support::project::{PATIENCE, Project};
 use belay_testbed::ControlPlane;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// What nobody may find in clear.
 pub(crate) const KEY: &str = "correct-horse-battery";
@@ -93,6 +94,33 @@ spec:
         serde_json::from_str(&said(kubectl.args(what))).expect("JSON")
     }
 
+    /// Has the real client do something; answers what it says.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut kubectl = self.plane.kubectl();
+        said(kubectl.args(["-n", &self.namespace]).args(arguments))
+    }
+
+    /// The manifests of the folder, as somebody without Belay puts them there.
+    pub(crate) fn apply(&self) {
+        let folder = self.project.path().join("k8s");
+        self.kubectl(&["apply", "-f", &folder.display().to_string()]);
+        self.rolled_out("deployment/api");
+    }
+
+    /// Waits until it is.
+    pub(crate) fn rolled_out(&self, workload: &str) {
+        self.kubectl(&["rollout", "status", workload, "--timeout=60s"]);
+    }
+
+    /// What names a workload of the namespace for Belay.
+    pub(crate) fn uri(&self, workload: &str) -> String {
+        format!(
+            "kubernetes://{}/{}/{workload}",
+            ControlPlane::CONTEXT,
+            self.namespace
+        )
+    }
+
     /// All that serve now go on, and do not any more.
     pub(crate) fn makes_pods_unready(&self) {
         let pods = self.get(&["pods"]);
@@ -154,6 +182,15 @@ pub(crate) fn encoded() -> String {
     drop(pipe);
     let done = child.wait_with_output().expect("ended");
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+/// Waits until it is so.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn said(command: &mut Command) -> String {

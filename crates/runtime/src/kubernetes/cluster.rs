@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 /// A cluster, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     /// The file that somebody named; absent: the usual one of whoever works, or the cluster that they are in.
-    pub(super) kubeconfig: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<PathBuf>,
     /// Absent: the cluster that we are in.
-    pub(super) context: Option<String>,
+    pub(crate) context: Option<String>,
 }
 
 /// What a target means. `base`: what paths in the configuration are relative to; `env`: the variables of whoever asks.
-pub(super) fn cluster(
+pub(crate) fn cluster(
     target: &KubernetesTarget,
     base: &Path,
     env: &BTreeMap<String, String>,

@@ -33,12 +33,25 @@ impl Belay {
         for images in images {
             render::replace(&mut objects, images).map_err(Error::Rendered)?;
         }
+        self.add(&objects, path).await
+    }
+
+    /// Takes in objects that are in no file.
+    pub(crate) async fn add_objects(
+        &self,
+        objects: &[Value],
+    ) -> Result<ArtifactDigest, crate::Error> {
+        self.add(objects, Path::new(FILE)).await
+    }
+
+    /// `path`: where they come from, for people.
+    async fn add(&self, objects: &[Value], path: &Path) -> Result<ArtifactDigest, crate::Error> {
         let failed = |why: String| crate::Error::Artifact {
             path: path.to_owned(),
             why,
         };
         let dir = tempfile::tempdir_in(self.dir()).map_err(|error| failed(error.to_string()))?;
-        std::fs::write(dir.path().join(FILE), render::to_list(&objects))
+        std::fs::write(dir.path().join(FILE), render::to_list(objects))
             .map_err(|error| failed(error.to_string()))?;
         let added = self.artifacts().add(dir.path()).await;
         added.map_err(|error| failed(chain(&error)))

@@ -7,6 +7,7 @@ mod logs;
 mod manifests;
 mod targets;
 
+pub(crate) use cluster::{Cluster, cluster};
 pub(crate) use driver::Late;
 pub use error::Error;
 pub(crate) use targets::{settings, written};

@@ -1,0 +1,120 @@
+//! The way back without Belay: its script is run by a shell that has kubectl, and no more.
+
+use crate::shop::{KEY, Shop, encoded};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+
+impl Shop {
+    /// What the plan of a command is as a script.
+    fn script(&self, arguments: &[&str]) -> String {
+        let document = self
+            .project
+            .json(0, &[arguments, &["--plan", "--as", "sh"]].concat());
+        document["script"].as_str().expect("a script").to_owned()
+    }
+
+    /// Runs it as anybody would, with these variables.
+    fn run(&self, script: &str, variables: &[(&str, &str)]) -> bool {
+        self.project.executable("back.sh", script);
+        let path = self
+            .project
+            .env
+            .iter()
+            .find(|(name, _)| name == "PATH")
+            .expect("a PATH");
+        let mut shell = Command::new(self.project.path().join("back.sh"));
+        shell
+            .env_clear()
+            .env("HOME", self.project.path())
+            .current_dir(self.project.path())
+            .env("PATH", &path.1)
+            .envs(variables.iter().copied());
+        let done = shell.stdin(Stdio::null()).output().expect("started");
+        let talk = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(!talk.contains(KEY), "{talk}");
+        if !done.status.success() {
+            eprintln!("{talk}\n{script}");
+        }
+        done.status.success()
+    }
+
+    fn template(&self) -> Value {
+        self.get(&["deployment", "api"])["spec"]["template"].clone()
+    }
+}
+
+#[test]
+fn the_way_back_works_without_belay() {
+    let shop = Shop::new();
+    shop.project.json(0, &["deploy"]);
+    let before = shop.template();
+    let secret = shop.given("secret", "secretRef");
+    shop.configure("warn", "");
+    shop.edit("k8s/api.yaml", "motto: first", "motto: second");
+    shop.project.json(0, &["deploy", "--image", "shop/api:2"]);
+    shop.kubectl(&["set", "env", "deployment/api", "ADDED=by hand"]);
+    shop.rolled_out("deployment/api");
+    let script = shop.script(&["rollback"]);
+    assert!(
+        !script.contains(KEY) && !script.contains(&encoded()),
+        "{script}"
+    );
+    // Belay is gone.
+    std::fs::rename(
+        shop.project.path().join(".belay"),
+        shop.project.path().join("gone"),
+    )
+    .expect("moved");
+    assert!(shop.run(&script, &[]));
+    assert_eq!(shop.image(), "shop/api:1");
+    assert_eq!(shop.template(), before);
+    assert_eq!(shop.given("secret", "secretRef"), secret);
+    // Belay is back, and finds nothing to do.
+    std::fs::rename(
+        shop.project.path().join("gone"),
+        shop.project.path().join(".belay"),
+    )
+    .expect("moved");
+    let plan = shop.project.json(0, &["rollback", "--plan"]);
+    let steps = plan["preview"]["steps"].as_array().expect("steps");
+    let is_look = |step: &Value| step["wave"].is_null();
+    assert!(steps.iter().all(is_look), "{plan:#}");
+}
+
+#[test]
+fn values_of_secrets_are_asked_for() {
+    let mut shop = Shop::new();
+    shop.project.json(0, &["deploy"]);
+    let name = |shop: &Shop| {
+        let sources = shop.template()["spec"]["containers"][0]["envFrom"].clone();
+        let sources = sources.as_array().expect("sources").clone();
+        let name = sources
+            .iter()
+            .find_map(|it| it["secretRef"]["name"].as_str());
+        name.expect("a secret").to_owned()
+    };
+    let first = name(&shop);
+    shop.project.env[2].1 = "another".to_owned();
+    shop.project.json(0, &["deploy", "--image", "shop/api:2"]);
+    shop.kubectl(&["delete", "secret", &first]);
+    let script = shop.script(&["rollback"]);
+    assert!(!shop.run(&script, &[]), "without the value it does nothing");
+    assert_eq!(shop.image(), "shop/api:2");
+    assert!(shop.run(&script, &[("KEY", KEY)]));
+    assert_eq!(shop.image(), "shop/api:1");
+    assert_eq!(shop.given("secret", "secretRef")["KEY"], encoded());
+}
+
+#[test]
+fn of_what_belay_never_deployed() {
+    let shop = Shop::new();
+    shop.apply();
+    let before = shop.template();
+    shop.kubectl(&["set", "image", "deployment/api", "api=shop/api:2"]);
+    shop.kubectl(&["set", "env", "deployment/api", "ADDED=by hand"]);
+    shop.rolled_out("deployment/api");
+    let script = shop.script(&["rollback", &shop.uri("deployment/api"), "--to", "1"]);
+    assert!(shop.run(&script, &[]));
+    assert_eq!(shop.image(), "shop/api:1");
+    assert_eq!(shop.template(), before);
+}
