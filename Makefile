@@ -14,7 +14,7 @@ demo: ## shows the main job with real processes and real traffic
 	$${CARGO_TARGET_DIR:-target}/release/belay demo
 
 test: needs check ## everything CI runs: installs what the tests need, then all tests
-	$(CARGO) test $(PACKAGES) --no-fail-fast
+	scripts/test $(PACKAGES)
 	$(CARGO) test --release --locked -p belay-engine --test exhaustive -- --nocapture
 
 SIM = SIM_SEED=$(SEED) SIM_FROM=$(FROM) SIM_DEPLOYMENTS=$(or $(DEPLOYMENTS),100000) SIM_THREADS=$(or $(THREADS),1) \
