@@ -8,6 +8,7 @@ mod nginx;
 mod people;
 mod phases;
 mod promotion;
+mod scripts;
 #[path = "../support/mod.rs"]
 mod support;
 mod workers;

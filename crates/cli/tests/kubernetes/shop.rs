@@ -1,12 +1,11 @@
 //! A service of its own in a namespace of its own.
 
-use crate::support::project::{PATIENCE, Project};
+use crate::support::project::{self, Project};
 use belay_testbed::ControlPlane;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 /// What nobody may find in clear.
 pub(crate) const KEY: &str = "correct-horse-battery";
@@ -186,11 +185,7 @@ pub(crate) fn encoded() -> String {
 
 /// Waits until it is so.
 pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    project::until(what, || is_so().then_some(()));
 }
 
 fn said(command: &mut Command) -> String {

@@ -326,3 +326,35 @@ fn a_daemon_set_and_what_is_not_there() {
     let other = shop.project.json(2, &["history", &other]).to_string();
     assert!(other.contains("did you mean `test`?"), "{other}");
 }
+
+#[test]
+fn a_way_back_is_finished_by_another_worker() {
+    let shop = Shop::new();
+    // Slow enough to be killed on its way, and not waited for by the clock.
+    shop.edit(
+        "k8s/api.yaml",
+        "metadata: { labels: { app: api } }",
+        "metadata: { labels: { app: api }, annotations: { kwok/ready-delay: 2s } }",
+    );
+    shop.apply();
+    shop.kubectl(&["set", "image", "deployment/api", "api=shop/api:2"]);
+    shop.rolled_out("deployment/api");
+    let uri = shop.uri("deployment/api");
+    let back = ["rollback", &uri, "--to", "1", "--yes", "--detach"];
+    let begun = shop.project.json(0, &back);
+    let id = begun["deployment"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    until("it has changed something", || {
+        let api = shop.get(&["deployment", "api"]);
+        api["spec"]["template"]["spec"]["containers"][0]["image"] == "shop/api:1"
+    });
+    shop.project.kill_worker();
+    // Whoever asks next starts another one.
+    shop.project.json(0, &["watch", &id]);
+    assert_eq!(shop.image(), "shop/api:1");
+    // While one was open, a revision would have been another goal than its own.
+    let status = shop.project.json(0, &["status", &uri]);
+    assert_eq!(status["services"][0]["open"], json!([]), "{status:#}");
+}

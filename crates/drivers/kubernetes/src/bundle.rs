@@ -248,9 +248,9 @@ mod tests {
     #[test]
     fn events_are_told_by_their_time() {
         let event = |name: &str, time: Value| {
-            let mut event = json!({ "involvedObject": { "kind": "Pod", "name": name }, "reason": "R", "message": "m" });
-            event[if time.is_null() { "none" } else { "eventTime" }] = time;
-            event
+            json!({
+                "involvedObject": { "kind": "Pod", "name": name }, "reason": "R", "message": "m", "eventTime": time,
+            })
         };
         let mut gathered = Gathered::default();
         gathered.names.extend(["a".to_owned(), "b".to_owned()]);

@@ -54,8 +54,8 @@ impl Uri {
                     belay.tell_what_is_known(&settings, &mut past).await?;
                 }
                 let own = self.scope().to_string();
-                let marks = past.marks.into_iter().map(|mark| mark.target);
-                let target = marks.filter(|target| *target != own).next_back();
+                let mut marks = past.marks.into_iter().map(|mark| mark.target);
+                let target = marks.find(|target| *target != own);
                 let revisions = past.versions.into_iter().map(|it| it.revision);
                 (revisions.collect(), target)
             }

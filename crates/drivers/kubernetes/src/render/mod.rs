@@ -12,7 +12,9 @@ mod pods;
 mod read;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 pub use error::Error;
 pub use lay_out::{Laid, MAX_BYTES, Overlay, lay_out};
-pub use read::{Images, Manifest, from_list, read, replace, to_list, to_yaml};
+pub use read::{Images, Manifest, from_list, read, replace, to_list};
+pub use yaml::to_yaml;

@@ -85,19 +85,6 @@ pub fn to_list(objects: &[Value]) -> String {
     format!("{list:#}\n")
 }
 
-/// As people write it, in one document. Where YAML would not be read as the same it is JSON, which is YAML as well.
-pub fn to_yaml(object: &Value) -> String {
-    let written = serde_saphyr::to_string(object).unwrap_or_default();
-    let manifest = Manifest {
-        file: String::new(),
-        text: written,
-    };
-    match parse(&manifest) {
-        Ok(read) if read.as_slice() == std::slice::from_ref(object) => manifest.text,
-        _ => format!("{object:#}\n"),
-    }
-}
-
 /// The objects of [`to_list`]; none: it is something else.
 pub fn from_list(text: &str) -> Option<Vec<Value>> {
     let mut list: Value = serde_json::from_str(text).ok()?;
@@ -107,7 +94,7 @@ pub fn from_list(text: &str) -> Option<Vec<Value>> {
     }
 }
 
-fn parse(manifest: &Manifest) -> Result<Vec<Value>, Error> {
+pub(super) fn parse(manifest: &Manifest) -> Result<Vec<Value>, Error> {
     // As kubectl reads it: a mode of files is written as 0644.
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let documents = serde_saphyr::from_multiple_with_options(&manifest.text, options);
