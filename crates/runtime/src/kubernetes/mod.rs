@@ -1,5 +1,6 @@
 //! From what people write for Kubernetes to what its driver is given.
 
+mod addresses;
 mod cluster;
 mod driver;
 mod error;
@@ -7,6 +8,7 @@ mod logs;
 mod manifests;
 mod targets;
 
+pub(crate) use addresses::OnKubernetes;
 pub(crate) use driver::Late;
 pub use error::Error;
 pub(crate) use targets::{settings, written};

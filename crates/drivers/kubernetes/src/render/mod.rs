@@ -10,9 +10,11 @@ mod lay_out;
 mod names;
 mod pods;
 mod read;
+mod services;
 #[cfg(test)]
 mod tests;
 
 pub use error::Error;
 pub use lay_out::{Laid, MAX_BYTES, Overlay, lay_out};
 pub use read::{Images, Manifest, from_list, read, replace, to_list};
+pub use services::services;
