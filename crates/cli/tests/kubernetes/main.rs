@@ -1,5 +1,6 @@
 //! The real binary on a real control plane: what a user of Kubernetes sees, end to end; the real `kubectl` reads what is there.
 
+mod checks;
 mod errors;
 mod places;
 mod shop;

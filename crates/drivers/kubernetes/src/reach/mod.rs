@@ -85,19 +85,34 @@ impl Kubernetes {
         let names: Vec<Value> = workloads
             .map(|(_, it)| json!({ "apiVersion": it.facts["apiVersion"], "kind": it.facts["kind"], "metadata": { "name": it.facts["name"] } }))
             .collect();
-        let service = ask.service().await?;
-        let pods = ask.pods(&names, service.as_ref()).await?;
-        if pods.is_empty() {
-            let release = &ask.release;
-            return Err(Unreached::Nothing(format!("{release} has no pods to ask")));
+        let services = ask.services().await?;
+        let mut reached = Vec::new();
+        for service in &services {
+            let pods = ask.pods(&names, Some(service)).await?;
+            reached.extend(match side {
+                Side::Own => ask.each(&pods, Some(service)).await?,
+                Side::Users => ask.users(&pods, service).await?,
+            });
         }
-        match (side, service) {
-            (Side::Own, service) => ask.each(&pods, service.as_ref()).await,
-            (Side::Users, Some(service)) => ask.users(&pods, &service).await,
-            (Side::Users, None) => Err(Unreached::Unknown(format!(
-                "no Service of the release leads to {}, so it is not known where its users reach it",
+        if services.is_empty() {
+            let pods = ask.pods(&names, None).await?;
+            match side {
+                Side::Own => reached = ask.each(&pods, None).await?,
+                Side::Users => {
+                    let why = format!(
+                        "no Service of the release leads to {}, so it is not known where its users reach it",
+                        ask.release
+                    );
+                    return Err(Unreached::Unknown(why));
+                }
+            }
+        }
+        match reached.is_empty() {
+            true => Err(Unreached::Nothing(format!(
+                "{} has no pods to ask",
                 ask.release
             ))),
+            false => Ok(reached),
         }
     }
 }
@@ -120,32 +135,29 @@ impl Ask<'_> {
         &self.settings.namespace
     }
 
-    /// The Service that users reach it by.
-    async fn service(&self) -> Result<Option<Value>, Unreached> {
-        let name = match &self.settings.service {
-            Some(name) => name.clone(),
-            None => match render::services(&self.settings.objects).as_slice() {
-                [] => return Ok(None),
-                [only] => only.clone(),
-                several => {
-                    let names = several.join(", ");
-                    let why = format!(
-                        "several Services lead to it ({names}), and `service:` says none of them"
-                    );
+    /// The Services that users reach it by.
+    async fn services(&self) -> Result<Vec<Value>, Unreached> {
+        let names = match self.settings.service.as_slice() {
+            [] => render::services(&self.settings.objects),
+            named => named.to_vec(),
+        };
+        let mut services = Vec::new();
+        for name in &names {
+            let found = self.cluster.get(Name {
+                api_version: "v1",
+                kind: "Service",
+                namespace: self.home(),
+                name,
+            });
+            match found.await? {
+                Some(service) => services.push(service),
+                None => {
+                    let why = format!("service/{name} is not there");
                     return Err(Unreached::Unknown(why));
                 }
-            },
-        };
-        let found = self.cluster.get(Name {
-            api_version: "v1",
-            kind: "Service",
-            namespace: self.home(),
-            name: &name,
-        });
-        match found.await? {
-            Some(service) => Ok(Some(service)),
-            None => Err(Unreached::Unknown(format!("service/{name} is not there"))),
+            }
         }
+        Ok(services)
     }
 
     /// The pods of these workloads that are not on their way out, and that a Service can lead to.
