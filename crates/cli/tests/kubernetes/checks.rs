@@ -20,8 +20,7 @@ fn words(document: &Value) -> String {
 #[test]
 fn a_live_check_asks_each_pod_behind_the_service() {
     let shop = Shop::verifying("{ http: /health, at: live, json: { release: \"shop/api:1\" } }");
-    shop.project.json(0, &["deploy"]);
-    let shown = shop.project.json(0, &["watch"]);
+    let shown = shop.project.json(0, &["deploy"]);
     assert!(
         words(&shown).contains("`http /health` passed on all 2 instances"),
         "{shown:#}"
@@ -55,10 +54,12 @@ fn ports_and_commands_are_asked_through_the_api_server() {
     shop.project.json(0, &["deploy"]);
     let bad = shop.project.json(3, &["deploy", "--image", "shop/api:2"]);
     assert!(words(&bad).contains("it ended with exit code 1"), "{bad:#}");
-    // What a pod says is its port, and is not.
+    // Where the Service leads nobody listens.
+    shop.configure("info", "    verify: [{ tcp: true, at: live }]\n");
+    let port = "ports: [{ port: 8080 }]";
     shop.edit(
         "k8s/api.yaml",
-        "ports: [{ port: 8080 }]",
+        port,
         "ports: [{ port: 8080, targetPort: 9 }]",
     );
     let bad = shop.project.json(3, &["deploy"]);
@@ -95,4 +96,39 @@ fn a_check_that_nobody_could_ask_is_refused_before_anything_is_changed() {
     let target = format!("namespace: {}", shop.namespace);
     shop.edit("belay.yaml", &target, &format!("{target}, service: api"));
     shop.project.json(0, &["deploy"]);
+}
+
+#[test]
+fn probes_are_offered_where_there_are_none() {
+    let shop = Shop::new();
+    let offered = shop.project.json(0, &["check"]);
+    let offer = &offered["unprobed"][0];
+    assert_eq!(offer["workload"], "deployment/api", "{offered:#}");
+    let template = offer["template"].as_str().expect("YAML").to_owned();
+    // Pasted below the container it is what the cluster takes, and nothing is offered any more.
+    let indented: Vec<String> = template
+        .lines()
+        .map(|line| format!("          {line}"))
+        .collect();
+    shop.edit(
+        "k8s/api.yaml",
+        "      containers: [{ name: api, image: shop/api:1, ports: [{ containerPort: 8080 }], volumeMounts: [{ name: files, mountPath: /files }] }]\n",
+        &format!("      containers:\n        - name: api\n          image: shop/api:1\n{}\n", indented.join("\n")),
+    );
+    assert_eq!(
+        shop.project.json(0, &["check"])["unprobed"],
+        serde_json::json!([])
+    );
+    shop.edit(
+        "k8s/api.yaml",
+        "      volumes: [{ name: files, configMap: { name: files } }]\n",
+        "",
+    );
+    shop.project.json(0, &["deploy"]);
+    let api = shop.get(&["deployment", "api"]);
+    let probe = &api["spec"]["template"]["spec"]["containers"][0]["livenessProbe"];
+    assert_eq!(
+        (&probe["initialDelaySeconds"], &probe["periodSeconds"]),
+        (&30.into(), &10.into())
+    );
 }

@@ -2,6 +2,7 @@
 //! turns in is told by what it is.
 
 use crate::GroupStatus;
+use belay_driver_kubernetes::shares;
 use belay_model::environment::View;
 use belay_model::state::{Health, Resource, State};
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ const GROUP: &str = "belay.dev/group";
 
 /// The groups of a target, by name.
 pub(crate) fn groups(state: &State, view: &View) -> Vec<GroupStatus> {
-    let shares: BTreeMap<String, u32> = BTreeMap::new();
+    let shares = shares(state);
     let mut groups: BTreeMap<String, GroupStatus> = BTreeMap::new();
     for (key, resource) in &state.resources {
         let Some(workload) = workload(key, resource) else {

@@ -7,10 +7,12 @@ mod error;
 mod groups;
 mod logs;
 mod manifests;
+mod probes;
 mod targets;
 
 pub(crate) use addresses::OnKubernetes;
 pub(crate) use driver::Late;
 pub use error::Error;
 pub(crate) use groups::groups;
+pub use probes::unprobed;
 pub(crate) use targets::{settings, written};

@@ -203,7 +203,9 @@ fn what_a_strategy_says_of_the_target() {
     assert_eq!(target.service.0, ["api", "web"]);
     // One takes the place of the other.
     let rolling = "    strategy: rolling\n    rollback: { capacity: proportional }\n";
-    check(with(MANIFESTS, beside, rolling), expect![[r#"
+    check(
+        with(MANIFESTS, beside, rolling),
+        expect![[r#"
         error[E0114]: `preview` tells two releases apart, and with `rolling` one takes the place of the other
           --> belay.yaml:5:75
            |
@@ -221,7 +223,8 @@ fn what_a_strategy_says_of_the_target() {
            |
          7 |     rollback: { capacity: proportional }
            |                           ^^^^^^^^^^^^ use `full` or `ask`
-    "#]]);
+    "#]],
+    );
     let workloads = "context: prod, namespace: shop, workloads: [deployment/api, statefulset/db, daemonset/agent]";
     check(
         with(
@@ -288,7 +291,9 @@ fn what_can_be_checked_there() {
         "environments:\n",
         "verify: [{ command: env }]\nenvironments:\n",
     );
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         error[E0114]: a check at `staged` asks a release that no user reaches yet, and with `basic` one takes the place of the other
           --> belay.yaml:3:10
            |
@@ -306,9 +311,12 @@ fn what_can_be_checked_there() {
            |
          7 |     verify: [{ tcp: true, at: staged }, { http: /, at: live }, { traffic: { max_errors: 1% } }]
            |                                                                  ^^^^^^^ use `http` or `command` with `at: live`
-    "#]]);
+    "#]],
+    );
     let phases = "    phases:\n      - { name: first, share: 50%, after: [{ verify: [{ http: / }, { traffic: { max_errors: 1% } }] }] }\n      - { name: all, before: [{ run: ./mail }] }\n";
-    check(with(MANIFESTS, CLUSTER, phases), expect![[r#"
+    check(
+        with(MANIFESTS, CLUSTER, phases),
+        expect![[r#"
         error[E0114]: a `traffic` check reads what Belay's proxy has counted, and on Kubernetes no request comes by it
           --> belay.yaml:7:70
            |
@@ -320,5 +328,6 @@ fn what_can_be_checked_there() {
            |
          8 |       - { name: all, before: [{ run: ./mail }] }
            |                                      ^^^^^^ name a program that is on the PATH
-    "#]]);
+    "#]],
+    );
 }
