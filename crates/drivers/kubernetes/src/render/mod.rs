@@ -9,10 +9,14 @@ mod error;
 mod lay_out;
 mod names;
 mod pods;
+mod probes;
 mod read;
+mod services;
 #[cfg(test)]
 mod tests;
 
 pub use error::Error;
 pub use lay_out::{Laid, MAX_BYTES, Overlay, lay_out};
+pub use probes::{Unprobed, unprobed};
 pub use read::{Images, Manifest, from_list, read, replace, to_list};
+pub use services::services;
