@@ -22,7 +22,7 @@ pub enum Came {
 }
 
 /// One request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// When it was sent, Unix microseconds.
     pub from_us: i64,

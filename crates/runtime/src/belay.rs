@@ -4,7 +4,7 @@ use crate::Error;
 use crate::artifacts::StoredArtifacts;
 use crate::clock::SystemClock;
 use crate::counters::ProxyCounters;
-use crate::kubernetes::Late;
+use crate::kubernetes::{Late, OnKubernetes};
 use crate::launch::{Launcher, make_directory};
 use crate::retention::{Collector, Retention};
 use crate::secrets::{Sealed, SealedSecrets};
@@ -121,7 +121,9 @@ impl Belay {
             artifacts: stored.clone(),
             clock: clock.clone(),
         };
+        let kubernetes = Arc::new(Late::new(store.clone(), sealed.clone()));
         let verifier = Sources {
+            addresses: Arc::new(OnKubernetes(kubernetes.clone())),
             clock: clock.clone(),
             counters: Arc::new(ProxyCounters::new(launcher.client())),
             artifacts: stored.clone(),
@@ -142,11 +144,7 @@ impl Belay {
             verifier: Arc::new(verifier),
             runner: Arc::new(runner),
             secrets: Arc::new(SealedSecrets(sealed.clone())),
-            drivers: Arc::new(Registry::new(
-                &launcher,
-                stored,
-                Late::new(store.clone(), sealed.clone()),
-            )),
+            drivers: Arc::new(Registry::new(&launcher, stored, kubernetes)),
         };
         Ok(Self(Arc::new(Inner {
             dir,
@@ -275,10 +273,10 @@ impl Registry {
     fn new(
         launcher: &Launcher,
         artifacts: Arc<dyn belay_driver::Artifacts>,
-        kubernetes: Late,
+        kubernetes: Arc<Late>,
     ) -> Self {
         let mut drivers: BTreeMap<&'static str, Arc<dyn Driver>> = BTreeMap::new();
-        let kubernetes: Arc<dyn Driver> = Arc::new(kubernetes);
+        let kubernetes: Arc<dyn Driver> = kubernetes;
         #[cfg(debug_assertions)]
         let kubernetes = crate::crash::driver(kubernetes);
         drivers.insert("kubernetes", kubernetes);

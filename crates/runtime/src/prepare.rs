@@ -323,7 +323,11 @@ pub(crate) fn targets(scope: &Scope, environment: &Environment, host: &str) -> V
                 let settings = settings.expect("a target's settings are plain data");
                 ("process", Some(host.to_owned()), settings)
             }
-            config::Target::Kubernetes(target) => ("kubernetes", None, kubernetes::written(target)),
+            config::Target::Kubernetes(target) => {
+                let is_side_by_side = environment.is_side_by_side(place.name, false);
+                let settings = kubernetes::written(target, is_side_by_side);
+                ("kubernetes", None, settings)
+            }
         };
         Target {
             driver: driver.to_owned(),

@@ -6,7 +6,7 @@ use belay_model::environment::{Standing, View};
 use belay_model::event::Outcome;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::release::Record;
-use belay_model::state::{Health, ROUTE, Resource, State};
+use belay_model::state::{Health, ROUTE, State};
 use belay_model::summary::{Phase, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -179,6 +179,12 @@ impl Belay {
             Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
         };
         let mut status = target_status(name, states.of(name), view);
+        if record
+            .target(name)
+            .is_some_and(|it| it.driver == "kubernetes")
+        {
+            status.groups = crate::kubernetes::groups(states.of(name), view);
+        }
         if is_known {
             status.foreign = goal::foreign(&target, view, &states);
         }
@@ -191,35 +197,13 @@ fn was_replaced(summary: &Summary) -> bool {
     matches!(summary.outcome, Some(Outcome::Replaced { .. }))
 }
 
-/// A workload whose releases take each other's place: no release's own, and told by what it is, `deployment/api`.
-fn workload(key: &str, resource: &Resource) -> Option<GroupStatus> {
-    let number = |name: &str| u32::try_from(resource.facts[name].as_u64()?).ok();
-    let (kind, name) = key.split_once('/')?;
-    let kind = kind.split_once('.').map_or(kind, |(kind, _)| kind);
-    Some(GroupStatus {
-        group: format!("{kind}/{name}"),
-        release: None,
-        ready: number("ready")?,
-        instances: number("desired")?,
-        weight: 0,
-        unhealthy: match &resource.health {
-            Health::Unhealthy(why) => Some(why.clone()),
-            Health::Healthy | Health::Unknown => None,
-        },
-        restarts: 0,
-        removed_at_ms: None,
-    })
-}
-
-/// Reads what drivers commonly tell: groups as `group/NAME` and one `route`, or workloads.
+/// Reads what drivers commonly tell: groups as `group/NAME` and one `route`.
 fn target_status(name: &str, state: &State, view: &View) -> TargetStatus {
     let route = state.resources.get(ROUTE);
     let listen = route.and_then(|route| route.spec["listen"].as_str());
     let number = |value: &serde_json::Value| u32::try_from(value.as_u64()?).ok();
     let groups = state.resources.iter().filter_map(|(key, resource)| {
-        let Some(group) = key.strip_prefix("group/") else {
-            return workload(key, resource);
-        };
+        let group = key.strip_prefix("group/")?;
         let record = resource.spec["record"].as_str().map(RecordHash::new);
         let known = record.as_ref().and_then(|record| view.records.get(record));
         let cleanup = record.as_ref().and_then(|record| view.cleanups.get(record));

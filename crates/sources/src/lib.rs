@@ -35,5 +35,6 @@ mod verifier;
 mod watch;
 
 pub use counters::{Bucket, Counters, Reading};
+pub use place::{Addresses, Found, Passage, Place, Told};
 pub use runner::Programs;
 pub use verifier::Sources;

@@ -1,21 +1,63 @@
 //! Where a check asks: every new instance while they are staged, the address of the service afterwards. What takes no
-//! traffic has no such address: its instances stay the place.
+//! traffic has no such address: its instances stay the place. Processes tell their addresses themselves; on other platforms
+//! [`Addresses`] finds them.
 
+use async_trait::async_trait;
 use belay_engine::ports::Question;
 use belay_model::plan::Look;
 use belay_model::verdict::Outcome;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// One address to ask.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) address: SocketAddr,
+#[derive(Clone)]
+pub struct Place {
+    /// Where.
+    pub address: SocketAddr,
     /// For people: `instance a of release 2 (127.0.0.1:4001)`.
-    pub(crate) title: String,
+    pub title: String,
+    /// What leads there, held as long as anyone may ask; absent: it is reached as it is.
+    pub through: Option<Arc<dyn Passage>>,
+}
+
+/// What stands between an address of ours and a place that cannot be reached from here, such as a port-forward. It takes every
+/// connection. One that the place refused is reset; one that could not even be brought there, too, and then it is
+/// [blocked](Passage::blocked).
+pub trait Passage: Send + Sync {
+    /// Why the last one who came did not get as far as the place, as a clause: nothing is known of the place then. None: they
+    /// did.
+    fn blocked(&self) -> Option<String>;
+}
+
+/// Where to ask, or what it means that nobody knows: an outcome, and why, as a sentence without a full stop.
+pub type Found = Result<Vec<Place>, (Outcome, String)>;
+
+/// Finds where a question is asked, where the platform has to be asked for it.
+#[async_trait]
+pub trait Addresses: Send + Sync {
+    /// The places; none: this is no such platform.
+    async fn places(&self, question: &Question) -> Option<Found>;
+}
+
+/// For platforms whose state tells the addresses.
+pub struct Told;
+
+#[async_trait]
+impl Addresses for Told {
+    async fn places(&self, _: &Question) -> Option<Found> {
+        None
+    }
 }
 
 /// Where to ask, or what it means that nobody knows.
-pub(crate) fn places(question: &Question) -> Result<Vec<Place>, (Outcome, String)> {
+pub(crate) async fn places(addresses: &dyn Addresses, question: &Question) -> Found {
+    match addresses.places(question).await {
+        Some(found) => found,
+        None => told(question),
+    }
+}
+
+fn told(question: &Question) -> Found {
     match question.look {
         Look::Staged => instances(question),
         Look::Live | Look::Bake if !takes_traffic(question) => instances(question),
@@ -47,10 +89,14 @@ fn live(question: &Question) -> Result<Place, (Outcome, String)> {
         _ => {}
     }
     let title = format!("{} ({address})", question.record.scope);
-    Ok(Place { address, title })
+    Ok(Place {
+        address,
+        title,
+        through: None,
+    })
 }
 
-fn instances(question: &Question) -> Result<Vec<Place>, (Outcome, String)> {
+fn instances(question: &Question) -> Found {
     let release = question.record.title();
     let key = format!("group/{}", question.record.group());
     let Some(group) = question.state.resources.get(&key) else {
@@ -71,7 +117,11 @@ fn instances(question: &Question) -> Result<Vec<Place>, (Outcome, String)> {
             "instance {} of {release} ({address})",
             instance["id"].as_str()?
         );
-        Some(Place { address, title })
+        Some(Place {
+            address,
+            title,
+            through: None,
+        })
     };
     let places: Option<Vec<Place>> = instances.iter().map(place).collect();
     places.ok_or_else(unreadable)

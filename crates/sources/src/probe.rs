@@ -6,7 +6,7 @@
 use crate::answer::Answer;
 use crate::command;
 use crate::http::HttpProbe;
-use crate::place::Place;
+use crate::place::{Addresses, Place};
 use crate::tcp;
 use crate::watch::Watch;
 use belay_model::config::CommandLine;
@@ -14,6 +14,7 @@ use belay_model::verdict::Outcome;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const TRIES: u32 = 3;
 const BETWEEN_TRIES_MS: u64 = 200;
@@ -46,7 +47,10 @@ pub(crate) struct Probe {
     pub(crate) check: String,
     pub(crate) ask: Ask,
     pub(crate) timeout_ms: u64,
+    /// Of the first round.
     pub(crate) places: Vec<Place>,
+    /// Where later rounds ask: who answers may be others by then.
+    pub(crate) addresses: Arc<dyn Addresses>,
 }
 
 impl Probe {
@@ -56,7 +60,15 @@ impl Probe {
         for rounds in 1u64.. {
             // Taken before asking: the last round begins when the hold is over.
             let left_ms = watch.left_ms();
-            let answer = self.round(watch, rounds).await;
+            let found = match rounds {
+                1 => None,
+                _ => self.addresses.places(watch.question).await,
+            };
+            let answer = match found {
+                None => self.round(watch, rounds, &self.places).await,
+                Some(Ok(places)) => self.round(watch, rounds, &places).await,
+                Some(Err((outcome, why))) => self.unasked(rounds, outcome, &why),
+            };
             if answer.outcome == Outcome::Fail || left_ms == 0 {
                 return answer;
             }
@@ -65,14 +77,25 @@ impl Probe {
         unreachable!("rounds end with the hold")
     }
 
-    async fn round(&self, watch: &Watch<'_>, rounds: u64) -> Answer {
+    /// A round that found nowhere to ask.
+    fn unasked(&self, rounds: u64, outcome: Outcome, why: &str) -> Answer {
+        Answer {
+            check: self.check.clone(),
+            kind: self.kind(),
+            outcome,
+            sentence: format!("`{}` cannot be checked: {why}", self.check),
+            seen: json!({ "rounds": rounds, "places": [] }),
+            first_bad_us: None,
+        }
+    }
+
+    async fn round(&self, watch: &Watch<'_>, rounds: u64, asked: &[Place]) -> Answer {
         let mut sights = Vec::new();
-        for places in self.places.chunks(AT_ONCE) {
+        for places in asked.chunks(AT_ONCE) {
             let asked = places.iter().map(|place| self.ask(watch, place));
             sights.extend(join_all(asked).await);
         }
-        let seen: Vec<Value> = self
-            .places
+        let seen: Vec<Value> = asked
             .iter()
             .zip(&sights)
             .map(|(place, (sight, tries))| {
@@ -84,7 +107,7 @@ impl Probe {
                 Value::Object(seen)
             })
             .collect();
-        let (outcome, sentence) = self.sentence(&sights);
+        let (outcome, sentence) = self.sentence(asked, &sights);
         Answer {
             check: self.check.clone(),
             kind: self.kind(),
@@ -103,7 +126,7 @@ impl Probe {
         let mut number = 1;
         loop {
             let sight = self.once(watch, place).await;
-            if sight.outcome != Outcome::Fail || number == tries {
+            if sight.outcome == Outcome::Pass || number == tries {
                 return (sight, number);
             }
             watch.progress.line(&format!(
@@ -119,7 +142,7 @@ impl Probe {
         let sight = match &self.ask {
             Ask::Http(http) => watch.within(self.timeout_ms, http.get(place.address)).await,
             Ask::Tcp => {
-                let connected = tcp::connect(place.address);
+                let connected = tcp::connect(watch, place);
                 watch.within(self.timeout_ms, connected).await
             }
             Ask::Command(line, directory) => {
@@ -127,19 +150,29 @@ impl Probe {
                 Some(command::run(watch, line, directory, place, timeout_ms).await)
             }
         };
-        sight.unwrap_or_else(|| Sight {
+        let sight = sight.unwrap_or_else(|| Sight {
             outcome: Outcome::Fail,
             said: format!(
                 "it did not answer within {}",
                 belay_analysis::span(self.timeout_ms)
             ),
             seen: Map::new(),
-        })
+        });
+        let blocked = place.through.as_ref().and_then(|it| it.blocked());
+        match blocked.filter(|_| sight.outcome == Outcome::Fail) {
+            // Who did not get there has seen nothing of the release.
+            Some(why) => Sight {
+                outcome: Outcome::Inconclusive,
+                said: format!("it could not be asked ({why})"),
+                ..sight
+            },
+            None => sight,
+        }
     }
 
-    fn sentence(&self, sights: &[(Sight, u32)]) -> (Outcome, String) {
+    fn sentence(&self, asked: &[Place], sights: &[(Sight, u32)]) -> (Outcome, String) {
         let first = |wanted| {
-            let mut both = self.places.iter().zip(sights);
+            let mut both = asked.iter().zip(sights);
             both.find(|(_, (sight, _))| sight.outcome == wanted)
         };
         for (outcome, verb) in [
@@ -157,7 +190,7 @@ impl Probe {
                 return (outcome, sentence);
             }
         }
-        let whom = match self.places.as_slice() {
+        let whom = match asked {
             [place] => place.title.clone(),
             places => format!("all {} instances", places.len()),
         };

@@ -3,7 +3,7 @@
 use crate::answer::{self, Answer};
 use crate::counters::Counters;
 use crate::http::HttpProbe;
-use crate::place::{places, takes_traffic};
+use crate::place::{Addresses, places, takes_traffic};
 use crate::probe::{Ask, Probe};
 use crate::readiness::readiness;
 use crate::traffic::TrafficWatch;
@@ -31,6 +31,8 @@ pub struct Sources {
     pub counters: Arc<dyn Counters>,
     /// Where commands run.
     pub artifacts: Arc<dyn Artifacts>,
+    /// Where what it is about is reached.
+    pub addresses: Arc<dyn Addresses>,
 }
 
 /// The checks of a look, as they are watched.
@@ -162,7 +164,8 @@ impl Sources {
             }
             CheckKind::Traffic(traffic) => return Ok(Ready::Traffic(traffic)),
         };
-        let places = places(question).map_err(|(outcome, why)| Answer {
+        let places = places(self.addresses.as_ref(), question).await;
+        let places = places.map_err(|(outcome, why)| Answer {
             outcome,
             ..unusable(kind, why)
         })?;
@@ -171,6 +174,7 @@ impl Sources {
             ask,
             timeout_ms: check.timeout().as_ms(),
             places,
+            addresses: self.addresses.clone(),
         })))
     }
 

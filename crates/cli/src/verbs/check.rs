@@ -4,9 +4,10 @@ use crate::args::Check;
 use crate::cx::Cx;
 use crate::exit::Failure;
 use crate::output::Report;
-use serde_json::json;
+use belay_runtime::Unprobed;
+use serde_json::{Value, json};
 
-pub(crate) fn run(cx: &Cx, args: &Check) -> Result<Report, Failure> {
+pub(crate) async fn run(cx: &Cx, args: &Check) -> Result<Report, Failure> {
     let loaded = match cx.load_or_found()? {
         Ok(loaded) => loaded,
         Err(found) => return Ok(report(found)),
@@ -17,7 +18,8 @@ pub(crate) fn run(cx: &Cx, args: &Check) -> Result<Report, Failure> {
     }
     let environments: Vec<_> = loaded.config.environments.keys().collect();
     let names: Vec<_> = environments.iter().map(|name| name.as_str()).collect();
-    let text = format!(
+    let unprobed = belay_runtime::unprobed(&loaded).await;
+    let mut text = format!(
         "{}: no problems; service {}, {}",
         loaded.path.display(),
         loaded.config.service,
@@ -28,8 +30,22 @@ pub(crate) fn run(cx: &Cx, args: &Check) -> Result<Report, Failure> {
         "service": loaded.config.service,
         "environments": environments,
         "problems": [],
+        "unprobed": unprobed.iter().map(offer).collect::<Vec<_>>(),
     });
+    for it in &unprobed {
+        text += &format!(
+            "\nnote: nobody asks container {} of {} whether it is well; with this below it, its pods are sent traffic only while they are:",
+            it.container, it.workload
+        );
+        for line in it.template.lines() {
+            text += &format!("\n    {line}");
+        }
+    }
     Ok(Report::new(text, json))
+}
+
+fn offer(it: &Unprobed) -> Value {
+    json!({ "workload": it.workload, "container": it.container, "template": it.template })
 }
 
 fn report(found: Vec<belay_runtime::config::Diagnostic>) -> Report {

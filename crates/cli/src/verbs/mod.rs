@@ -37,7 +37,7 @@ use std::process::ExitCode;
 
 pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
     match verb {
-        Verb::Check(args) => check::run(cx, &args),
+        Verb::Check(args) => check::run(cx, &args).await,
         Verb::Plan(args) => plan::run(cx, args).await,
         Verb::Deploy(args) => deploy::run(cx, args).await,
         Verb::Promote(args) => promote::run(cx, args).await,

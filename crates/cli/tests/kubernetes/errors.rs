@@ -60,7 +60,22 @@ fn a_cluster_that_is_not_there() {
 fn what_does_not_fit() {
     let shop = Shop::new();
     shop.configure("info", "    strategy: { canary: [{ to: 10%, for: 1m }] }\n");
-    shop.refuses("E0110", "a canary needs a share of the traffic");
+    let target = format!("namespace: {}", shop.namespace);
+    shop.edit("belay.yaml", &target, &format!("{target}, service: api"));
+    shop.edit(
+        "k8s/api.yaml",
+        "selector: { app: api }, ports",
+        "selector: { app: web }, ports",
+    );
+    shop.refuses("E0349", "service/api");
+    shop.edit(
+        "k8s/api.yaml",
+        "selector: { app: web }, ports",
+        "selector: { app: api }, ports",
+    );
+    shop.edit("k8s/api.yaml", "kind: Deployment", "kind: DaemonSet");
+    shop.refuses("E0348", "daemonset/api");
+    shop.edit("k8s/api.yaml", "kind: DaemonSet", "kind: Deployment");
     shop.configure("info", "");
     shop.project.write(
         "k8s/secret.yaml",

@@ -1,6 +1,8 @@
 //! The real binary on a real control plane: what a user of Kubernetes sees, end to end; the real `kubectl` reads what is there.
 
 mod adoption;
+mod beside;
+mod checks;
 mod errors;
 mod places;
 mod scripts;
@@ -9,4 +11,5 @@ mod shop;
 mod support;
 mod trouble;
 mod undeployed;
+mod users;
 mod ways;

@@ -21,7 +21,7 @@ impl Shop {
     pub(crate) fn new() -> Self {
         // Dropped by nobody: it goes with this process.
         static PLANE: OnceLock<ControlPlane> = OnceLock::new();
-        let plane = PLANE.get_or_init(|| ControlPlane::start().expect("a control plane"));
+        let plane = PLANE.get_or_init(|| ControlPlane::serving().expect("a control plane"));
         let mut project = Project::new();
         let set = |name: &str, value: String| (name.to_owned(), value);
         let kubectl = plane.kubectl();
@@ -49,12 +49,12 @@ spec:
   template:
     metadata: { labels: { app: api } }
     spec:
-      containers: [{ name: api, image: shop/api:1, volumeMounts: [{ name: files, mountPath: /files }] }]
+      containers: [{ name: api, image: shop/api:1, ports: [{ containerPort: 8080 }], volumeMounts: [{ name: files, mountPath: /files }] }]
       volumes: [{ name: files, configMap: { name: files } }]
 ---
 { apiVersion: v1, kind: ConfigMap, metadata: { name: files }, data: { motto: first } }
 ---
-{ apiVersion: v1, kind: Service, metadata: { name: api }, spec: { selector: { app: api }, ports: [{ port: 80 }] } }
+{ apiVersion: v1, kind: Service, metadata: { name: api }, spec: { selector: { app: api }, ports: [{ port: 8080 }] } }
 ",
         );
         shop

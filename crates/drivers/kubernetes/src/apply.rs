@@ -5,10 +5,10 @@ use crate::cluster::Name;
 use crate::digests::Digests;
 use crate::follow::{Handle, Rolling};
 use crate::mark::{Marker, Note};
-use crate::plan::{Params, Wanted};
+use crate::params::{Params, Wanted};
 use crate::secrets::Known;
 use crate::write::{Sent, Writer};
-use crate::{capacity, compare, kinds, object, ownership, takeover};
+use crate::{capacity, compare, kinds, object, ownership, router, sending, takeover};
 use belay_driver::{Applied, Context, Error};
 use belay_model::error::Class;
 use belay_model::release::Target;
@@ -51,8 +51,21 @@ impl Work<'_> {
                 let rolling = Rolling::of(key, &live);
                 accepted(&Handle::Rolling(rolling))
             }
-            Params::Remove { objects } => {
+            Params::Scale {
+                key,
+                object,
+                replicas,
+            } => {
                 self.marker().write(self.cx, Note::Nothing).await?;
+                let live = self.scale(key, object, *replicas, seen).await?;
+                accepted(&Handle::Rolling(Rolling::of(key, &live)))
+            }
+            Params::Switch { key, object, needs } => self.switch(key, object, needs, seen).await,
+            Params::Remove { objects, serves_on } => {
+                self.marker().write(self.cx, Note::Nothing).await?;
+                if *serves_on {
+                    self.last_copy(objects, seen).await?;
+                }
                 for (key, it) in objects {
                     self.remove(key, it, seen).await?;
                 }
@@ -71,21 +84,40 @@ impl Work<'_> {
     }
 
     /// Makes an object be as it is wanted; answers it.
-    async fn make_so(&self, key: &str, wanted: &Wanted, seen: &State) -> Result<Value, Error> {
+    pub(crate) async fn make_so(
+        &self,
+        key: &str,
+        wanted: &Wanted,
+        seen: &State,
+    ) -> Result<Value, Error> {
         let force = wanted.force;
         let wanted = wanted.resource();
-        let mut object = object::made(&wanted);
+        let named = object::made(&wanted);
+        let only = wanted.facts[object::ONLY].as_str();
         let mut known = Known::of(self.cx, self.digests);
+        let mut own_scale = false;
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 self.marker().check(self.cx).await?;
             }
-            let mut live = self
-                .writer
-                .cluster
-                .get(Name::of(&object, self.home))
-                .await?;
+            let mut live = self.writer.cluster.get(Name::of(&named, self.home)).await?;
             self.is_as_seen(key, Some(&wanted), live.as_ref(), seen)?;
+            let mut object = named.clone();
+            let sent = sending::as_sent(&mut object, &wanted, live.as_ref(), seen);
+            sent.map_err(|why| {
+                Error::not_applied(Class::Application, format!("change {key}: {why}"))
+            })?;
+            if let (Some(only), Some(live)) = (only, &live) {
+                let fields = sending::change(&object, only, live);
+                match self.writer.merge(self.home, live.clone(), fields).await? {
+                    Sent::Done(it) => return Ok(it),
+                    Sent::Moved | Sent::Theirs(_) => continue,
+                }
+            }
+            if only.is_some() {
+                let message = format!("change {key}: it is not there, and not the release's own");
+                return Err(Error::not_applied(Class::Application, message));
+            }
             if let Some(live) = &live {
                 known.learn_from(live);
             }
@@ -96,7 +128,13 @@ impl Work<'_> {
                 return Err(Error::not_applied(Class::Application, message));
             }
             if let Some(there) = &live {
-                let foreign = takeover::foreign(key, &wanted, there, self.digests);
+                let foreign = takeover::foreign(
+                    key,
+                    &wanted,
+                    there,
+                    &self.live(there, &wanted, seen),
+                    self.digests,
+                );
                 if !foreign.is_empty() && !force {
                     return Err(theirs(key, foreign));
                 }
@@ -114,10 +152,42 @@ impl Work<'_> {
                 request["metadata"]["resourceVersion"] =
                     live["metadata"]["resourceVersion"].clone();
             }
+            // What we have scaled ourselves is no one else's.
+            let force = force || own_scale;
             match self.writer.apply(self.home, request, force).await? {
                 Sent::Done(it) => return Ok(it),
+                Sent::Theirs(fields) if !force && fields.iter().all(|it| is_ours(it)) => {
+                    own_scale = true
+                }
                 Sent::Theirs(fields) => return Err(theirs(key, fields)),
                 Sent::Moved => {}
+            }
+        }
+        Err(changes_all_the_time(key))
+    }
+
+    /// Makes a workload have that many pods; answers it.
+    async fn scale(
+        &self,
+        key: &str,
+        named: &Wanted,
+        replicas: u32,
+        seen: &State,
+    ) -> Result<Value, Error> {
+        let named = object::made(&named.resource());
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                self.marker().check(self.cx).await?;
+            }
+            let Some(live) = self.writer.cluster.get(Name::of(&named, self.home)).await? else {
+                let message = format!("scale {key}: it is not there");
+                return Err(Error::not_applied(Class::Conflict, message));
+            };
+            self.is_as_seen(key, None, Some(&live), seen)?;
+            let version = &live["metadata"]["resourceVersion"];
+            let fields = json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
+            if let Sent::Done(it) = self.writer.merge(self.home, live, fields).await? {
+                return Ok(it);
             }
         }
         Err(changes_all_the_time(key))
@@ -144,6 +214,13 @@ impl Work<'_> {
         Err(changes_all_the_time(key))
     }
 
+    /// What is there, as it is in states. `like`: the same in a state.
+    pub(crate) fn live(&self, live: &Value, like: &Resource, seen: &State) -> Resource {
+        let mut resource = object::live(live, self.digests, true);
+        sending::as_in_states(&mut resource, seen, &like.facts[router::SERVICES]);
+        resource
+    }
+
     /// Refuses where somebody was there since. That it is as wanted already is nothing to refuse.
     fn is_as_seen(
         &self,
@@ -152,7 +229,11 @@ impl Work<'_> {
         live: Option<&Value>,
         seen: &State,
     ) -> Result<(), Error> {
-        let now = live.map(|live| object::live(live, self.digests, true));
+        let like = wanted.or(seen.resources.get(key));
+        let now = live.map(|live| match like {
+            Some(like) => self.live(live, like, seen),
+            None => object::live(live, self.digests, true),
+        });
         let (what, fields) = match (seen.resources.get(key), &now) {
             (None, None) => return Ok(()),
             (Some(seen), Some(now)) => {
@@ -229,6 +310,11 @@ fn replicas(request: &mut Value, key: &str, live: &Value, seen: &State) {
     } else if wanted.is_none() {
         request["spec"]["replicas"] = json!(there);
     }
+}
+
+/// Whether a conflict is with what we did ourselves, in another way than by applying.
+fn is_ours(conflict: &str) -> bool {
+    conflict.contains(&format!("conflict with \"{}\"", crate::write::MANAGER))
 }
 
 fn theirs(key: &str, fields: Vec<String>) -> Error {

@@ -1,42 +1,87 @@
 //! How many pods a state asks for. Pure.
 
-use crate::kinds;
+use crate::{kinds, traffic};
 use belay_driver::Capacity;
-use belay_model::state::State;
+use belay_model::state::{Resource, State};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 
-/// Of the largest workload that has such a number, and the bounds of its autoscaler. Pods of a DaemonSet are as many as
-/// there are nodes: nobody says how many.
+/// Of the largest workload that has such a number and does not only stand by, and the bounds of its autoscaler. Where a share is
+/// one of pods all groups of it that have traffic are at work, and count together. Pods of a DaemonSet are as many as there are
+/// nodes: nobody says how many.
 pub(crate) fn capacity(state: &State) -> Option<Capacity> {
-    let (key, desired) = largest(state)?;
-    let bounds = bounds(state, key);
+    let (keys, desired) = largest(state)?;
+    let bounds = keys.iter().find_map(|key| bounds(state, key));
     Some(Capacity { desired, bounds })
 }
 
-/// The same state with that many of them.
+/// The same state with that many of them. Several groups keep the part of them that they have.
 pub(crate) fn scaled(state: &State, instances: u32) -> State {
     let mut state = state.clone();
-    let key = largest(&state).map(|(key, _)| key.to_owned());
-    if let Some(it) = key.and_then(|key| state.resources.get_mut(&key)) {
-        it.spec["spec"]["replicas"] = json!(instances);
+    let Some((keys, whole)) = largest(&state) else {
+        return state;
+    };
+    let now = |key: &String| u64::from(state.resources.get(key).map_or(0, count));
+    let part = |key: &String| now(key) * u64::from(instances) / u64::from(whole.max(1));
+    let mut parts: Vec<(String, u64)> = keys.iter().map(|key| (key.clone(), part(key))).collect();
+    let mut left = u64::from(instances) - parts.iter().map(|(_, part)| part).sum::<u64>();
+    // What rounding leaves goes where most pods are.
+    parts.sort_by_key(|(_, part)| Reverse(*part));
+    for (key, part) in parts {
+        if let Some(it) = state.resources.get_mut(&key) {
+            it.spec["spec"]["replicas"] = json!(part + left);
+            left = 0;
+        }
     }
     state
 }
 
-/// Of several that are alike the first.
-fn largest(state: &State) -> Option<(&str, u32)> {
-    let counted = state.resources.iter().filter_map(|(key, it)| {
-        let kind = kinds::of_key(key)?;
-        // What is not said is what the server filled in.
-        let said = [
-            &it.spec["spec"]["replicas"],
-            &it.facts["filled_in"]["spec.replicas"],
-        ];
-        let count = said.into_iter().find_map(Value::as_u64).unwrap_or(1);
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        (kind.is_scalable() && count > 0).then_some((key.as_str(), count))
+/// How many pods a workload is asked for. What is not said is what the server filled in.
+pub(crate) fn count(it: &Resource) -> u32 {
+    let said = [
+        &it.spec["spec"]["replicas"],
+        &it.facts["filled_in"]["spec.replicas"],
+    ];
+    let count = said.into_iter().find_map(Value::as_u64).unwrap_or(1);
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The groups of one workload that are at work, and how many pods they are asked for; of several that are alike the first.
+fn largest(state: &State) -> Option<(Vec<String>, u32)> {
+    let counted = traffic::workloads(state).filter(|(key, it)| {
+        let kind = kinds::of_key(key);
+        kind.is_some_and(|kind| kind.is_scalable())
+            && count(it) > 0
+            && !traffic::is_spare(state, key)
     });
-    counted.rev().max_by_key(|(_, count)| *count)
+    let counted: Vec<(&String, &Resource)> = counted.collect();
+    // A share by weight is one of the traffic: then each group is for all of it.
+    let is_shared = |key: &str| traffic::weights(state).is_none() && traffic::serves(state, key);
+    let with = |(key, it): &(&String, &Resource)| {
+        let is_with = |(other, one): &&(&String, &Resource)| {
+            other == key || is_shared(key) && is_shared(other) && family(one) == family(it)
+        };
+        let all: Vec<&(&String, &Resource)> = counted.iter().filter(is_with).collect();
+        let pods = all
+            .iter()
+            .map(|(_, it)| count(it))
+            .fold(0, u32::saturating_add);
+        (
+            all.iter()
+                .map(|(key, _)| (*key).clone())
+                .collect::<Vec<_>>(),
+            pods,
+        )
+    };
+    counted.iter().map(with).rev().max_by_key(|(_, pods)| *pods)
+}
+
+/// What a workload is called in no group.
+pub(crate) fn family(it: &Resource) -> String {
+    let name = it.facts["name"].as_str().unwrap_or_default();
+    let group = traffic::group(it).map(|group| format!("-{group}"));
+    let base = group.and_then(|group| name.strip_suffix(&group));
+    base.unwrap_or(name).to_owned()
 }
 
 /// The fewest and the most pods that an autoscaler may ask for.
@@ -48,7 +93,7 @@ pub(crate) fn bounds(state: &State, key: &str) -> Option<(u32, u32)> {
         let kind = target["kind"].as_str().unwrap_or_default().to_lowercase();
         prefix.starts_with(&format!("{kind}.")) && key == format!("{prefix}{name}")
     };
-    let of = |it: &belay_model::state::Resource| {
+    let of = |it: &Resource| {
         let number = |name: &str| it.spec["spec"][name].as_u64();
         let number = |name: &str| number(name).and_then(|it| u32::try_from(it).ok());
         Some((number("minReplicas").unwrap_or(1), number("maxReplicas")?))
@@ -62,7 +107,6 @@ pub(crate) fn bounds(state: &State, key: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belay_model::state::Resource;
 
     fn state(resources: &[(&str, Value)]) -> State {
         let resources = resources.iter().map(|(key, spec)| {

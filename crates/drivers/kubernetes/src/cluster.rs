@@ -184,8 +184,12 @@ impl Cluster {
             tail_lines: Some(20),
             ..LogParams::default()
         };
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        pods.logs(pod, &parameters).await.ok()
+        self.pods(namespace).logs(pod, &parameters).await.ok()
+    }
+
+    /// The pods of a namespace, for what only they can be asked.
+    pub(crate) fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     /// The last lines of one container, of its life before this one where that is asked for; or why they are not to be had.

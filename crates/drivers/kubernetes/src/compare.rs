@@ -1,6 +1,6 @@
 //! What keeps one state from being another. Pure.
 
-use crate::{capacity, kinds};
+use crate::{capacity, kinds, object, traffic};
 use belay_model::state::{Difference, DifferenceEntry, Resource, State, Weight};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,14 +10,21 @@ pub(crate) fn diff(want: &State, have: &State) -> Difference {
     let keys: BTreeSet<&String> = want.resources.keys().chain(have.resources.keys()).collect();
     let entries = keys.into_iter().flat_map(|key| {
         match (want.resources.get(key), have.resources.get(key)) {
-            (Some(want), Some(there)) => fields(key, want, there, have),
-            (Some(want), None) => {
-                let weight = if is_autoscaler(key) {
-                    Weight::Informational
-                } else {
-                    Weight::Must
+            (Some(it), Some(there)) => {
+                let mut fields = fields(key, it, there, have);
+                if traffic::is_spare(want, key) {
+                    let weights = fields.iter_mut().map(|it| &mut it.weight);
+                    weights.for_each(|it| *it = Weight::Informational);
+                }
+                fields
+            }
+            (Some(it), None) => {
+                // A group that was only kept warm: that it is gone matters to nobody.
+                let weight = match is_autoscaler(key) || traffic::is_spare(want, key) {
+                    true => Weight::Informational,
+                    false => Weight::Must,
                 };
-                vec![entry(weight, key, want.spec.clone(), Value::Null)]
+                vec![entry(weight, key, it.spec.clone(), Value::Null)]
             }
             (None, Some(have)) => {
                 // What others put beside it goes when they want it to. What pods were given harms nobody when no pod is given
@@ -61,7 +68,8 @@ pub(crate) fn musts(
 fn fields(key: &str, want: &Resource, there: &Resource, have: &State) -> Vec<DifferenceEntry> {
     let (state, have) = (have, there);
     let (wanted, meant) = (flatten(&want.spec), flatten(&have.spec));
-    let paths: BTreeSet<&String> = wanted.keys().chain(meant.keys()).collect();
+    let mut paths: BTreeSet<&String> = wanted.keys().chain(meant.keys()).collect();
+    paths.retain(|path| object::is_meant(want, path));
     let mut by_weight =
         [Weight::Must, Weight::Informational].map(|it| (it, Map::new(), Map::new()));
     for path in paths {
@@ -128,7 +136,7 @@ pub(crate) fn is_given(key: &str) -> bool {
 }
 
 /// Its bounds belong to whoever scales.
-fn is_autoscaler(key: &str) -> bool {
+pub(crate) fn is_autoscaler(key: &str) -> bool {
     key.starts_with("horizontalpodautoscaler.")
 }
 

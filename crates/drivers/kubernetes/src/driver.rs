@@ -5,16 +5,17 @@ use crate::follow::{Follow, Handle, until_gone};
 use crate::kubernetes::{Kubernetes, in_time, state};
 use crate::look::Look;
 use crate::mark::{Mark, Note};
-use crate::plan::{self, Params};
+use crate::params::{self, Params};
+use crate::plan;
 use crate::secrets::Known;
-use crate::settings::Settings;
-use crate::{capacity, compare, history, object, script};
+use crate::settings::{Layout, Settings};
+use crate::{capacity, compare, history, object, router, script};
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
     Split, Stage,
 };
-use belay_model::plan::Effect;
+use belay_model::plan::{Effect, Verb};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
@@ -22,22 +23,28 @@ use serde_json::Value;
 #[async_trait]
 impl Driver for Kubernetes {
     fn capabilities(&self, target: &Target) -> Capabilities {
-        let settings = Settings::of(target);
-        let written = settings.map(|it| self.written(&it.objects, &it.namespace));
-        let capacity = written.ok().and_then(|it| capacity::capacity(&it));
+        let settings = Settings::of(target).unwrap_or_default();
+        let written = self.written(&settings.objects, &settings.namespace);
+        let units = capacity::capacity(&written).map_or(1, |it| it.desired);
+        let is_beside = settings.layout == Layout::SideBySide;
+        let takes_traffic = !settings.service.is_empty();
         Capabilities {
-            split: Split::Platform,
-            staged: false,
-            warm_standby: false,
+            split: match (is_beside, takes_traffic) {
+                (false, _) => Split::Platform,
+                (true, true) => router::split(settings.route.is_some()),
+                (true, false) => Split::None,
+            },
+            staged: is_beside,
+            warm_standby: is_beside && takes_traffic,
             supersedes: true,
-            units: capacity.map_or(1, |it| it.desired),
+            units,
         }
     }
 
-    fn desired(&self, _: &Record, target: &Target) -> State {
+    fn desired(&self, record: &Record, target: &Target) -> State {
         let settings = Settings::of(target);
         settings
-            .map(|it| self.written(&it.objects, &it.namespace))
+            .map(|it| self.alone(record, &it))
             .unwrap_or_default()
     }
 
@@ -54,12 +61,12 @@ impl Driver for Kubernetes {
 
     fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
         let (settings, params) = (Settings::of(target).ok()?, Params::of(effect).ok()?);
-        Some(script::commands(&settings, from, &params))
+        script::commands(&settings, from, &params)
     }
 
     fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {
         match Params::of(effect) {
-            Ok(params) => plan::after(from, &params),
+            Ok(params) => params::after(from, &params),
             Err(_) => from.clone(),
         }
     }
@@ -85,16 +92,13 @@ impl Driver for Kubernetes {
                 home: &settings.namespace,
                 digests: &self.digests,
             };
-            let resources = match &settings.helm {
-                Some(release) => look.release(release).await?,
+            match &settings.helm {
+                Some(release) => Ok(state(look.release(release).await?)),
                 None => {
                     let mark = Mark::read(&cluster, &settings.namespace, target).await?;
-                    let workloads = settings.workloads()?;
-                    look.in_place(&workloads, &settings.objects, mark.as_ref())
-                        .await?
+                    look.manifests(&settings, mark.as_ref()).await
                 }
-            };
-            Ok(state(resources))
+            }
         })
         .await
     }
@@ -127,11 +131,7 @@ impl Driver for Kubernetes {
         let handle = handle.and_then(|it| serde_json::from_value::<Handle>(it.clone()).ok());
         match (&params, handle) {
             (
-                Params::Roll {
-                    object,
-                    replace_stuck,
-                    ..
-                },
+                Params::Roll { object, .. } | Params::Scale { object, .. },
                 Some(Handle::Rolling(rolling)),
             ) => {
                 let follow = Follow {
@@ -139,14 +139,26 @@ impl Driver for Kubernetes {
                     cx,
                     home: work.home,
                     named: &object::made(&object.resource()),
-                    replace_stuck: *replace_stuck,
+                    replace_stuck: matches!(
+                        params,
+                        Params::Roll {
+                            replace_stuck: true,
+                            ..
+                        }
+                    ),
+                    // Pods that go may be sick.
+                    may_be_sick: effect.verb == Verb::Retire,
                 };
                 return follow.to_its_end(&rolling).await;
             }
             (_, None) => work.fence(&params).await?,
             _ => {}
         }
-        let Params::Remove { objects } = &params else {
+        if let Params::Switch { object, .. } = &params {
+            // Endpoints follow a selector a moment later.
+            work.see(object, None).await?;
+        }
+        let Params::Remove { objects, .. } = &params else {
             return Ok(Settled::Quiet);
         };
         let objects: Vec<Value> = objects

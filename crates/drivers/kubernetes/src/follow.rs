@@ -76,6 +76,8 @@ pub(crate) struct Follow<'a> {
     /// The object that is followed, as far as it is named.
     pub(crate) named: &'a Value,
     pub(crate) replace_stuck: bool,
+    /// That something is wrong with its pods is no failure: they go.
+    pub(crate) may_be_sick: bool,
 }
 
 /// Why a look at what moves is over.
@@ -140,10 +142,14 @@ impl Follow<'_> {
             let in_the_way = match course {
                 Course::There => return Ok(Ends::With(Settled::Done)),
                 Course::Superseded => return Ok(Ends::With(Settled::Quiet)),
+                Course::Fails(_) if self.may_be_sick => None,
                 Course::Fails(trouble) => return Ok(Ends::Fails(trouble, into(pods))),
                 Course::GoesOn(in_the_way) => in_the_way,
             };
-            if is_at_rest && let Some(trouble) = self.at_rest(in_the_way, &pods).await? {
+            if is_at_rest
+                && !self.may_be_sick
+                && let Some(trouble) = self.at_rest(in_the_way, &pods).await?
+            {
                 return Ok(Ends::Fails(trouble, into(pods)));
             }
             let was_at_rest = is_at_rest;

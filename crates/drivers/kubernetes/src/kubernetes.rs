@@ -3,15 +3,14 @@
 use crate::apply::Work;
 use crate::cluster::{Cluster, Clusters};
 use crate::digests::Digests;
-use crate::helm;
-use crate::object;
-use crate::settings::Settings;
+use crate::settings::{Layout, Settings};
 use crate::write::{UnderWay, Writer};
+use crate::{groups, helm, object, router, sending};
 use belay_driver::{Context, Error};
 use belay_model::error::Class;
-use belay_model::release::Target;
+use belay_model::release::{Record, Target};
 use belay_model::state::{Resource, State};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +70,27 @@ impl Kubernetes {
     pub(crate) fn written(&self, objects: &[Value], home: &str) -> State {
         let resource = |it| (object::key(it, home), object::written(it, &self.digests));
         state(objects.iter().map(resource))
+    }
+
+    /// The state in which a record alone serves at a target of these settings.
+    pub(crate) fn alone(&self, record: &Record, settings: &Settings) -> State {
+        let home = &settings.namespace;
+        if settings.layout == Layout::InPlace {
+            return self.written(&settings.objects, home);
+        }
+        let group = record.group();
+        let mut state = self.written(&groups::lay_out(settings, &group), home);
+        for resource in groups::foreign(settings, &group) {
+            let key = object::key(&object::made(&resource), home);
+            state.resources.entry(key).or_insert(resource);
+        }
+        sending::tell(&mut state, settings);
+        if let Some(route) = sending::route(settings, home)
+            && let Some(it) = state.resources.get_mut(&route)
+        {
+            it.spec[router::WEIGHTS] = json!({ group: 1000 });
+        }
+        state
     }
 
     pub(crate) fn work<'a>(

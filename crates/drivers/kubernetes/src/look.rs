@@ -4,12 +4,12 @@ use crate::cluster::{Cluster, List, Name};
 use crate::digests::Digests;
 use crate::kinds::{self, Kind};
 use crate::mark::Mark;
-use crate::settings::Workload;
-use crate::{helm, object, workload};
+use crate::settings::{Settings, Workload};
+use crate::{groups, helm, kubernetes, object, seen, sending, traffic, workload};
 use belay_driver::Error;
 use belay_model::error::Class;
-use belay_model::state::Resource;
-use futures_util::future::try_join_all;
+use belay_model::state::{Resource, State};
+use futures_util::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,23 +25,26 @@ pub(crate) struct Look<'a> {
 impl Look<'_> {
     /// Workloads with what their pods are given, what sends them traffic and what scales them; the release's own objects,
     /// wherever they are; and what was left of earlier ones, by our mark.
-    pub(crate) async fn in_place(
+    pub(crate) async fn manifests(
         &self,
-        workloads: &[Workload],
-        objects: &[Value],
+        settings: &Settings,
         mark: Option<&Mark>,
-    ) -> Result<Resources, Error> {
+    ) -> Result<State, Error> {
+        let workloads = settings.workloads()?;
         let at_work = |it: &Workload| json!({ "apiVersion": kinds::API, "kind": it.kind.name(), "metadata": { "name": it.name } });
         let known = mark.map(Mark::inventory).unwrap_or_default();
         let ours: BTreeSet<String> = known.iter().map(|it| object::key(it, self.home)).collect();
         let all = workloads.iter().map(at_work).chain(known);
-        let all: Vec<Value> = objects.iter().cloned().chain(all).collect();
+        let all: Vec<Value> = settings.objects.iter().cloned().chain(all).collect();
         let found = self.existing(&all).await?;
         let running: Vec<&Value> = found
             .values()
             .filter(|it| kinds::of(it).is_some())
             .collect();
-        let beside = self.beside(&running).await?;
+        let senders = groups::senders(settings);
+        let (mut beside, senders) =
+            try_join(self.beside(&running), self.existing(&senders)).await?;
+        beside.extend(senders);
         let mut resources = Resources::new();
         for (key, it) in &found {
             let mut resource = self.live(it, true).await?;
@@ -56,7 +59,29 @@ impl Look<'_> {
             }
         }
         self.tell_keepers(&running, &mut resources).await?;
-        Ok(resources)
+        let mut state = kubernetes::state(resources);
+        sending::tell(&mut state, settings);
+        let hashes = sending::hashes(&state);
+        let resources = state.resources.values_mut();
+        resources.for_each(|it| sending::name_pin(it, &hashes));
+        self.tell_endpoints(&mut state).await?;
+        sending::tell_shares(&mut state);
+        Ok(state)
+    }
+
+    /// Says of live Services how many endpoints they have.
+    async fn tell_endpoints(&self, state: &mut State) -> Result<(), Error> {
+        let senders = traffic::senders(state).filter(|(_, it)| it.facts["uid"].is_string());
+        let senders: Vec<String> = senders.map(|(key, _)| key.clone()).collect();
+        for key in senders {
+            let Some(it) = state.resources.get_mut(&key) else {
+                continue;
+            };
+            let name = it.facts["name"].as_str().unwrap_or_default().to_owned();
+            let (slices, _) = seen::slices(self.cluster, self.home, &name).await?;
+            it.facts["endpoints"] = json!(seen::ready(&slices).len());
+        }
+        Ok(())
     }
 
     /// What is not the target's own and matters to it.
@@ -110,6 +135,9 @@ impl Look<'_> {
             let Some(kind) = kinds::of(it) else { continue };
             let keeper = object::key(it, self.home);
             let revisions = revisions(self.cluster, kind, self.home, it).await?;
+            if let Some(own) = resources.get_mut(&keeper) {
+                own.facts[sending::TEMPLATE] = json!(kind.newest(it, &revisions));
+            }
             let templates = revisions.iter().map(|revision| kind.template(revision));
             let templates = templates.chain([&it["spec"]["template"]]);
             for (kind, name) in templates.flat_map(workload::references) {

@@ -69,6 +69,15 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
     }
 }
 
+/// An object as it is there, whoever said what of it.
+pub(crate) fn bare(object: &Value) -> Resource {
+    Resource {
+        spec: json!({ "spec": object["spec"] }),
+        facts: json!({}),
+        health: Health::Unknown,
+    }
+}
+
 /// What one needs beside the spec to make it again.
 fn named(object: &Value) -> Value {
     let metadata = &object["metadata"];
@@ -77,6 +86,31 @@ fn named(object: &Value) -> Value {
         "name": metadata["name"], "namespace": metadata["namespace"],
     })
 }
+
+/// Whether what a resource says of a field counts: of what is somebody else's only what is moved there does.
+pub(crate) fn is_meant(resource: &Resource, path: &str) -> bool {
+    let Some(only) = resource.facts[ONLY].as_str() else {
+        return true;
+    };
+    let rest = path.strip_prefix(only);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Takes over what is meant of somebody else's object, and leaves the rest of it.
+pub(crate) fn move_only(spec: &mut Value, wanted: &Value, named: &Value) {
+    let Some(only) = named[ONLY].as_str() else {
+        return;
+    };
+    let (mut place, mut value) = (spec, wanted);
+    for name in only.split('.') {
+        place = &mut place[name];
+        value = &value[name];
+    }
+    *place = value.clone();
+}
+
+/// The fact that names the field that is all that is meant of an object.
+pub(crate) const ONLY: &str = "only";
 
 /// The object that a resource stands for, as it is sent. Values of secrets are digests still.
 pub(crate) fn made(resource: &Resource) -> Value {

@@ -3,7 +3,7 @@
 //! What they come to is what the step itself would come to, with two differences: nobody looks whether somebody was there in
 //! between, and what others have added is taken out in a request of its own, so that pods may be replaced twice.
 
-use crate::plan::{Params, Wanted};
+use crate::params::{Params, Wanted};
 use crate::settings::Settings;
 use crate::write::MANAGER;
 use crate::{capacity, digests::Digests, kinds, object, workload};
@@ -16,9 +16,14 @@ const END: &str = "BELAY";
 /// How long a rollout is waited for, as kubectl takes it.
 const PATIENCE: &str = "10m";
 
-pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> String {
+/// None: what moves traffic from one release to another looks at pods before and after, and plain commands would not.
+pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> Option<String> {
+    let is_of_others = |(_, it): (&String, &Wanted)| it.named[object::ONLY].is_string();
+    if params.objects().into_iter().any(is_of_others) {
+        return None;
+    }
     let script = Script::of(settings);
-    let commands = match params {
+    let commands: Vec<String> = match params {
         Params::Put { objects } => {
             let put = objects.iter();
             put.map(|(key, it)| script.put(key, it, from)).collect()
@@ -28,12 +33,13 @@ pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> St
             object,
             replace_stuck,
         } => script.roll(key, object, from, *replace_stuck),
-        Params::Remove { objects } => objects
-            .values()
-            .map(|it| script.remove(it))
-            .collect::<Vec<_>>(),
+        Params::Scale {
+            object, replicas, ..
+        } => script.scale(object, *replicas),
+        Params::Switch { .. } => return None,
+        Params::Remove { objects, .. } => objects.values().map(|it| script.remove(it)).collect(),
     };
-    commands.join("\n")
+    Some(commands.join("\n"))
 }
 
 struct Script {
@@ -85,6 +91,14 @@ impl Script {
             self.kubectl
         ));
         lines
+    }
+
+    fn scale(&self, wanted: &Wanted, replicas: u32) -> Vec<String> {
+        let (kubectl, name) = (&self.kubectl, named(&object::made(&wanted.resource())));
+        vec![
+            format!("{kubectl} scale {name} --replicas={replicas}"),
+            format!("{kubectl} rollout status {name} --timeout={PATIENCE}"),
+        ]
     }
 
     fn remove(&self, wanted: &Wanted) -> String {

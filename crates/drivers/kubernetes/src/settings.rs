@@ -29,13 +29,14 @@ pub struct Settings {
     /// of the objects runs, as they are ordered.
     #[serde(default)]
     pub workloads: Vec<String>,
-    /// The Service that users reach it by, where releases stand side by side.
-    #[serde(default)]
-    pub service: Option<String>,
-    /// The Service that reaches a release before its users do, where releases stand side by side.
+    /// The Services that users reach it by, where releases stand side by side: none, one or several by their names.
+    #[serde(default, with = "one_or_several")]
+    pub service: Vec<String>,
+    /// The Service that reaches a release before its users do, where releases stand side by side, as the first of the live ones
+    /// does afterwards. Where the manifests have none of that name it is made.
     #[serde(default)]
     pub preview: Option<String>,
-    /// The route whose weights share the traffic, where releases stand side by side: `httproute/api`.
+    /// The route whose weights share the traffic, where releases stand side by side: `httproute/api`, `grpcroute/api`.
     #[serde(default)]
     pub route: Option<String>,
     /// How its releases lie.
@@ -53,7 +54,7 @@ pub enum Layout {
     /// One takes the place of the other, pod by pod.
     #[default]
     InPlace,
-    /// Each has workloads of its own. Plans of this kind are refused so far.
+    /// Each has workloads of its own, which go by its group; traffic is moved from those of one to those of the other.
     SideBySide,
 }
 
@@ -105,4 +106,49 @@ fn workload(text: &str) -> Result<Workload, Error> {
         );
         Error::not_applied(Class::Application, message)
     })
+}
+
+/// As records have had it since before there could be several: `null`, a name, or a list.
+mod one_or_several {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        None,
+        One(String),
+        Several(Vec<String>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(names: &[String], to: S) -> Result<S::Ok, S::Error> {
+        let names = match names {
+            [] => Names::None,
+            [one] => Names::One(one.clone()),
+            several => Names::Several(several.to_vec()),
+        };
+        names.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        Ok(match Names::deserialize(from)? {
+            Names::None => Vec::new(),
+            Names::One(one) => vec![one],
+            Names::Several(several) => several,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+    use serde_json::json;
+
+    #[test]
+    fn services_are_written_as_records_have_always_had_them() {
+        for service in [json!(null), json!("api"), json!(["api", "web"])] {
+            let written = json!({ "namespace": "shop", "service": service });
+            let settings: Settings = serde_json::from_value(written).expect("settings");
+            assert_eq!(json!(settings)["service"], service);
+        }
+    }
 }

@@ -10,15 +10,15 @@ use crate::write::MANAGER;
 use belay_model::state::Resource;
 use serde_json::{Map, Value, json};
 
-/// Fields that matter, are not wanted, and belong to others: by path, with who says so.
+/// Fields that matter, are not wanted, and belong to others: by path, with who says so. `now`: what is there, as in states.
 pub(crate) fn foreign(
     key: &str,
     wanted: &Resource,
     live: &Value,
+    now: &Resource,
     digests: &Digests,
 ) -> Vec<String> {
-    let now = object::live(live, digests, true);
-    let added = musts(key, wanted, &now)
+    let added = musts(key, wanted, now)
         .into_iter()
         .filter(|(_, (want, have))| want.is_null() && !have.is_null());
     let content = object::content(live, digests);

@@ -1,6 +1,6 @@
 //! What steps are called.
 
-use crate::plan::is_theirs;
+use crate::params::is_theirs;
 use belay_model::state::Resource;
 
 /// How a workload is rolled.
@@ -24,6 +24,15 @@ pub(crate) fn roll(
         Some(there) if self::images(there) == images => format!("roll {key}{more}"),
         Some(_) => format!("roll {key} to {images}{more}"),
     }
+}
+
+/// How a workload is brought up beside what is there.
+pub(crate) fn stage(key: &str, want: &Resource, pods: u32) -> String {
+    let pods = match pods {
+        1 => "1 pod".to_owned(),
+        pods => format!("{pods} pods"),
+    };
+    format!("create {key} with {pods} of {}", images(want))
 }
 
 fn managers(there: &Resource) -> String {

@@ -73,7 +73,11 @@ impl Writer {
         name: Value,
         fields: Value,
     ) -> Result<Sent, Error> {
-        self.patch(home, name, PatchParams::default(), Patch::Merge(fields))
+        let parameters = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        self.patch(home, name, parameters, Patch::Merge(fields))
             .await
     }
 

@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::service::{Literals, literals};
-use super::{BackOrder, Check, Config, Duration, OnFailure, Phase, SecretRef, Strategy, Target};
+use super::{
+    BackOrder, Check, Config, Duration, OnFailure, Percent, Phase, SecretRef, Strategy, Target,
+};
 
 /// One environment of the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -253,6 +255,25 @@ impl Environment {
     /// A release's settings with the environment's laid over them.
     pub fn config_over(&self, release: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         overlay(release, &self.config)
+    }
+
+    /// Whether releases stand side by side on one of its targets, where that is for the strategy to say; `name`: the target's.
+    pub fn is_side_by_side(&self, name: Option<&str>, hotfix: bool) -> bool {
+        let own = self.hotfix.strategy.clone().filter(|_| hotfix);
+        let own = own.unwrap_or_else(|| self.strategy());
+        let is_here = |phase: &&Phase| match (&phase.targets, name) {
+            (Some(names), Some(name)) => names.iter().any(|it| it == name),
+            _ => phase.steps.is_empty(),
+        };
+        let here: Vec<&Phase> = self.phases.iter().filter(is_here).collect();
+        let beside = |phase: &&Phase| {
+            let is_part = phase.share.is_some_and(|share| share < Percent::WHOLE);
+            is_part || phase.strategy.as_ref().unwrap_or(&own).is_side_by_side()
+        };
+        match here.is_empty() {
+            true => own.is_side_by_side(),
+            false => here.iter().any(beside),
+        }
     }
 
     /// `strategy` with its default resolved.

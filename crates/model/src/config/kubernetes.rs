@@ -24,6 +24,84 @@ pub struct KubernetesTarget {
     /// one begins when the one before is rolled out; going back the order is reversed. Default: as in the manifests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<WorkloadName>,
+    /// The Service that users reach it by, or several of them; checks ask there, and `blue_green` and `canary` move its traffic.
+    /// Default: the one Service of the manifests that leads to what runs.
+    #[serde(default, skip_serializing_if = "ServiceNames::is_empty")]
+    pub service: ServiceNames,
+    /// With `blue_green` or `canary`: a Service that leads to the newest release before its users reach it. It is made where it is
+    /// not in the manifests. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
+    /// With `blue_green` or `canary`: the route of the Gateway API in the namespace whose weights share the traffic, such as
+    /// `httproute/api` or `grpcroute/api`. Default: none; a share is then one of the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^(httproute|grpcroute)/[^/]+$"))]
+    pub route: Option<String>,
+}
+
+/// Names of Services: one, or a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceNames(pub Vec<String>);
+
+impl ServiceNames {
+    /// None is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for ServiceNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [only] => serializer.serialize_str(only),
+            names => names.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ServiceNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = ServiceNames;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a Service, or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ServiceNames, E> {
+                Ok(ServiceNames(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                mut list: A,
+            ) -> Result<ServiceNames, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(ServiceNames(names))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for ServiceNames {
+    fn schema_name() -> Cow<'static, str> {
+        "ServiceNames".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Names of Services: one, or a list of them.",
+            "type": ["string", "array"],
+            "items": { "type": "string" },
+        })
+    }
 }
 
 /// A workload as `kubectl` names it: `deployment/api`.

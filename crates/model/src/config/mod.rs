@@ -29,7 +29,7 @@ pub use environment::{
     Queue,
 };
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
-pub use kubernetes::{KubernetesTarget, ParseWorkloadError, WorkloadName};
+pub use kubernetes::{KubernetesTarget, ParseWorkloadError, ServiceNames, WorkloadName};
 pub use percent::{ParsePercentError, Percent};
 pub use phase::{
     BackCapacity, BackOrder, BackPhases, ForeignChange, Phase, PhaseRollback, Provisioning,

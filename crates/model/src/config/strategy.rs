@@ -19,6 +19,13 @@ pub enum Strategy {
     Canary(#[schemars(length(min = 1))] Vec<CanaryStep>),
 }
 
+impl Strategy {
+    /// Whether it needs the release before to stand beside the new one.
+    pub fn is_side_by_side(&self) -> bool {
+        matches!(self, Self::BlueGreen | Self::Canary(_))
+    }
+}
+
 /// One share of a canary. After the last one all traffic goes to the new release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

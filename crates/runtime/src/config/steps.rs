@@ -161,13 +161,14 @@ impl Loaded {
             found.push(complaint.suggest(advice.to_owned()));
             return;
         };
-        if let Target::Kubernetes(_) = target {
-            return found.push(self.no_check_on_kubernetes(path));
-        }
-        let has_traffic = listen(target).is_some();
+        let is_kubernetes = matches!(target, Target::Kubernetes(_));
+        let has_traffic = is_kubernetes || listen(target).is_some();
         for (number, check) in checks.iter().enumerate() {
             let path = format!("{path}[{number}]");
             self.one_check(&path, check, found);
+            if is_kubernetes {
+                found.extend(self.no_traffic_on_kubernetes(&path, check));
+            }
             if check.at == Some(At::Staged) {
                 let message = "by then the release is live";
                 let complaint = self.on_value(Code::Contradiction, &format!("{path}.at"), message);

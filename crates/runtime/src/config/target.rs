@@ -178,7 +178,7 @@ impl Loaded {
                     "blue/green keeps the release before ready for a switch of the traffic, and {why}"
                 );
                 let complaint = self.on_value(Code::ImpossibleStrategy, path, message);
-                found.push(complaint.suggest(instead_of_shares(target)));
+                found.push(complaint.suggest(WITHOUT_LISTEN.to_owned()));
                 return;
             }
             _ => return,
@@ -187,7 +187,7 @@ impl Loaded {
         if let Some(why) = why_not {
             let message = format!("a canary needs a share of the traffic, and {why}");
             let complaint = self.on_key(Code::ImpossibleStrategy, &path, message);
-            found.push(complaint.suggest(instead_of_shares(target)));
+            found.push(complaint.suggest(WITHOUT_LISTEN.to_owned()));
         }
         if steps.is_empty() {
             let message = "a canary needs at least one step";
@@ -232,6 +232,9 @@ impl Loaded {
     }
 }
 
+/// What helps where a strategy needs shares of the traffic and there are none.
+const WITHOUT_LISTEN: &str = "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`";
+
 /// Why a target cannot give a share of the traffic to a release, or all of it at once. Every kind of target has to answer.
 pub(super) fn cannot_split(target: &Target) -> Option<&'static str> {
     match target {
@@ -240,17 +243,9 @@ pub(super) fn cannot_split(target: &Target) -> Option<&'static str> {
             Some(_) => None,
             None => Some("processes without `listen` get none"),
         },
-        Target::Kubernetes(_) => Some("on Kubernetes one release takes the place of the other"),
+        // A strategy that needs it has releases stand side by side.
+        Target::Kubernetes(_) => None,
     }
-}
-
-/// What helps where a strategy needs shares of the traffic and there are none.
-fn instead_of_shares(target: &Target) -> String {
-    let advice = match target {
-        Target::Process(_) => "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`",
-        Target::Kubernetes(_) => "use `basic` or `rolling`",
-    };
-    advice.to_owned()
 }
 
 /// The address that Belay's own proxy listens on for a target, if it does.

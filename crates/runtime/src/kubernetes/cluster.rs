@@ -107,6 +107,7 @@ fn from_variable(env: &BTreeMap<String, String>) -> Result<Option<PathBuf>, crat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use belay_model::config::ServiceNames;
 
     const CONFIG: &str = "apiVersion: v1\nkind: Config\ncontexts: [{ name: prod, context: { cluster: c, user: u } }]\n";
 
@@ -116,6 +117,9 @@ mod tests {
             namespace: "shop".to_owned(),
             kubeconfig: kubeconfig.map(PathBuf::from),
             workloads: Vec::new(),
+            service: ServiceNames::default(),
+            preview: None,
+            route: None,
         }
     }
 

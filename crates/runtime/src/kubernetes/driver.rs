@@ -9,7 +9,7 @@ use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
     Stage,
 };
-use belay_driver_kubernetes::Kubernetes;
+use belay_driver_kubernetes::{Kubernetes, Reached, Side, Unreached};
 use belay_model::error::Class;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
@@ -50,6 +50,18 @@ impl Late {
             Ok(Kubernetes::new(blobs.digest_key(), identity))
         };
         self.ours.get_or_try_init(open).await
+    }
+}
+
+impl Late {
+    /// See [`Kubernetes::reach`].
+    pub(crate) async fn reach(
+        &self,
+        target: &Target,
+        record: &Record,
+        side: Side,
+    ) -> Result<Vec<Reached>, Unreached> {
+        self.ours().await?.reach(target, record, side).await
     }
 }
 

@@ -27,6 +27,18 @@ pub enum Error {
     /// `E0345`: a release that was not made of manifests cannot go to Kubernetes.
     #[error("find the manifests of the release: it was made of something else")]
     NoManifests,
+    /// `E0346`: nobody can be moved to a release, or ask it, as no Service leads there.
+    #[error("find the Service that leads to {}: there is none in the manifests", .0.join(" and "))]
+    NoService(Vec<String>),
+    /// `E0347`: it is not clear which Service is meant.
+    #[error("choose a Service: {} lead to what runs", .0.join(" and "))]
+    WhichService(Vec<String>),
+    /// `E0348`: two of it cannot be there at once.
+    #[error("put the release beside the one before: there can be only one {0}")]
+    OnlyOnce(String),
+    /// `E0349`: the Service that is named leads elsewhere.
+    #[error("reach the release by service/{0}: it selects none of the pods")]
+    LeadsNowhere(String),
 }
 
 impl Error {
@@ -41,6 +53,10 @@ impl Error {
             Self::Rendered(render::Error::TooLarge { .. }) => "E0343",
             Self::Rendered(_) => "E0342",
             Self::NoManifests => "E0345",
+            Self::NoService(_) => "E0346",
+            Self::WhichService(_) => "E0347",
+            Self::OnlyOnce(_) => "E0348",
+            Self::LeadsNowhere(_) => "E0349",
         }
     }
 
@@ -51,6 +67,18 @@ impl Error {
             Self::Rendered(error) => error.next(),
             Self::NoManifests => {
                 "deploy it again from its manifests, or promote another release".to_owned()
+            }
+            Self::NoService(_) => {
+                "add it to the manifests; or name one that is in the cluster with `service:` in the target".to_owned()
+            }
+            Self::WhichService(_) => {
+                "name the one that users reach it by, or all of them, with `service:` in the target".to_owned()
+            }
+            Self::OnlyOnce(_) => {
+                "use `strategy: rolling`, or give it a target of its own with phases".to_owned()
+            }
+            Self::LeadsNowhere(_) => {
+                "name another with `service:` in the target, or correct its `spec.selector`".to_owned()
             }
         }
     }

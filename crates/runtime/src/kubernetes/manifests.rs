@@ -79,7 +79,7 @@ impl Belay {
     }
 }
 
-async fn collect(path: &Path) -> Result<Vec<Manifest>, Error> {
+pub(super) async fn collect(path: &Path) -> Result<Vec<Manifest>, Error> {
     if !path.is_dir() {
         return Ok(vec![read(path)?]);
     }

@@ -1,13 +1,19 @@
 //! From what people write for Kubernetes to what its driver is given.
 
+mod addresses;
 mod cluster;
 mod driver;
 mod error;
+mod groups;
 mod logs;
 mod manifests;
+mod probes;
 mod targets;
 
+pub(crate) use addresses::OnKubernetes;
 pub(crate) use cluster::{Cluster, cluster};
 pub(crate) use driver::Late;
 pub use error::Error;
+pub(crate) use groups::groups;
+pub use probes::unprobed;
 pub(crate) use targets::{settings, written};

@@ -1,7 +1,8 @@
 //! Targets on Kubernetes as a record has them: with the objects of the release, laid out for the environment.
 
+use super::Error;
 use super::cluster::{Cluster, cluster};
-use crate::{Belay, DeployRequest, Error};
+use crate::{Belay, DeployRequest};
 use belay_driver_kubernetes::render::{self, Laid, Overlay};
 use belay_driver_kubernetes::{Layout, Settings};
 use belay_model::config::{self, Environment, KubernetesTarget};
@@ -10,8 +11,20 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// What is written of a target, without what it takes a look at the world to know.
-pub(crate) fn written(target: &KubernetesTarget) -> Value {
+pub(crate) fn written(target: &KubernetesTarget, is_side_by_side: bool) -> Value {
     let mut settings = json!({ "namespace": target.namespace });
+    if is_side_by_side {
+        settings["layout"] = json!(Layout::SideBySide);
+    }
+    if !target.service.is_empty() {
+        settings["service"] = json!(target.service);
+    }
+    if let Some(preview) = &target.preview {
+        settings["preview"] = json!(preview);
+    }
+    if let Some(route) = &target.route {
+        settings["route"] = json!(route);
+    }
     if let Some(context) = &target.context {
         settings["context"] = json!(context);
     }
@@ -40,10 +53,10 @@ impl Belay {
         request: &DeployRequest,
         environment: &Environment,
         base: &Path,
-    ) -> Result<(), Error> {
+    ) -> Result<(), crate::Error> {
         let places = environment.places().enumerate();
         let places = places.filter_map(|(number, place)| match place.target {
-            config::Target::Kubernetes(target) => Some((number, target)),
+            config::Target::Kubernetes(target) => Some((number, place.name, target)),
             config::Target::Process(_) => None,
         });
         let places: Vec<_> = places.collect();
@@ -55,7 +68,14 @@ impl Belay {
         let release = self.manifests(&record.artifact).await?;
         let digest = |(name, used): (&String, &SecretUse)| (name.clone(), used.digest.clone());
         let mut left = render::MAX_BYTES;
-        for (number, written) in places {
+        let is_asked = request
+            .loaded
+            .config
+            .checks_in(environment)
+            .next()
+            .is_some();
+        for (number, name, written) in places {
+            let is_side_by_side = environment.is_side_by_side(name, request.hotfix);
             let cluster = cluster(written, base, &request.env)?;
             let overlay = Overlay {
                 service: record.scope.service.to_string(),
@@ -64,26 +84,90 @@ impl Belay {
                 config: record.config.clone(),
                 secrets: record.secrets.iter().map(digest).collect(),
             };
-            let laid = render::lay_out(&release, &overlay, left).map_err(super::Error::Rendered)?;
+            let laid = render::lay_out(&release, &overlay, left).map_err(Error::Rendered)?;
             left = left.saturating_sub(laid.bytes);
+            let service = services(&written.service.0, &laid, is_side_by_side, is_asked)?;
+            let ways = Ways {
+                // What users reach in place is the driver's to find: what nobody wrote is no part of the record.
+                service: if is_side_by_side {
+                    service
+                } else {
+                    written.service.0.clone()
+                },
+                preview: written.preview.clone(),
+                route: written.route.clone(),
+                layout: match is_side_by_side {
+                    true => Layout::SideBySide,
+                    false => Layout::InPlace,
+                },
+            };
             let is_of_this_machine = cluster.kubeconfig.is_some();
             let target = &mut record.targets[number];
             target.host = is_of_this_machine.then(|| self.host().to_owned());
-            target.settings = json!(of(cluster, overlay.namespace, laid));
+            target.settings = json!(of(cluster, overlay.namespace, laid, ways));
         }
         Ok(())
     }
 }
 
-fn of(cluster: Cluster, namespace: String, laid: Laid) -> Settings {
+/// How users reach a release, and how releases lie.
+struct Ways {
+    service: Vec<String>,
+    preview: Option<String>,
+    route: Option<String>,
+    layout: Layout,
+}
+
+fn of(cluster: Cluster, namespace: String, laid: Laid, ways: Ways) -> Settings {
     Settings {
         kubeconfig: cluster.kubeconfig,
         context: cluster.context,
         namespace,
         objects: laid.objects,
         workloads: laid.workloads,
-        // The only one that a configuration can ask for: strategies that need the other are refused with it.
-        layout: Layout::InPlace,
+        service: ways.service,
+        preview: ways.preview,
+        route: ways.route,
+        layout: ways.layout,
         ..Settings::default()
+    }
+}
+
+/// The Services that users reach a release by: those that somebody wrote, else the only one that leads to what runs.
+/// `is_asked`: checks need it.
+fn services(
+    written: &[String],
+    laid: &Laid,
+    is_side_by_side: bool,
+    is_asked: bool,
+) -> Result<Vec<String>, crate::Error> {
+    let lead = render::services(&laid.objects);
+    if is_side_by_side {
+        let only_one = laid
+            .workloads
+            .iter()
+            .find(|it| !it.starts_with("deployment/"));
+        if let Some(workload) = only_one {
+            return Err(Error::OnlyOnce(workload.clone()).into());
+        }
+    }
+    let object = |name: &&String| {
+        let mut services = laid.objects.iter().filter(|it| it["kind"] == "Service");
+        services.any(|it| it["metadata"]["name"] == ***name)
+    };
+    if let Some(astray) = written
+        .iter()
+        .filter(object)
+        .find(|name| !lead.contains(name))
+    {
+        return Err(Error::LeadsNowhere(astray.clone()).into());
+    }
+    match (written, lead.as_slice()) {
+        ([], []) if is_side_by_side || is_asked => {
+            Err(Error::NoService(laid.workloads.clone()).into())
+        }
+        ([], [_, _, ..]) if is_side_by_side || is_asked => Err(Error::WhichService(lead).into()),
+        ([], _) => Ok(lead),
+        (written, _) => Ok(written.to_vec()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod combined;
 mod command;
+mod platform;
 mod staged;
 mod support;
 mod traffic;

@@ -11,7 +11,7 @@ use belay_model::plan::Look;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Health, Resource, State};
 use belay_model::verdict::{Outcome, Verdict};
-use belay_sources::{Bucket, Counters, Reading, Sources};
+use belay_sources::{Addresses, Bucket, Counters, Reading, Sources, Told};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -121,6 +121,7 @@ pub(crate) struct World {
     pub(crate) notes: Arc<Notes>,
     pub(crate) directory: PathBuf,
     pub(crate) counters: Arc<FakeCounters>,
+    pub(crate) addresses: Arc<dyn Addresses>,
 }
 
 impl World {
@@ -147,6 +148,7 @@ impl World {
         Self {
             notes: Arc::default(),
             directory: PathBuf::from("/"),
+            addresses: Arc::new(Told),
             counters: Arc::new(FakeCounters {
                 clock: Arc::clone(&clock),
                 read: Box::new(read),
@@ -161,6 +163,7 @@ impl World {
             clock: self.clock.clone(),
             counters: self.counters.clone(),
             artifacts: Arc::new(Directory(self.directory.clone())),
+            addresses: self.addresses.clone(),
         };
         let verdict = sources.verify(question, self.notes.as_ref(), self.notes.clone());
         // Only so that a hang is a failure.

@@ -2,11 +2,13 @@
 //! the place of nodes. Pods are said to run, and nothing runs; `kubernetes/stages.yaml` says how they behave.
 
 mod certificates;
+mod traffic;
 
 use crate::go;
 use crate::keeper::Keeper;
 use crate::postgres::{free_port, pause};
 use crate::release::run;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,9 +17,11 @@ use std::time::{Duration, Instant};
 /// How long it may take until pods can be made; four seconds on a quiet machine.
 const START: Duration = Duration::from_secs(120);
 
-/// Addresses of pods and services: nothing listens there.
+/// Addresses of pods: nothing listens there, and addresses of loopback are refused for them.
 const PODS: &str = "10.244.0.0/16";
-const SERVICES: &str = "10.96.0.0/16";
+
+/// What every container has written, as container runtimes keep it.
+const WRITTEN: &str = "2026-01-01T00:00:00.000000000Z stdout F starting\n2026-01-01T00:00:01.000000000Z stderr F cannot reach the database\n";
 
 /// A version of Helm's client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +54,60 @@ pub struct ControlPlane {
     dir: PathBuf,
     programs: PathBuf,
     namespaces: AtomicU32,
+    services: Range,
+    is_serving: bool,
+}
+
+/// The addresses of Services of one control plane: a part of loopback, so that something can listen there.
+#[derive(Debug)]
+struct Range {
+    octet: u8,
+    /// Keeps it from others on this machine.
+    _claim: TcpListener,
+}
+
+impl Range {
+    /// One that nobody else has.
+    fn claim() -> Result<Self, String> {
+        let claim = |octet: u8| {
+            let claim =
+                TcpListener::bind(SocketAddr::from(([127, octet, 255, 254], 10_255))).ok()?;
+            let _claim = claim;
+            Some(Self { octet, _claim })
+        };
+        let free = (64..=254).find_map(claim);
+        free.ok_or_else(|| "all addresses for services are in use".to_owned())
+    }
+
+    fn text(&self) -> String {
+        format!("127.{}.0.0/16", self.octet)
+    }
 }
 
 impl ControlPlane {
+    /// Starts one as [`ControlPlane::start`] does, whose pods answer requests: what a Service's own address or a port-forward
+    /// is asked reaches a real server. See the README in `kubernetes/`.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn serving() -> Result<Self, String> {
+        Self::in_three_attempts(true)
+    }
+
     /// Starts one with two nodes, and waits until it takes pods. The programs are built when nobody has built them.
     ///
     /// # Errors
     /// Why there is none, for people.
     pub fn start() -> Result<Self, String> {
+        Self::in_three_attempts(false)
+    }
+
+    fn in_three_attempts(is_serving: bool) -> Result<Self, String> {
         let programs = go::kubernetes()?;
         // A free port may be taken by someone else before a server has it.
         let mut last = String::new();
         for _ in 0..3 {
-            match Self::attempt(&programs) {
+            match Self::attempt(&programs, is_serving) {
                 Ok(plane) => return Ok(plane),
                 Err(error) => last = error,
             }
@@ -114,7 +159,7 @@ impl ControlPlane {
         Ok(name)
     }
 
-    fn attempt(programs: &Path) -> Result<Self, String> {
+    fn attempt(programs: &Path, is_serving: bool) -> Result<Self, String> {
         let dir = tempfile::Builder::new()
             .prefix("belay-kubernetes-")
             .tempdir();
@@ -124,6 +169,8 @@ impl ControlPlane {
             programs: programs.to_owned(),
             dir,
             namespaces: AtomicU32::new(0),
+            services: Range::claim()?,
+            is_serving,
         };
         plane.launch()?;
         Ok(plane)
@@ -141,6 +188,16 @@ impl ControlPlane {
         self.etcd(client, peer)?;
         self.api_server(client, secure)?;
         self.wait("the API server", || self.ask(&["get", "--raw", "/readyz"]))?;
+        let kind = go::files().join("port-forward.yaml");
+        run(self.kubectl().arg("create").arg("-f").arg(kind))?;
+        let established = [
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=1s",
+        ];
+        self.wait("the kinds of kwok", || self.ask(&established))?;
         self.controllers()?;
         let nodes: String = (0..2).map(node).collect();
         let file = self.dir.join("nodes.yaml");
@@ -156,7 +213,11 @@ impl ControlPlane {
             "--all",
             "--timeout=1s",
         ];
-        self.wait("the nodes", || self.ask(&ready))
+        self.wait("the nodes", || self.ask(&ready))?;
+        match self.is_serving {
+            true => self.serve_traffic(),
+            false => Ok(()),
+        }
     }
 
     fn etcd(&mut self, client: u16, peer: u16) -> Result<(), String> {
@@ -193,7 +254,7 @@ impl ControlPlane {
             .arg(self.pki("accounts.key"))
             .arg("--service-account-signing-key-file")
             .arg(self.pki("accounts.key"))
-            .args(["--service-cluster-ip-range", SERVICES])
+            .args(["--service-cluster-ip-range", &self.services.text()])
             .args(["--enable-priority-and-fairness=false", "--profiling=false"]);
         self.serve("kube-apiserver", &server)
     }
@@ -217,22 +278,43 @@ impl ControlPlane {
             .arg("--root-ca-file")
             .arg(self.pki("ca.crt"))
             .args(["--allocate-node-cidrs=true", "--cluster-cidr", PODS])
-            .args(["--service-cluster-ip-range", SERVICES])
+            .args(["--service-cluster-ip-range", &self.services.text()])
             .arg("--concurrent-deployment-syncs=10")
             .arg("--horizontal-pod-autoscaler-sync-period=1s");
         self.serve("kube-controller-manager", &manager)?;
         let mut scheduler = self.program("kube-scheduler");
         scheduler.arg("--kubeconfig").arg(self.kubeconfig());
         self.serve("kube-scheduler", scheduler.args(common).args(quick))?;
+        let node = free_port()?.to_string();
         let mut kwok = self.program("kwok");
         kwok.arg("--kubeconfig")
             .arg(self.kubeconfig())
             .arg("--config")
-            .arg(go::files().join("stages.yaml"))
+            .arg(self.stages()?)
             .args(["--manage-all-nodes", "--cidr", PODS])
             .args(["--node-ip", "127.0.0.1", "-v", "WARN"])
+            // Where the API server asks for logs, and for connections to pods.
+            .args(["--node-port", &node])
+            .args(["--server-address", &format!("127.0.0.1:{node}")])
+            .arg("--tls-cert-file")
+            .arg(self.pki("server.crt"))
+            .arg("--tls-private-key-file")
+            .arg(self.pki("server.key"))
+            .args(["--enable-crds", "PortForward"])
             .args(["--node-lease-duration-seconds", "40"]);
         self.serve("kwok", &kwok)
+    }
+
+    /// How pods behave, with the place of what they have written.
+    fn stages(&self) -> Result<PathBuf, String> {
+        let unusable = |error: std::io::Error| format!("how pods behave: {error}");
+        let written = self.dir.join("written.log");
+        std::fs::write(&written, WRITTEN).map_err(unusable)?;
+        let stages = std::fs::read_to_string(go::files().join("stages.yaml")).map_err(unusable)?;
+        let file = self.dir.join("stages.yaml");
+        let stages = stages.replace("LOGS", &written.display().to_string());
+        std::fs::write(&file, stages).map_err(unusable)?;
+        Ok(file)
     }
 
     fn program(&self, name: &str) -> Command {

@@ -9,12 +9,16 @@ mod error;
 mod lay_out;
 mod names;
 mod pods;
+mod probes;
 mod read;
+mod services;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 pub use error::Error;
 pub use lay_out::{Laid, MAX_BYTES, Overlay, lay_out};
+pub use probes::{Unprobed, unprobed};
 pub use read::{Images, Manifest, from_list, read, replace, to_list};
+pub use services::services;
 pub use yaml::to_yaml;

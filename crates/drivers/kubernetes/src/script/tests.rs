@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::Params;
+use crate::params::Params;
 use std::collections::BTreeMap;
 
 fn settings() -> Settings {
@@ -52,7 +52,8 @@ fn values_of_secrets_come_from_variables() {
         force: true,
     };
     let objects = BTreeMap::from([("secret/shop-secrets".to_owned(), wanted)]);
-    let text = commands(&settings(), &State::default(), &Params::Put { objects });
+    let text =
+        commands(&settings(), &State::default(), &Params::Put { objects }).expect("commands");
     assert!(
         text.starts_with("if kubectl --context 'the prod' -n shop get secret/shop-secrets "),
         "{text}"

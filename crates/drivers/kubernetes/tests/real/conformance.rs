@@ -4,7 +4,7 @@ use crate::place::{Place, place, record, said};
 use async_trait::async_trait;
 use belay_driver::Driver;
 use belay_driver::conformance::Platform;
-use belay_driver_kubernetes::{Kubernetes, Settings, parse_manifest};
+use belay_driver_kubernetes::{Kubernetes, Layout, Settings, parse_manifest};
 use belay_model::release::{Record, Target};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,17 @@ struct Ground {
     dir: tempfile::TempDir,
     /// As kubectl knows them, in the order in which they are rolled.
     workloads: &'static [&'static str],
+    lies: Lies,
+}
+
+/// How its releases lie.
+#[derive(Clone, Copy, PartialEq)]
+enum Lies {
+    InPlace,
+    /// The Service that all pods are behind is switched.
+    Beside,
+    /// The weights of a route are.
+    Route(&'static str),
 }
 
 /// What its pods are given has a name of its own in each release.
@@ -47,6 +58,14 @@ const POD: &str = "
         envFrom: [{configMapRef: {name: config-NUMBER}}, {secretRef: {name: secret-NUMBER}}]
 ";
 
+const ROUTE: &str = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: KIND
+metadata: {name: shop}
+spec: {parentRefs: [{name: web}], rules: [{backendRefs: [{name: shop, port: 80}]}]}
+";
+
 fn workload(name: &str) -> String {
     let (kind, name) = name.split_once('/').expect("a kind and a name");
     let (kind, more) = match kind {
@@ -61,7 +80,7 @@ fn workload(name: &str) -> String {
 }
 
 impl Ground {
-    fn of(workloads: &'static [&'static str]) -> Self {
+    fn of(workloads: &'static [&'static str], lies: Lies) -> Self {
         let place = place();
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::copy(place.plane.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
@@ -70,6 +89,7 @@ impl Ground {
             place,
             dir,
             workloads,
+            lies,
         }
     }
 
@@ -79,11 +99,30 @@ impl Ground {
 
     fn release(&self, number: u32, image: &str) -> Record {
         let workloads = self.workloads.iter().map(|name| workload(name));
-        let manifest = workloads.fold(CONFIG.to_owned(), |all, it| all + &it);
+        let mut manifest = workloads.fold(CONFIG.to_owned(), |all, it| all + &it);
+        if let Lies::Route(kind) = self.lies {
+            manifest += &ROUTE.replace("KIND", kind);
+        }
         let manifest = manifest
             .replace("IMAGE", image)
             .replace("NUMBER", &number.to_string());
         record(&self.target(&manifest))
+    }
+
+    fn settings(&self) -> Settings {
+        let beside = Settings {
+            service: vec!["shop".to_owned()],
+            layout: Layout::SideBySide,
+            ..Settings::default()
+        };
+        match self.lies {
+            Lies::InPlace => Settings::default(),
+            Lies::Beside => beside,
+            Lies::Route(kind) => Settings {
+                route: Some(format!("{kind}/shop")),
+                ..beside
+            },
+        }
     }
 
     fn target(&self, manifest: &str) -> Target {
@@ -91,7 +130,7 @@ impl Ground {
             kubeconfig: Some(self.kubeconfig()),
             objects: parse_manifest(manifest).expect("a manifest"),
             workloads: self.workloads.iter().map(|it| (*it).to_owned()).collect(),
-            ..Settings::default()
+            ..self.settings()
         })
     }
 }
@@ -115,9 +154,23 @@ impl Platform for Ground {
     }
 
     async fn meddle(&self) {
-        for name in self.workloads {
-            self.place
-                .kubectl(&["set", "image", name, "app=app:theirs"]);
+        let selector = r#"{"spec":{"selector":{"app":"theirs"}}}"#;
+        let rules = r#"{"spec":{"rules":[{"backendRefs":[{"name":"theirs","port":80}]}]}}"#;
+        match self.lies {
+            Lies::InPlace => {
+                for name in self.workloads {
+                    self.place
+                        .kubectl(&["set", "image", name, "app=app:theirs"]);
+                }
+            }
+            Lies::Beside => {
+                self.place
+                    .kubectl(&["patch", "service", "shop", "-p", selector]);
+            }
+            Lies::Route(kind) => {
+                self.place
+                    .kubectl(&["patch", kind, "shop", "--type=merge", "-p", rules]);
+            }
         }
     }
 
@@ -145,19 +198,27 @@ impl Platform for Ground {
 }
 
 async fn a_deployment() -> Ground {
-    Ground::of(&["deployment/api"])
+    Ground::of(&["deployment/api"], Lies::InPlace)
 }
 
 async fn a_stateful_set() -> Ground {
-    Ground::of(&["statefulset/db"])
+    Ground::of(&["statefulset/db"], Lies::InPlace)
 }
 
 async fn a_daemon_set() -> Ground {
-    Ground::of(&["daemonset/agent"])
+    Ground::of(&["daemonset/agent"], Lies::InPlace)
 }
 
 async fn two_workloads() -> Ground {
-    Ground::of(&["deployment/api", "deployment/web"])
+    Ground::of(&["deployment/api", "deployment/web"], Lies::InPlace)
+}
+
+async fn a_deployment_beside_another() -> Ground {
+    Ground::of(&["deployment/api"], Lies::Beside)
+}
+
+async fn two_workloads_beside_two_others() -> Ground {
+    Ground::of(&["deployment/api", "deployment/web"], Lies::Beside)
 }
 
 mod deployment {
@@ -174,4 +235,12 @@ mod daemon_set {
 
 mod several {
     belay_driver::conformance!(super::two_workloads);
+}
+
+mod beside {
+    belay_driver::conformance!(super::a_deployment_beside_another);
+}
+
+mod several_beside {
+    belay_driver::conformance!(super::two_workloads_beside_two_others);
 }

@@ -1,6 +1,7 @@
 //! What is seen of a real control plane, with the real kubectl and helm at work on it. One control plane serves all tests,
 //! each in a namespace of its own.
 
+mod beside;
 mod between;
 mod conformance;
 mod deployment;

@@ -1,6 +1,6 @@
 //! Targets on Kubernetes, and releases that are manifests.
 
-use belay_model::config::{ReleaseKind, Strategy};
+use belay_model::config::{ReleaseKind, Strategy, Target};
 use expect_test::expect;
 
 use super::{check, good};
@@ -190,79 +190,144 @@ fn the_release_is_what_the_target_runs() {
 }
 
 #[test]
-fn what_a_cluster_cannot_do_yet() {
-    let environment = "    strategy: blue_green\n    hotfix: { strategy: { canary: [{ to: 10%, for: 1m }] } }\n    \
-                       rollback: { capacity: proportional }\n    verify: [{ http: /health }]\n";
+fn what_a_strategy_says_of_the_target() {
+    let beside =
+        "context: prod, namespace: shop, service: api, preview: api-preview, route: httproute/api";
+    let canary = "    strategy: { canary: [{ to: 10%, for: 1m }] }\n    rollback: { capacity: proportional }\n    verify: [{ http: / }]\n";
+    check(with(MANIFESTS, beside, canary), expect![[""]]);
+    let several = "context: prod, namespace: shop, service: [api, web]";
+    let config = good(&with(MANIFESTS, several, "    strategy: blue_green\n")).config;
+    let Some(Target::Kubernetes(target)) = &config.environments["production"].target else {
+        panic!("a cluster");
+    };
+    assert_eq!(target.service.0, ["api", "web"]);
+    // One takes the place of the other.
+    let rolling = "    strategy: rolling\n    rollback: { capacity: proportional }\n";
     check(
-        with(MANIFESTS, CLUSTER, environment).replace(
-            "environments:\n",
-            "verify: [{ command: env }]\nenvironments:\n",
+        with(MANIFESTS, beside, rolling),
+        expect![[r#"
+        error[E0114]: `preview` tells two releases apart, and with `rolling` one takes the place of the other
+          --> belay.yaml:5:75
+           |
+         5 |     target: { kubernetes: { context: prod, namespace: shop, service: api, preview: api-preview, route: httproute/api } }
+           |                                                                           ^^^^^^^ use `blue_green` or `canary`, or leave it out
+
+        error[E0114]: `route` tells two releases apart, and with `rolling` one takes the place of the other
+          --> belay.yaml:5:97
+           |
+         5 |     target: { kubernetes: { context: prod, namespace: shop, service: api, preview: api-preview, route: httproute/api } }
+           |                                                                                                 ^^^^^ use `blue_green` or `canary`, or leave it out
+
+        error[E0114]: capacity in proportion needs a share of the traffic to move, and with `rolling` one release takes the place of the other
+          --> belay.yaml:7:27
+           |
+         7 |     rollback: { capacity: proportional }
+           |                           ^^^^^^^^^^^^ use `full` or `ask`
+    "#]],
+    );
+    let workloads = "context: prod, namespace: shop, workloads: [deployment/api, statefulset/db, daemonset/agent]";
+    check(
+        with(
+            MANIFESTS,
+            workloads,
+            "    hotfix: { strategy: blue_green }\n",
         ),
         expect![[r#"
-            error[E0114]: checks ask an address, and Belay knows none of what runs on Kubernetes
-              --> belay.yaml:3:1
+            error[E0110]: `statefulset/db` cannot stand beside the one before: its pods have names and volumes that there is one of each
+              --> belay.yaml:5:89
                |
-             3 | verify: [{ command: env }]
-               | ^^^^^^ leave them out: that the pods are ready is the evidence
+             5 |     target: { kubernetes: { context: prod, namespace: shop, workloads: [deployment/api, statefulset/db, daemonset/agent] } }
+               |                                                                                         ^^^^^^^^^^^^^^ use `rolling`, or a target of its own
 
-            error[E0110]: blue/green keeps the release before ready for a switch of the traffic, and on Kubernetes one release takes the place of the other
-              --> belay.yaml:7:15
+            error[E0110]: `daemonset/agent` cannot stand beside the one before: there is one pod of it on each node
+              --> belay.yaml:5:105
                |
-             7 |     strategy: blue_green
-               |               ^^^^^^^^^^ use `basic` or `rolling`
-
-            error[E0110]: a canary needs a share of the traffic, and on Kubernetes one release takes the place of the other
-              --> belay.yaml:8:27
-               |
-             8 |     hotfix: { strategy: { canary: [{ to: 10%, for: 1m }] } }
-               |                           ^^^^^^ use `basic` or `rolling`
-
-            error[E0114]: capacity in proportion needs a share of the traffic to move, and on Kubernetes one release takes the place of the other
-              --> belay.yaml:9:27
-               |
-             9 |     rollback: { capacity: proportional }
-               |                           ^^^^^^^^^^^^ use `full` or `ask`
-
-            error[E0114]: checks ask an address, and Belay knows none of what runs on Kubernetes
-               --> belay.yaml:10:5
-                |
-             10 |     verify: [{ http: /health }]
-                |     ^^^^^^ leave them out: that the pods are ready is the evidence
+             5 |     target: { kubernetes: { context: prod, namespace: shop, workloads: [deployment/api, statefulset/db, daemonset/agent] } }
+               |                                                                                                         ^^^^^^^^^^^^^^^ use `rolling`, or a target of its own
         "#]],
     );
-    let phases = "    phases:\n      - { name: first, after: [{ verify: [{ http: / }] }] }\n      - { name: all, share: 50%, before: [{ run: ./mail }] }\n";
+    let names =
+        "context: prod, namespace: shop, service: service/api, preview: Web, route: ingress/api";
+    check(
+        with(MANIFESTS, names, "    strategy: blue_green\n"),
+        expect![[r#"
+            error[E0103]: a Service's name is 1 to 63 characters of a-z, 0-9 and `-`
+              --> belay.yaml:5:70
+               |
+             5 |     target: { kubernetes: { context: prod, namespace: shop, service: service/api, preview: Web, route: ingress/api } }
+               |                                                                      ^^^^^^^^^^^ did you mean `api`?
+
+            error[E0103]: a Service's name is 1 to 63 characters of a-z, 0-9 and `-`
+              --> belay.yaml:5:92
+               |
+             5 |     target: { kubernetes: { context: prod, namespace: shop, service: service/api, preview: Web, route: ingress/api } }
+               |                                                                                            ^^^ did you mean `web`?
+
+            error[E0103]: a route is written as `httproute/NAME` or `grpcroute/NAME`
+              --> belay.yaml:5:104
+               |
+             5 |     target: { kubernetes: { context: prod, namespace: shop, service: service/api, preview: Web, route: ingress/api } }
+               |                                                                                                        ^^^^^^^^^^^
+        "#]],
+    );
+    let same = "context: prod, namespace: shop, service: api, preview: api";
+    check(
+        with(MANIFESTS, same, "    strategy: blue_green\n"),
+        expect![[r#"
+            error[E0114]: users reach the release by `api`
+              --> belay.yaml:5:84
+               |
+             5 |     target: { kubernetes: { context: prod, namespace: shop, service: api, preview: api } }
+               |                                                                                    ^^^ name another Service
+        "#]],
+    );
+}
+
+#[test]
+fn what_can_be_checked_there() {
+    let environment = "    verify: [{ tcp: true, at: staged }, { http: /, at: live }, { traffic: { max_errors: 1% } }]\n";
+    let text = with(MANIFESTS, CLUSTER, environment);
+    let text = text.replace(
+        "environments:\n",
+        "verify: [{ command: env }]\nenvironments:\n",
+    );
+    check(
+        &text,
+        expect![[r#"
+        error[E0114]: a check at `staged` asks a release that no user reaches yet, and with `basic` one takes the place of the other
+          --> belay.yaml:3:10
+           |
+         3 | verify: [{ command: env }]
+           |          ^^^^^^^^^^^^^^^^ add `at: live`, or use `strategy: blue_green`
+
+        error[E0114]: a check at `staged` asks a release that no user reaches yet, and with `basic` one takes the place of the other
+          --> belay.yaml:7:31
+           |
+         7 |     verify: [{ tcp: true, at: staged }, { http: /, at: live }, { traffic: { max_errors: 1% } }]
+           |                               ^^^^^^ use `at: live`, or use `strategy: blue_green`
+
+        error[E0114]: a `traffic` check reads what Belay's proxy has counted, and on Kubernetes no request comes by it
+          --> belay.yaml:7:66
+           |
+         7 |     verify: [{ tcp: true, at: staged }, { http: /, at: live }, { traffic: { max_errors: 1% } }]
+           |                                                                  ^^^^^^^ use `http` or `command` with `at: live`
+    "#]],
+    );
+    let phases = "    phases:\n      - { name: first, share: 50%, after: [{ verify: [{ http: / }, { traffic: { max_errors: 1% } }] }] }\n      - { name: all, before: [{ run: ./mail }] }\n";
     check(
         with(MANIFESTS, CLUSTER, phases),
         expect![[r#"
-        error[E0114]: checks ask an address, and Belay knows none of what runs on Kubernetes
-          --> belay.yaml:7:34
+        error[E0114]: a `traffic` check reads what Belay's proxy has counted, and on Kubernetes no request comes by it
+          --> belay.yaml:7:70
            |
-         7 |       - { name: first, after: [{ verify: [{ http: / }] }] }
-           |                                  ^^^^^^ leave them out: that the pods are ready is the evidence
-
-        error[E0116]: a phase with `share` gives a part of the traffic, and on Kubernetes one release takes the place of the other
-          --> belay.yaml:8:22
-           |
-         8 |       - { name: all, share: 50%, before: [{ run: ./mail }] }
-           |                      ^^^^^
-
-        error[E0116]: the share must grow: an earlier phase has 100% there already
-          --> belay.yaml:8:29
-           |
-         8 |       - { name: all, share: 50%, before: [{ run: ./mail }] }
-           |                             ^^^
-
-        error[E0116]: the last phase on the target has to go all the way, not 50%
-          --> belay.yaml:8:29
-           |
-         8 |       - { name: all, share: 50%, before: [{ run: ./mail }] }
-           |                             ^^^ leave `share` out
+         7 |       - { name: first, share: 50%, after: [{ verify: [{ http: / }, { traffic: { max_errors: 1% } }] }] }
+           |                                                                      ^^^^^^^ use `http` or `command` with `at: live`
 
         error[E0111]: there is no program `./mail`: the release is manifests
-          --> belay.yaml:8:50
+          --> belay.yaml:8:38
            |
-         8 |       - { name: all, share: 50%, before: [{ run: ./mail }] }
-           |                                                  ^^^^^^ name a program that is on the PATH
+         8 |       - { name: all, before: [{ run: ./mail }] }
+           |                                      ^^^^^^ name a program that is on the PATH
     "#]],
     );
 }

@@ -1,0 +1,178 @@
+//! Releases side by side, under the eyes of users: who is served by what, and that nobody is left without an answer.
+
+use crate::shop::Shop;
+use crate::support::project::until;
+use crate::users::Users;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const ONE: &str = "shop/api:1";
+const TWO: &str = "shop/api:2";
+
+impl Shop {
+    /// With a strategy, more lines below the environment, and release 1 there: four pods.
+    fn beside(strategy: &str, more: &str) -> Self {
+        let shop = Self::new();
+        shop.edit("k8s/api.yaml", "replicas: 2", "replicas: 4");
+        shop.configure("info", &format!("    strategy: {strategy}\n{more}"));
+        shop.project.json(0, &["deploy"]);
+        shop
+    }
+
+    /// A group as `belay status` shows it.
+    fn group(&self, release: u32) -> Option<Value> {
+        let status = self.project.json(0, &["status"]);
+        let groups = status["services"][0]["targets"][0]["groups"]
+            .as_array()?
+            .clone();
+        groups.into_iter().find(|group| group["release"] == release)
+    }
+
+    fn weight(&self, release: u32) -> Option<u64> {
+        self.group(release)?["weight"].as_u64()
+    }
+
+    /// The pods of an image.
+    fn pods(&self, image: &str) -> BTreeSet<String> {
+        let pods = self.get(&["pods"]);
+        let pods = pods["items"].as_array().expect("a list").iter();
+        let own = pods.filter(|pod| pod["spec"]["containers"][0]["image"] == image);
+        own.map(|pod| pod["metadata"]["uid"].as_str().expect("a uid").to_owned())
+            .collect()
+    }
+}
+
+#[test]
+fn blue_green_out_and_back_loses_nothing() {
+    let shop = Shop::beside("blue_green", "    verify: [{ http: /health }]\n");
+    let users = Users::of(&shop);
+    let before = shop.pods(ONE);
+    assert_eq!(before.len(), 4);
+    let plan = shop.project.json(0, &["plan", "--image", TWO]).to_string();
+    assert!(plan.contains("service/api"), "{plan}");
+    let out = shop
+        .project
+        .json(0, &["deploy", "--image", TWO])
+        .to_string();
+    assert!(out.contains("passed on all 4 instances"), "{out}");
+    users.are_served_by(TWO);
+    assert_eq!((shop.weight(1), shop.weight(2)), (Some(0), Some(1000)));
+    let warm = shop.group(1).expect("it stands by");
+    assert_eq!((&warm["ready"], &warm["instances"]), (&json!(4), &json!(4)));
+    assert!(warm["removed_at_ms"].as_i64().is_some(), "{warm:#}");
+
+    shop.project.json(0, &["rollback", "--yes"]);
+    users.are_served_by(ONE);
+    assert_eq!(shop.pods(ONE), before, "they stood ready all the time");
+    assert_eq!(users.lost(), []);
+}
+
+#[test]
+fn a_release_that_answers_badly_is_never_reached_by_users() {
+    let shop = Shop::beside("blue_green", "    verify: [{ http: /health }]\n");
+    let users = Users::of(&shop);
+    let bad = shop
+        .project
+        .json(3, &["deploy", "--image", "shop/api:2-sick"]);
+    let said = bad.to_string();
+    assert!(
+        said.contains("it answered with status 503 instead of 200"),
+        "{bad:#}"
+    );
+    assert!(said.contains("forwarded"), "{bad:#}");
+    users.are_served_by(ONE);
+    assert!(!users.saw("shop/api:2-sick"));
+    assert_eq!(users.lost(), []);
+    assert_eq!(shop.pods("shop/api:2-sick").len(), 0);
+}
+
+#[test]
+fn a_canary_by_pods_has_its_share_and_is_taken_back() {
+    let canary = "{ canary: [{ to: 25%, for: 10m }] }";
+    let shop = Shop::beside(canary, "    verify: [{ http: /health, at: live }]\n");
+    let users = Users::of(&shop);
+    let deploying = shop.project.beside(&["deploy", "--image", TWO]);
+    until("a quarter of the traffic", || {
+        (shop.weight(2) == Some(250)).then_some(())
+    });
+    users.until("some are served by it", |seen| {
+        seen.iter().any(|one| one.release.as_deref() == Some(TWO))
+    });
+    // Each pod has its turn.
+    let share = users.from(TWO, 80);
+    assert!((15..=25).contains(&share), "{share} of 80");
+    shop.project.json(0, &["rollback", "--yes"]);
+    users.are_served_by(ONE);
+    assert!(deploying.said().contains("25 %"), "{}", deploying.said());
+    assert_eq!(shop.weight(1), Some(1000));
+    assert_eq!(users.lost(), []);
+}
+
+#[test]
+fn a_canary_goes_all_the_way_and_back_at_once() {
+    let canary = "{ canary: [{ to: 25%, for: 1s }, { to: 50%, for: 1s }] }";
+    let shop = Shop::beside(canary, "");
+    let users = Users::of(&shop);
+    shop.project.json(0, &["deploy", "--image", TWO]);
+    users.are_served_by(TWO);
+    shop.project.json(0, &["rollback", "--yes"]);
+    users.are_served_by(ONE);
+    assert_eq!(users.lost(), []);
+}
+
+#[test]
+fn what_is_bad_only_under_traffic_goes_back_by_itself() {
+    let canary = "{ canary: [{ to: 25%, for: 10m }] }";
+    let checks = "    verify: [{ http: /health }, { http: /health, at: live, name: health }]\n";
+    let shop = Shop::beside(canary, checks);
+    let users = Users::of(&shop);
+    let tired = "shop/api:2-tired";
+    let bad = shop
+        .project
+        .json(3, &["deploy", "--image", tired])
+        .to_string();
+    assert!(
+        bad.contains("it answered with status 500 instead of 200"),
+        "{bad}"
+    );
+    assert!(users.saw(tired));
+    users.are_served_by(ONE);
+    assert_eq!(shop.weight(1), Some(1000));
+}
+
+#[test]
+fn the_strategy_may_change_between_releases() {
+    let shop = Shop::beside("rolling", "");
+    let users = Users::of(&shop);
+    shop.project.json(0, &["deploy", "--image", TWO]);
+    shop.edit("belay.yaml", "strategy: rolling", "strategy: blue_green");
+    shop.project.json(0, &["deploy", "--image", "shop/api:3"]);
+    users.are_served_by("shop/api:3");
+    assert_eq!(shop.weight(3), Some(1000));
+    // The release before lies in place; the one that is gone back to does, too.
+    shop.project.json(0, &["rollback", "--yes", "--to", "1"]);
+    users.are_served_by(ONE);
+    assert_eq!(shop.image(), ONE);
+    shop.project.json(0, &["rollback", "--yes", "--to", "3"]);
+    users.are_served_by("shop/api:3");
+    assert_eq!(shop.weight(3), Some(1000));
+    assert_eq!(users.lost(), []);
+}
+
+#[test]
+fn what_gets_sick_beside_the_old_one_goes_back_to_it() {
+    let shop = Shop::beside("blue_green", "");
+    let users = Users::of(&shop);
+    shop.edit("belay.yaml", "bake: 0s", "bake: 10m");
+    shop.edit(
+        "k8s/api.yaml",
+        "metadata: { labels: { app: api } }",
+        "metadata: { labels: { app: api }, annotations: { kwok/unready-after: 4s } }",
+    );
+    let bad = shop
+        .project
+        .json(3, &["deploy", "--image", TWO])
+        .to_string();
+    assert!(bad.contains("is not ready any more"), "{bad}");
+    users.are_served_by(ONE);
+}
