@@ -61,7 +61,7 @@ impl Driver for Kubernetes {
 
     fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
         let (settings, params) = (Settings::of(target).ok()?, Params::of(effect).ok()?);
-        script::commands(&settings, from, &params)
+        Some(script::commands(&settings, from, &params))
     }
 
     fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {

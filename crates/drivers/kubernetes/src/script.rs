@@ -3,10 +3,10 @@
 //! What they come to is what the step itself would come to, with two differences: nobody looks whether somebody was there in
 //! between, and what others have added is taken out in a request of its own, so that pods may be replaced twice.
 
-use crate::params::{Params, Wanted};
+use crate::params::{Need, Params, Wanted};
 use crate::settings::Settings;
 use crate::write::MANAGER;
-use crate::{capacity, digests::Digests, kinds, object, workload};
+use crate::{capacity, digests::Digests, kinds, object, router, sending, workload};
 use belay_model::state::{Resource, State};
 use serde_json::{Map, Value, json};
 
@@ -16,14 +16,9 @@ const END: &str = "BELAY";
 /// How long a rollout is waited for, as kubectl takes it.
 const PATIENCE: &str = "10m";
 
-/// None: what moves traffic from one release to another looks at pods before and after, and plain commands would not.
-pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> Option<String> {
-    let is_of_others = |(_, it): (&String, &Wanted)| it.named[object::ONLY].is_string();
-    if params.objects().into_iter().any(is_of_others) {
-        return None;
-    }
+pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> String {
     let script = Script::of(settings);
-    let commands: Vec<String> = match params {
+    let commands = match params {
         Params::Put { objects } => {
             let put = objects.iter();
             put.map(|(key, it)| script.put(key, it, from)).collect()
@@ -36,10 +31,13 @@ pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> Op
         Params::Scale {
             object, replicas, ..
         } => script.scale(object, *replicas),
-        Params::Switch { .. } => return None,
-        Params::Remove { objects, .. } => objects.values().map(|it| script.remove(it)).collect(),
+        Params::Switch { key, object, needs } => script.switch(key, object, needs, from),
+        Params::Remove { objects, .. } => objects
+            .values()
+            .map(|it| script.remove(it))
+            .collect::<Vec<_>>(),
     };
-    Some(commands.join("\n"))
+    commands.join("\n")
 }
 
 struct Script {
@@ -86,19 +84,67 @@ impl Script {
         if replace_stuck {
             lines.push(self.replace_stuck(&object, &name));
         }
-        lines.push(format!(
-            "{} rollout status {name} --timeout={PATIENCE}",
-            self.kubectl
-        ));
+        lines.push(self.rolled_out(&name));
         lines
     }
 
     fn scale(&self, wanted: &Wanted, replicas: u32) -> Vec<String> {
-        let (kubectl, name) = (&self.kubectl, named(&object::made(&wanted.resource())));
-        vec![
-            format!("{kubectl} scale {name} --replicas={replicas}"),
-            format!("{kubectl} rollout status {name} --timeout={PATIENCE}"),
-        ]
+        let name = named(&object::made(&wanted.resource()));
+        let scale = format!("{} scale {name} --replicas={replicas}", self.kubectl);
+        vec![scale, self.rolled_out(&name)]
+    }
+
+    fn rolled_out(&self, name: &str) -> String {
+        format!(
+            "{} rollout status {name} --timeout={PATIENCE}",
+            self.kubectl
+        )
+    }
+
+    /// Nothing moves before there is enough to move to.
+    fn switch(&self, key: &str, wanted: &Wanted, needs: &[Need], from: &State) -> Vec<String> {
+        let mut lines: Vec<String> = needs.iter().map(|it| self.enough(it)).collect();
+        let wanted = wanted.resource();
+        let mut object = object::made(&wanted);
+        let there = from.resources.get(key);
+        let live = there.map(|there| json!({ "spec": there.spec["spec"] }));
+        if let Err(why) = sending::as_sent(&mut object, &wanted, live.as_ref(), from) {
+            let message = format!("change {key}: {why}");
+            lines.push(format!("echo {} >&2; exit 1", quoted(&message)));
+            return lines;
+        }
+        let is_route = !wanted.facts[router::SERVICES].is_null();
+        match (wanted.facts[object::ONLY].as_str(), &live) {
+            (Some(only), Some(live)) => {
+                let mut change = sending::change(&object, only, live);
+                change.as_object_mut().map(|it| it.remove("metadata"));
+                lines.push(self.patch("merge", &object, &change));
+            }
+            // Rules are one list, which is set whole.
+            _ if is_route => lines.push(self.apply(&object)),
+            _ => {
+                lines.extend(there.and_then(|there| self.take_out(&object, &wanted, there)));
+                lines.push(self.apply(&object));
+            }
+        }
+        lines
+    }
+
+    fn enough(&self, need: &Need) -> String {
+        let labels = need.labels.iter();
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let ready =
+            "{range .items[*]}{.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
+        format!(
+            "ready=$({} get pods -l {} -o 'jsonpath={ready}' | grep -c True || true)\n\
+             [ \"$ready\" -ge {} ] || {{ echo \"{}: $ready of {2} pods ready, so that no traffic was moved\" >&2; exit 1; }}",
+            self.kubectl,
+            quoted(&labels.join(",")),
+            need.pods,
+            need.key,
+        )
     }
 
     fn remove(&self, wanted: &Wanted) -> String {
@@ -135,12 +181,16 @@ impl Script {
         if patch == json!({}) {
             return None;
         }
-        Some(format!(
-            "{} patch {} --type=strategic --field-manager {MANAGER} -p {}",
+        Some(self.patch("strategic", object, &patch))
+    }
+
+    fn patch(&self, how: &str, object: &Value, patch: &Value) -> String {
+        format!(
+            "{} patch {} --type={how} --field-manager {MANAGER} -p {}",
             self.kubectl,
             named(object),
             quoted(&patch.to_string())
-        ))
+        )
     }
 
     /// The values come from variables: they are shown nowhere, and are no part of a command line.

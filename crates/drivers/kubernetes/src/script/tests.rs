@@ -52,8 +52,7 @@ fn values_of_secrets_come_from_variables() {
         force: true,
     };
     let objects = BTreeMap::from([("secret/shop-secrets".to_owned(), wanted)]);
-    let text =
-        commands(&settings(), &State::default(), &Params::Put { objects }).expect("commands");
+    let text = commands(&settings(), &State::default(), &Params::Put { objects });
     assert!(
         text.starts_with("if kubectl --context 'the prod' -n shop get secret/shop-secrets "),
         "{text}"
