@@ -91,7 +91,8 @@ fn a_canary_by_pods_has_its_share_and_is_taken_back() {
     let canary = "{ canary: [{ to: 25%, for: 10m }] }";
     let shop = Shop::beside(canary, "    verify: [{ http: /health, at: live }]\n");
     let users = Users::of(&shop);
-    let deploying = shop.project.beside(&["deploy", "--image", TWO]);
+    shop.edit("k8s/api.yaml", ONE, TWO);
+    let deploying = shop.project.beside(&["deploy"]);
     until("a quarter of the traffic", || {
         (shop.weight(2) == Some(250)).then_some(())
     });
