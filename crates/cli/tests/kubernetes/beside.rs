@@ -29,7 +29,7 @@ impl Shop {
     }
 
     fn weight(&self, release: u32) -> Option<u64> {
-        self.group(release)?["weight"].as_u64()
+        self.group(release)?["weight_per_mille"].as_u64()
     }
 
     /// The pods of an image.
@@ -59,7 +59,7 @@ fn blue_green_out_and_back_loses_nothing() {
     assert_eq!((shop.weight(1), shop.weight(2)), (Some(0), Some(1000)));
     let warm = shop.group(1).expect("it stands by");
     assert_eq!((&warm["ready"], &warm["instances"]), (&json!(4), &json!(4)));
-    assert!(warm["removed_at_ms"].as_i64().is_some(), "{warm:#}");
+    assert!(warm["removed_at"].is_string(), "{warm:#}");
 
     shop.project.json(0, &["rollback", "--yes"]);
     users.are_served_by(ONE);
@@ -176,4 +176,48 @@ fn what_gets_sick_beside_the_old_one_goes_back_to_it() {
         .to_string();
     assert!(bad.contains("is not ready any more"), "{bad}");
     users.are_served_by(ONE);
+}
+
+#[test]
+fn a_route_has_the_weights_of_a_canary() {
+    let shop = Shop::new();
+    shop.routes();
+    shop.configure(
+        "info",
+        "    strategy: { canary: [{ to: 12.5%, for: 10m }] }\n",
+    );
+    let target = format!("namespace: {}", shop.namespace);
+    shop.edit(
+        "belay.yaml",
+        &target,
+        &format!("{target}, route: httproute/api"),
+    );
+    shop.project.json(0, &["deploy"]);
+    // By the release of the Service that each backend is.
+    let weights = || {
+        let route = shop.get(&["httproute", "api"]);
+        let backends = route["spec"]["rules"][0]["backendRefs"]
+            .as_array()
+            .expect("a list")
+            .clone();
+        let weight = |release: &str| {
+            let name = format!("api-{release}-");
+            let mut own = backends
+                .iter()
+                .filter(|it| it["name"].as_str().is_some_and(|it| it.starts_with(&name)));
+            own.next()
+                .map_or(0, |it| it["weight"].as_u64().unwrap_or(1))
+        };
+        (weight("r1"), weight("r2"))
+    };
+    assert!(matches!(weights(), (1.., 0)), "{:?}", weights());
+    shop.edit("k8s/api.yaml", ONE, TWO);
+    let deploying = shop.project.beside(&["deploy"]);
+    until("an eighth of the weight", || {
+        (shop.weight(2) == Some(125)).then_some(())
+    });
+    assert_eq!(weights(), (875, 125));
+    shop.project.json(0, &["rollback", "--yes"]);
+    assert!(matches!(weights(), (1.., 0)), "{:?}", weights());
+    assert!(deploying.said().contains("12.5 %"), "{}", deploying.said());
 }
