@@ -3,24 +3,35 @@
 
 use crate::answer::Answer;
 use crate::watch::Watch;
-use belay_model::state::{Health, ROUTE, State};
+use belay_model::state::{Health, ROUTE, Resource, State};
 use belay_model::verdict::Outcome;
 use serde_json::json;
 
 /// What the platform says of the release: of its group; where releases have none, as one takes the place of the other, of all
-/// that is there. With the number of instances where it is told; none: there is nothing.
-fn ready(state: &State, key: &str) -> Option<(Health, Option<usize>)> {
-    if let Some(group) = state.resources.get(key) {
+/// that is there, but for what says itself that it is of another group. With the number of instances where it is told; none:
+/// there is nothing.
+fn ready(state: &State, group: &str) -> Option<(Health, Option<usize>)> {
+    if let Some(group) = state.resources.get(&format!("group/{group}")) {
         let count = group.facts["instances"].as_array().map(Vec::len);
         return Some((group.health.clone(), count));
     }
-    let others = state.resources.iter().filter(|(key, _)| *key != ROUTE);
-    let mut told = others.filter(|(_, it)| it.health != Health::Unknown);
+    let is_own = |it: &Resource| it.facts["group"] == group;
+    let stands_beside = state.resources.values().any(is_own);
+    let counts = |it: &Resource| match stands_beside {
+        true => is_own(it),
+        false => it.facts["group"].is_null(),
+    };
+    let mut own = state.clone();
+    own.resources.retain(|key, it| key != ROUTE && counts(it));
+    let mut told = own
+        .resources
+        .values()
+        .filter(|it| it.health != Health::Unknown);
     let has_groups = state.resources.keys().any(|key| key.starts_with("group/"));
     if has_groups || told.next().is_none() {
         return None;
     }
-    let health = match state.unhealthy() {
+    let health = match own.unhealthy() {
         lines if lines.is_empty() => Health::Healthy,
         lines => Health::Unhealthy(lines.join("; ")),
     };
@@ -32,7 +43,7 @@ pub(crate) async fn readiness(watch: &Watch<'_>) -> Answer {
     let record = &watch.question.record;
     let release = record.title();
     let key = format!("group/{}", record.group());
-    let (health, count) = match ready(&watch.question.state, &key) {
+    let (health, count) = match ready(&watch.question.state, &record.group()) {
         Some((health, count)) => (Some(health), count),
         None => (None, None),
     };

@@ -53,6 +53,21 @@ pub(crate) fn helm(package: &str) -> Result<PathBuf, String> {
     })
 }
 
+/// The definitions of routes of the Gateway API. The newest version that the Go of Kubernetes' own modules can read.
+pub(crate) fn routes() -> Result<[PathBuf; 2], String> {
+    let module = "sigs.k8s.io/gateway-api@v1.6.1";
+    run(go()
+        .args(["mod", "download", module])
+        .env("GOFLAGS", "-mod=mod")
+        .current_dir("/"))?;
+    let modules = go().args(["env", "GOMODCACHE"]).output();
+    let modules = modules.map_err(|error| format!("go: {error}"))?;
+    let modules = PathBuf::from(String::from_utf8_lossy(&modules.stdout).trim());
+    let dir = modules.join(module).join("config/crd/standard");
+    let file = |kind: &str| dir.join(format!("gateway.networking.k8s.io_{kind}.yaml"));
+    Ok(["httproutes", "grpcroutes"].map(file))
+}
+
 pub(crate) fn files() -> &'static Path {
     Path::new(FILES)
 }

@@ -1,5 +1,6 @@
 //! A workload as it is observed: how far it is rolled out, whether it serves, and what belongs to it.
 
+use crate::groups;
 use crate::kinds::{self, Kind, STUCK};
 use crate::pods::{condition, fact, text};
 use belay_model::state::{Health, Resource};
@@ -13,7 +14,10 @@ pub(crate) fn tell(resource: &mut Resource, kind: &dyn Kind, object: &Value, pod
     let rollout = kinds::rollout(kind, object);
     resource.spec["rollout"] = json!(rollout);
     let pods: Vec<Value> = pods.iter().map(fact).collect();
+    let labels = &object["spec"]["template"]["metadata"]["labels"];
     let facts = [
+        // Who asks for readiness asks for that of one release.
+        ("group", labels[groups::LABEL].clone()),
         ("desired", json!(counts.wanted)),
         ("updated", json!(counts.updated)),
         ("ready", json!(counts.ready)),

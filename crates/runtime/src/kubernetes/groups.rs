@@ -8,7 +8,7 @@ use belay_model::state::{Health, Resource, State};
 use std::collections::BTreeMap;
 
 /// The label that says of which group a workload and its pods are.
-const GROUP: &str = "belay.dev/group";
+pub(super) const GROUP: &str = "belay.dev/group";
 
 /// The groups of a target, by name.
 pub(crate) fn groups(state: &State, view: &View) -> Vec<GroupStatus> {
@@ -18,8 +18,7 @@ pub(crate) fn groups(state: &State, view: &View) -> Vec<GroupStatus> {
         let Some(workload) = workload(key, resource) else {
             continue;
         };
-        let template = &resource.spec["spec"]["template"]["metadata"]["labels"];
-        let group = template[GROUP].as_str();
+        let group = resource.facts["group"].as_str();
         let name = resource.facts["name"].as_str().unwrap_or_default();
         let weight = shares.get(group.unwrap_or(name)).copied().unwrap_or(0);
         let known = group.and_then(|group| {

@@ -1,7 +1,8 @@
 //! Where pods' output is: on the platform, which shows it itself.
 
+use super::groups::GROUP;
 use crate::{Belay, Error};
-use belay_driver_kubernetes::Settings;
+use belay_driver_kubernetes::{Layout, Settings};
 use belay_model::id::Scope;
 use serde::Deserialize;
 
@@ -19,17 +20,24 @@ impl Belay {
         let targets = known.record.targets.iter();
         let targets = targets.filter(|target| target.driver == "kubernetes");
         let settings = targets.filter_map(|target| Settings::deserialize(&target.settings).ok());
-        Ok(settings.flat_map(|it| commands(&it)).collect())
+        let group = known.record.group();
+        Ok(settings.flat_map(|it| commands(&it, &group)).collect())
     }
 }
 
-fn commands(settings: &Settings) -> Vec<String> {
+fn commands(settings: &Settings, group: &str) -> Vec<String> {
     let file = settings.kubeconfig.as_ref();
     let file = file.map(|file| format!(" --kubeconfig {}", file.display()));
     let context = settings.context.as_ref();
     let context = context.map(|context| format!(" --context {context}"));
     let (file, context) = (file.unwrap_or_default(), context.unwrap_or_default());
     let namespace = &settings.namespace;
+    if settings.layout == Layout::SideBySide {
+        let prefix = "--all-containers --prefix";
+        let command =
+            format!("kubectl{file}{context} -n {namespace} logs -l {GROUP}={group} {prefix}");
+        return vec![command];
+    }
     let command = |workload: &String| {
         format!("kubectl{file}{context} -n {namespace} logs {workload} --all-pods --all-containers")
     };

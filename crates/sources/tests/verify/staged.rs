@@ -350,3 +350,41 @@ async fn where_releases_take_each_others_place_all_that_is_there_has_to_be_ready
         .check(&with(&[("route", Health::Healthy)]), Fail, none)
         .await;
 }
+
+#[tokio::test]
+async fn where_releases_stand_side_by_side_only_ones_own_has_to_be_ready() {
+    let world = World::new();
+    let mut question = question(Look::Live, Vec::new());
+    let own = question.record.group();
+    let mut with = |parts: &[(&str, Option<&str>, Health)]| {
+        let part = |(key, group, health): &(&str, Option<&str>, Health)| {
+            let resource = Resource {
+                facts: json!({ "group": group }),
+                health: health.clone(),
+                ..Resource::default()
+            };
+            ((*key).to_owned(), resource)
+        };
+        question.state.resources = parts.iter().map(part).collect();
+        question.clone()
+    };
+    let sick = || Health::Unhealthy("0 of 1 available".to_owned());
+    let (api, other) = ("deployment.apps/api", "deployment.apps/api-r1");
+    let ready = "readiness is the only evidence: release 2 is ready";
+    for group in [Some("r1"), None] {
+        let both = [
+            (api, Some(own.as_str()), Health::Healthy),
+            (other, group, sick()),
+        ];
+        world.check(&with(&both), Pass, ready).await;
+    }
+    // Gone back to what is in no group.
+    let both = [(api, None, Health::Healthy), (other, Some("r1"), sick())];
+    world.check(&with(&both), Pass, ready).await;
+    let why = "release 2 is not ready: deployment.apps/api: 0 of 1 available";
+    let both = [
+        (api, Some(own.as_str()), sick()),
+        (other, Some("r1"), Health::Healthy),
+    ];
+    world.check(&with(&both), Fail, why).await;
+}

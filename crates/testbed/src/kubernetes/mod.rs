@@ -143,6 +143,21 @@ impl ControlPlane {
         Ok(helm)
     }
 
+    /// Makes routes of the Gateway API known. Nobody serves them: there is no controller.
+    ///
+    /// # Errors
+    /// Why they are not to be had, for people.
+    pub fn know_routes(&self) -> Result<(), String> {
+        let [http, grpc] = go::routes()?;
+        let mut apply = self.kubectl();
+        apply.args(["apply", "--server-side", "-f"]).arg(http);
+        run(apply.arg("-f").arg(grpc))?;
+        let definitions = ["wait", "--for=condition=Established", "--timeout=60s"];
+        let names = ["httproutes", "grpcroutes"]
+            .map(|kind| format!("crd/{kind}.gateway.networking.k8s.io"));
+        run(self.kubectl().args(definitions).args(names))
+    }
+
     /// A new namespace that takes pods. Nobody waits for its end: the control plane ends first.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ impl Kubernetes {
         let names: Vec<Value> = workloads
             .map(|(_, it)| json!({ "apiVersion": it.facts["apiVersion"], "kind": it.facts["kind"], "metadata": { "name": it.facts["name"] } }))
             .collect();
-        let services = ask.services().await?;
+        let services = ask.services(side).await?;
         let mut reached = Vec::new();
         for service in &services {
             let pods = ask.pods(&names, Some(service)).await?;
@@ -136,26 +136,31 @@ impl Ask<'_> {
     }
 
     /// The Services that users reach it by.
-    async fn services(&self) -> Result<Vec<Value>, Unreached> {
+    async fn services(&self, side: Side) -> Result<Vec<Value>, Unreached> {
         let names = match self.settings.service.as_slice() {
             [] => render::services(&self.settings.objects),
             named => named.to_vec(),
         };
         let mut services = Vec::new();
         for name in &names {
-            let found = self.cluster.get(Name {
-                api_version: "v1",
-                kind: "Service",
-                namespace: self.home(),
-                name,
-            });
-            match found.await? {
-                Some(service) => services.push(service),
-                None => {
-                    let why = format!("service/{name} is not there");
-                    return Err(Unreached::Unknown(why));
+            let mut written = self.settings.objects.iter();
+            let written =
+                written.find(|it| it["kind"] == "Service" && it["metadata"]["name"] == **name);
+            let service = match (side, written) {
+                // Pods answer as their own release says: the one that is there may be that of the release before, or none yet.
+                (Side::Own, Some(written)) => Some(written.clone()),
+                _ => {
+                    let named = Name {
+                        api_version: "v1",
+                        kind: "Service",
+                        namespace: self.home(),
+                        name,
+                    };
+                    self.cluster.get(named).await?
                 }
-            }
+            };
+            let missing = || Unreached::Unknown(format!("service/{name} is not there"));
+            services.push(service.ok_or_else(missing)?);
         }
         Ok(services)
     }

@@ -1,6 +1,6 @@
 //! The conformance suite: each kind of workload alone, and two of them one after the other.
 
-use crate::place::{Place, place, record, said};
+use crate::place::{Place, place, place_with_routes, record, said};
 use async_trait::async_trait;
 use belay_driver::Driver;
 use belay_driver::conformance::Platform;
@@ -81,7 +81,10 @@ fn workload(name: &str) -> String {
 
 impl Ground {
     fn of(workloads: &'static [&'static str], lies: Lies) -> Self {
-        let place = place();
+        let place = match lies {
+            Lies::Route(_) => place_with_routes(),
+            Lies::InPlace | Lies::Beside => place(),
+        };
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::copy(place.plane.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
         Self {
@@ -217,6 +220,14 @@ async fn a_deployment_beside_another() -> Ground {
     Ground::of(&["deployment/api"], Lies::Beside)
 }
 
+async fn a_deployment_behind_an_http_route() -> Ground {
+    Ground::of(&["deployment/api"], Lies::Route("HTTPRoute"))
+}
+
+async fn a_deployment_behind_a_grpc_route() -> Ground {
+    Ground::of(&["deployment/api"], Lies::Route("GRPCRoute"))
+}
+
 async fn two_workloads_beside_two_others() -> Ground {
     Ground::of(&["deployment/api", "deployment/web"], Lies::Beside)
 }
@@ -243,4 +254,12 @@ mod beside {
 
 mod several_beside {
     belay_driver::conformance!(super::two_workloads_beside_two_others);
+}
+
+mod behind_an_http_route {
+    belay_driver::conformance!(super::a_deployment_behind_an_http_route);
+}
+
+mod behind_a_grpc_route {
+    belay_driver::conformance!(super::a_deployment_behind_a_grpc_route);
 }

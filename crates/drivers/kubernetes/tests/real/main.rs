@@ -10,4 +10,6 @@ mod failures;
 mod helm;
 mod others;
 mod place;
+mod route;
+mod transition;
 mod way;

@@ -39,6 +39,14 @@ pub(crate) fn place() -> Place {
     }
 }
 
+/// A place that knows the routes of the Gateway API.
+pub(crate) fn place_with_routes() -> Place {
+    static KNOWN: OnceLock<()> = OnceLock::new();
+    let place = place();
+    KNOWN.get_or_init(|| place.plane.know_routes().expect("routes"));
+    place
+}
+
 impl Place {
     /// One that knows nothing of what the other does.
     pub(crate) fn another_driver(&self) -> Kubernetes {
