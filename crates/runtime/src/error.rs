@@ -59,7 +59,7 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// `E0340` to `E0343`, `E0345` to `E0349`: it cannot go to Kubernetes as it is written.
+    /// `E0340` to `E0343`, `E0345` to `E0349`, `E0353` to `E0358`: it cannot go to Kubernetes as it is written.
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
     /// `E0344`: what is given on the command line is no part of this kind of release.

@@ -3,6 +3,7 @@
 mod beside;
 mod checks;
 mod errors;
+mod helm;
 mod places;
 mod shop;
 #[path = "../support/mod.rs"]
