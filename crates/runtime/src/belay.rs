@@ -121,7 +121,7 @@ impl Belay {
             artifacts: stored.clone(),
             clock: clock.clone(),
         };
-        let kubernetes = Arc::new(Late::new(store.clone(), sealed.clone()));
+        let kubernetes = Arc::new(Late::new(store.clone(), sealed.clone(), stored.clone()));
         let verifier = Sources {
             addresses: Arc::new(OnKubernetes(kubernetes.clone())),
             clock: clock.clone(),

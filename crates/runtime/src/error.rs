@@ -60,7 +60,7 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// `E0340` to `E0343`, `E0345` to `E0349`: it cannot go to Kubernetes as it is written.
+    /// `E0340` to `E0343`, `E0345` to `E0349`, `E0353` to `E0358`: it cannot go to Kubernetes as it is written.
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
     /// `E0320` to `E0325`: it cannot be done with what a URI names.

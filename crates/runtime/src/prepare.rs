@@ -83,6 +83,7 @@ impl Belay {
             let last = known.iter().map(|release| release.number.0).max();
             number.unwrap_or(ReleaseNumber(last.unwrap_or(0) + 1))
         };
+        let clear = kubernetes::clear(&found);
         let (secrets, sealed) = self.seal(found, keep).await?;
         let mut record = Record {
             format: 1,
@@ -94,7 +95,7 @@ impl Belay {
             sealed,
             targets: targets(&scope, environment, &self.host_for(&scope).await?),
         };
-        self.lay_out(&mut record, request, environment, &base)
+        self.lay_out(&mut record, request, environment, &base, &clear)
             .await?;
         let inputs = Inputs {
             promotion,
@@ -133,6 +134,14 @@ impl Belay {
                     named: config.release.images.clone(),
                 };
                 self.add_manifests(&source, &[&written, images]).await?
+            }
+            Ok(ReleaseKind::Chart(_) | ReleaseKind::RemoteChart(..)) => {
+                let written = Images {
+                    only: config.release.image.clone(),
+                    named: config.release.images.clone(),
+                };
+                self.add_chart(&config.release, base, &[&written, images])
+                    .await?
             }
             _ => {
                 let artifact = self.artifacts().add(&source).await;
@@ -277,6 +286,13 @@ fn fits(request: &DeployRequest) -> Result<(), Error> {
             kind: "manifests",
             instead: "--image",
         }),
+        Ok(ReleaseKind::Chart(_) | ReleaseKind::RemoteChart(..)) if artifact.is_some() => {
+            Err(Error::OtherSource {
+                given: "--artifact",
+                kind: "a chart",
+                instead: "--image",
+            })
+        }
         _ => Ok(()),
     }
 }
@@ -290,7 +306,17 @@ fn base(request: &DeployRequest) -> Result<PathBuf, Error> {
 fn source(config: &Config, named: Option<&Path>, base: &Path) -> Result<PathBuf, Error> {
     match (named, config.release.kind()) {
         (Some(path), _) => absolute(path),
-        (None, Ok(ReleaseKind::Artifact(path) | ReleaseKind::Manifests(path))) => {
+        (None, Ok(ReleaseKind::RemoteChart(name, version))) => {
+            Ok(format!("{name}:{version}").into())
+        }
+        (
+            None,
+            Ok(
+                ReleaseKind::Artifact(path)
+                | ReleaseKind::Manifests(path)
+                | ReleaseKind::Chart(path),
+            ),
+        ) => {
             // Through its components, which leaves out a `.` in the middle.
             Ok(base.join(path).components().collect())
         }
@@ -322,6 +348,10 @@ pub(crate) fn targets(scope: &Scope, environment: &Environment, host: &str) -> V
                 let settings = serde_json::to_value(process);
                 let settings = settings.expect("a target's settings are plain data");
                 ("process", Some(host.to_owned()), settings)
+            }
+            config::Target::Helm(target) => {
+                let settings = kubernetes::written_release(target, scope.service.as_str());
+                ("kubernetes", None, settings)
             }
             config::Target::Kubernetes(target) => {
                 let is_side_by_side = environment.is_side_by_side(place.name, false);

@@ -7,7 +7,7 @@ use crate::follow::{Handle, Rolling};
 use crate::mark::{Marker, Note};
 use crate::params::{Params, Wanted};
 use crate::secrets::Known;
-use crate::write::{Sent, Writer};
+use crate::write::{MANAGER, Sent, Writer};
 use crate::{capacity, compare, kinds, object, ownership, router, sending, takeover};
 use belay_driver::{Applied, Context, Error};
 use belay_model::error::Class;
@@ -134,12 +134,13 @@ impl Work<'_> {
                     there,
                     &self.live(there, &wanted, seen),
                     self.digests,
+                    |entry| takeover::is_applied_by(entry, MANAGER),
                 );
                 if !foreign.is_empty() && !force {
                     return Err(theirs(key, foreign));
                 }
                 if !foreign.is_empty() {
-                    let fields = takeover::of(there);
+                    let fields = takeover::of(there, MANAGER);
                     match self.writer.merge(self.home, there.clone(), fields).await? {
                         Sent::Done(it) => live = Some(it),
                         Sent::Moved | Sent::Theirs(_) => continue,
@@ -290,7 +291,7 @@ fn accepted(handle: &Handle) -> Result<Applied, Error> {
 }
 
 /// How many pods there are is kept with whoever scales them. Where nobody says anything the server would make it one.
-fn replicas(request: &mut Value, key: &str, live: &Value, seen: &State) {
+pub(crate) fn replicas(request: &mut Value, key: &str, live: &Value, seen: &State) {
     let Some(kind) = kinds::of(request).filter(|kind| kind.is_scalable()) else {
         return;
     };
@@ -314,19 +315,19 @@ fn replicas(request: &mut Value, key: &str, live: &Value, seen: &State) {
 
 /// Whether a conflict is with what we did ourselves, in another way than by applying.
 fn is_ours(conflict: &str) -> bool {
-    conflict.contains(&format!("conflict with \"{}\"", crate::write::MANAGER))
+    conflict.contains(&format!("conflict with \"{MANAGER}\""))
 }
 
-fn theirs(key: &str, fields: Vec<String>) -> Error {
+pub(crate) fn theirs(key: &str, fields: Vec<String>) -> Error {
     let message = format!(
         "change {key}: others say that fields of it are theirs; give them to {} (kubectl apply --server-side --force-conflicts \
          --field-manager {0}), or take them out of the release",
-        crate::write::MANAGER
+        MANAGER
     );
     Error::not_applied(Class::Conflict, message).with_detail(fields)
 }
 
-fn changes_all_the_time(key: &str) -> Error {
+pub(crate) fn changes_all_the_time(key: &str) -> Error {
     let message = format!("change {key}: others change it all the time");
     Error::not_applied(Class::Connectivity, message)
 }

@@ -6,10 +6,11 @@ use belay_driver::Error;
 use belay_model::error::Class;
 use futures_util::Stream;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams};
 use kube::api::{WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::discovery::{Scope, pinned_kind};
+use kube::discovery::{Discovery, Scope, pinned_kind};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -162,19 +163,37 @@ impl Cluster {
         events.map_err(|error| failed(&what.in_words(), error))
     }
 
-    /// The labels of each object: not its contents, which may be large.
-    pub(crate) async fn labels(
-        &self,
-        what: List<'_>,
-    ) -> Result<Vec<BTreeMap<String, String>>, Error> {
+    /// What stands over each object: not its contents, which may be large.
+    pub(crate) async fn headers(&self, what: List<'_>) -> Result<Vec<ObjectMeta>, Error> {
         let Some((api, _)) = self.api(what.name()).await? else {
             return Ok(Vec::new());
         };
         let parameters = ListParams::default().labels(what.labels);
         let list = api.list_metadata(&parameters).await;
         let list = list.map_err(|error| failed(&what.in_words(), error))?;
-        let labels = list.items.into_iter().map(|object| object.metadata.labels);
-        Ok(labels.map(Option::unwrap_or_default).collect())
+        Ok(list.items.into_iter().map(|it| it.metadata).collect())
+    }
+
+    /// The server's version, and the groups and kinds that it knows: `apps/v1`, `apps/v1/Deployment`.
+    pub(crate) async fn api_versions(&self) -> Result<(String, Vec<String>), Error> {
+        let asked = |error| failed("ask the cluster what it knows", error);
+        let version = self.client.apiserver_version().await.map_err(asked)?;
+        let discovery = Discovery::new(self.client.clone());
+        let discovery = discovery.run().await.map_err(asked)?;
+        let mut all = Vec::new();
+        for group in discovery.groups() {
+            for version in group.versions() {
+                let name = match group.name() {
+                    "" => version.to_owned(),
+                    group => format!("{group}/{version}"),
+                };
+                let kinds = group.versioned_resources(version).into_iter();
+                all.extend(kinds.map(|(it, _)| format!("{name}/{}", it.kind)));
+                all.push(name);
+            }
+        }
+        all.sort();
+        Ok((version.git_version, all))
     }
 
     /// The last lines that a container of a pod wrote, in its life before this one where it had one.

@@ -80,8 +80,11 @@ fn fields(key: &str, want: &Resource, there: &Resource, have: &State) -> Vec<Dif
         if one == other || is_same_quantity(path, one.as_ref(), other.as_ref()) {
             continue;
         }
-        // A state that was captured on the way says nothing about how far to be.
-        if path == "rollout" && one != Some(Value::from(kinds::COMPLETE)) {
+        // A state that was captured on the way says nothing about how far to be, and one of a release in trouble not that it
+        // shall be in trouble.
+        let is_on_the_way = path == "rollout" && one != Some(Value::from(kinds::COMPLETE));
+        let is_in_trouble = path == "status" && is_release(key) && one != Some("deployed".into());
+        if is_on_the_way || is_in_trouble || is_any(path, want, have) {
             continue;
         }
         let weight = weight(key, path, one.as_ref(), other.as_ref(), state);
@@ -128,6 +131,20 @@ fn weight(
         true => Weight::Informational,
         false => Weight::Must,
     }
+}
+
+/// Whether it is what helm says of a release.
+fn is_release(key: &str) -> bool {
+    key.starts_with("release/")
+}
+
+/// Whether a chart says something else there each time.
+fn is_any(path: &str, want: &Resource, have: &Resource) -> bool {
+    let says = |it: &Resource| {
+        let mut paths = it.facts["any"].as_array().into_iter().flatten();
+        paths.any(|it| it == path)
+    };
+    says(want) || says(have)
 }
 
 /// Whether it is something that pods are given.

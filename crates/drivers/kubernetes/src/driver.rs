@@ -9,7 +9,7 @@ use crate::params::{self, Params};
 use crate::plan;
 use crate::secrets::Known;
 use crate::settings::{Layout, Settings};
-use crate::{capacity, compare, history, object, router, script};
+use crate::{capacity, compare, helm, history, object, router, script};
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
@@ -42,10 +42,13 @@ impl Driver for Kubernetes {
     }
 
     fn desired(&self, record: &Record, target: &Target) -> State {
-        let settings = Settings::of(target);
-        settings
-            .map(|it| self.alone(record, &it))
-            .unwrap_or_default()
+        let Ok(settings) = Settings::of(target) else {
+            return State::default();
+        };
+        match &settings.helm {
+            Some(name) => helm::desired(&settings, name, record, &self.digests),
+            None => self.alone(record, &settings),
+        }
     }
 
     fn plan(
@@ -56,26 +59,43 @@ impl Driver for Kubernetes {
         stage: Stage,
     ) -> Result<Vec<Effect>, Error> {
         let settings = Settings::of(target)?;
+        if let Some(name) = &settings.helm {
+            return helm::plan(name, target, from, goal, stage, &self.digests);
+        }
         plan::plan(&settings, from, goal.want.of(&target.name), goal, stage)
     }
 
     fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
+        if is_helm(target) {
+            return None;
+        }
         let (settings, params) = (Settings::of(target).ok()?, Params::of(effect).ok()?);
         Some(script::commands(&settings, from, &params))
     }
 
-    fn after(&self, _: &Target, from: &State, effect: &Effect) -> State {
+    fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
+        if is_helm(target) {
+            return helm::Step::of(effect)
+                .map_or_else(|_| from.clone(), |it| helm::after(from, &it));
+        }
         match Params::of(effect) {
             Ok(params) => params::after(from, &params),
             Err(_) => from.clone(),
         }
     }
 
-    fn capacity(&self, _: &Target, state: &State) -> Option<Capacity> {
+    /// How many pods a Helm release has its values say.
+    fn capacity(&self, target: &Target, state: &State) -> Option<Capacity> {
+        if is_helm(target) {
+            return None;
+        }
         capacity::capacity(state)
     }
 
-    fn scaled(&self, _: &Target, state: &State, instances: u32) -> State {
+    fn scaled(&self, target: &Target, state: &State, instances: u32) -> State {
+        if is_helm(target) {
+            return state.clone();
+        }
         capacity::scaled(state, instances)
     }
 
@@ -93,7 +113,7 @@ impl Driver for Kubernetes {
                 digests: &self.digests,
             };
             match &settings.helm {
-                Some(release) => Ok(state(look.release(release).await?)),
+                Some(release) => Ok(state(look.release(release, &self.contents).await?)),
                 None => {
                     let mark = Mark::read(&cluster, &settings.namespace, target).await?;
                     look.manifests(&settings, mark.as_ref()).await
@@ -110,10 +130,14 @@ impl Driver for Kubernetes {
         effect: &Effect,
         seen: &State,
     ) -> Result<Applied, Error> {
-        let (settings, params) = (Settings::of(target)?, Params::of(effect)?);
+        let settings = Settings::of(target)?;
         let cluster = self.clusters.connect(&settings).await?;
+        if settings.helm.is_some() {
+            let work = self.helm_work(cluster, cx, target, &settings);
+            return work.apply(&helm::Step::of(effect)?, seen).await;
+        }
         let work = self.work(cluster, cx, target, &settings);
-        work.apply(&params, seen).await
+        work.apply(&Params::of(effect)?, seen).await
     }
 
     /// With a handle what was accepted is followed. Without one nothing of it can still be asked for, and a workload that is
@@ -125,8 +149,15 @@ impl Driver for Kubernetes {
         effect: &Effect,
         handle: Option<&Value>,
     ) -> Result<Settled, Error> {
-        let (settings, params) = (Settings::of(target)?, Params::of(effect)?);
+        let settings = Settings::of(target)?;
         let cluster = self.clusters.connect(&settings).await?;
+        if settings.helm.is_some() {
+            let work = self.helm_work(cluster, cx, target, &settings);
+            let handle =
+                handle.and_then(|it| serde_json::from_value::<helm::Handle>(it.clone()).ok());
+            return work.settle(&helm::Step::of(effect)?, handle).await;
+        }
+        let params = Params::of(effect)?;
         let work = self.work(cluster, cx, target, &settings);
         let handle = handle.and_then(|it| serde_json::from_value::<Handle>(it.clone()).ok());
         match (&params, handle) {
@@ -191,6 +222,12 @@ impl Driver for Kubernetes {
         goal: &Goal,
     ) -> Result<Restorability, Error> {
         let now = self.observe(cx, target).await?;
+        let settings = Settings::of(target)?;
+        if let Some(name) = &settings.helm {
+            let cluster = self.clusters.connect(&settings).await?;
+            let work = self.helm_work(cluster, cx, target, &settings);
+            return work.restorable(name, &now, goal).await;
+        }
         let mut known = Known::of(cx, &self.digests);
         for record in goal.records.values() {
             for target in &record.targets {
@@ -223,9 +260,9 @@ impl Driver for Kubernetes {
         let settings = Settings::of(target)?;
         in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
-            if let Some(release) = &settings.helm {
-                let home = &settings.namespace;
-                return history::of_release(&cluster, home, release, &self.digests).await;
+            if let Some(name) = &settings.helm {
+                let work = self.helm_work(cluster, cx, target, &settings);
+                return work.history(name).await;
             }
             let mut all = Vec::new();
             for workload in settings.workloads()? {
@@ -235,4 +272,8 @@ impl Driver for Kubernetes {
         })
         .await
     }
+}
+
+fn is_helm(target: &Target) -> bool {
+    target.settings["helm"].is_string()
 }

@@ -1,13 +1,12 @@
-//! The platform's own versions of a workload: ReplicaSets and ControllerRevisions; and those that helm keeps.
+//! The platform's own versions of a workload: ReplicaSets and ControllerRevisions.
 
 use crate::cluster::{Cluster, List, Name};
-use crate::digests::Digests;
 use crate::kinds::{self, Kind};
 use crate::look::revisions;
 use crate::past::available;
 use crate::pods::text;
 use crate::settings::Workload;
-use crate::{helm, workload};
+use crate::workload;
 use belay_driver::{Availability, Error, Revision};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -118,53 +117,4 @@ pub(crate) fn images(template: &Value) -> Vec<String> {
 pub(crate) fn moment(value: &Value) -> Option<i64> {
     let time = value.as_str()?.parse::<Timestamp>();
     time.ok().map(Timestamp::as_microsecond)
-}
-
-/// The revisions that helm keeps of a release, newest first.
-pub(crate) async fn of_release(
-    cluster: &Cluster,
-    home: &str,
-    release: &str,
-    digests: &Digests,
-) -> Result<Vec<Revision>, Error> {
-    let all = helm::revisions(cluster, home, release).await?;
-    let current = all
-        .iter()
-        .rev()
-        .find(|(_, status)| status == "deployed")
-        .or(all.last());
-    let current = current.map(|(number, _)| *number);
-    let mut told = Vec::new();
-    for (number, status) in all.iter().rev() {
-        // Helm may forget it at any moment.
-        let Some(record) = helm::record(cluster, home, release, *number).await? else {
-            continue;
-        };
-        let resource = record.resource(digests);
-        let chart = text(&resource.spec["chart"]);
-        let description = text(&resource.facts["description"]);
-        let availability = match status.as_str() {
-            status if helm::was_deployed(status) => Availability::Yes(format!(
-                "helm says {status}; whether it looked at pods it does not keep"
-            )),
-            "failed" => Availability::No(format!("helm says failed: {description}")),
-            status => Availability::Unknown(format!("helm says {status}")),
-        };
-        told.push(Revision {
-            name: format!("release/{release}/{number}"),
-            title: format!("{chart}, {status}"),
-            number: Some((*number).into()),
-            since_us: moment(&resource.facts["last_deployed"]),
-            images: record
-                .objects()?
-                .iter()
-                .filter(|it| kinds::of(it).is_some())
-                .flat_map(|it| images(&it["spec"]["template"]))
-                .collect(),
-            cause: Some(description).filter(|it| !it.is_empty()),
-            is_current: current == Some(*number),
-            availability,
-        });
-    }
-    Ok(told)
 }

@@ -3,14 +3,16 @@
 use crate::apply::Work;
 use crate::cluster::{Cluster, Clusters};
 use crate::digests::Digests;
+use crate::helm::{self, Contents, Processes};
 use crate::settings::{Layout, Settings};
 use crate::write::{UnderWay, Writer};
-use crate::{groups, helm, object, router, sending};
-use belay_driver::{Context, Error};
+use crate::{groups, object, router, sending};
+use belay_driver::{Artifacts, Context, Error};
 use belay_model::error::Class;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Resource, State};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,10 @@ pub struct Kubernetes {
     pub(crate) digests: Digests,
     pub(crate) store: String,
     pub(crate) clusters: Clusters,
+    pub(crate) contents: Contents,
+    processes: Processes,
+    helm: Option<PathBuf>,
+    artifacts: Option<Arc<dyn Artifacts>>,
     under_way: UnderWay,
 }
 
@@ -30,8 +36,26 @@ impl Kubernetes {
             digests: Digests::new(key),
             store: store.into(),
             clusters: Clusters::default(),
+            contents: Contents::default(),
+            processes: Processes::default(),
+            helm: None,
+            artifacts: None,
             under_way: UnderWay::default(),
         }
+    }
+
+    /// Where charts are: without it no Helm release can be installed.
+    #[must_use]
+    pub fn with_artifacts(mut self, artifacts: Arc<dyn Artifacts>) -> Self {
+        self.artifacts = Some(artifacts);
+        self
+    }
+
+    /// The program to move Helm releases with, instead of the `helm` on the `PATH`.
+    #[must_use]
+    pub fn with_helm(mut self, program: impl Into<PathBuf>) -> Self {
+        self.helm = Some(program.into());
+        self
     }
 
     /// The state that a revision of a Helm release made, as its record has it; none: helm does not know it any more.
@@ -58,11 +82,7 @@ impl Kubernetes {
             let Some(record) = helm::record(&cluster, home, name, revision).await? else {
                 return Ok(None);
             };
-            let mut state = self.written(&record.objects()?, home);
-            state
-                .resources
-                .insert(record.key(), record.into_goal(&self.digests));
-            Ok(Some(state))
+            helm::to_state(&record, &self.digests, home).map(Some)
         })
         .await
     }
@@ -70,6 +90,23 @@ impl Kubernetes {
     pub(crate) fn written(&self, objects: &[Value], home: &str) -> State {
         let resource = |it| (object::key(it, home), object::written(it, &self.digests));
         state(objects.iter().map(resource))
+    }
+
+    pub(crate) fn helm_work<'a>(
+        &'a self,
+        cluster: Arc<Cluster>,
+        cx: &'a Context,
+        target: &'a Target,
+        settings: &'a Settings,
+    ) -> helm::Work<'a> {
+        helm::Work {
+            base: self.work(cluster, cx, target, settings),
+            settings,
+            contents: &self.contents,
+            processes: &self.processes,
+            program: self.helm.as_deref(),
+            artifacts: self.artifacts.as_deref(),
+        }
     }
 
     /// The state in which a record alone serves at a target of these settings.

@@ -1,4 +1,4 @@
-//! Kubernetes as a platform: releases that take each other's place, pod by pod. Helm releases are only looked at so far.
+//! Kubernetes as a platform: releases that take each other's place, pod by pod, as manifests or as Helm releases.
 //!
 //! Normalised state of a target: one resource per object, `KIND.GROUP/NAME` (`deployment.apps/api`, `configmap/api`), with the
 //! namespace before the name where it is not the target's own. Its spec is what somebody meant: what the server filled in, or
@@ -20,7 +20,7 @@ mod evidence;
 mod follow;
 mod gate;
 mod groups;
-mod helm;
+pub mod helm;
 mod history;
 mod judge;
 mod kinds;

@@ -5,7 +5,7 @@ use crate::digests::Digests;
 use crate::kinds::{self, Kind};
 use crate::mark::Mark;
 use crate::settings::{Settings, Workload};
-use crate::{groups, helm, kubernetes, object, seen, sending, traffic, workload};
+use crate::{groups, kubernetes, object, seen, sending, traffic, workload};
 use belay_driver::Error;
 use belay_model::error::Class;
 use belay_model::state::{Resource, State};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-type Resources = BTreeMap<String, Resource>;
+pub(crate) type Resources = BTreeMap<String, Resource>;
 
 pub(crate) struct Look<'a> {
     pub(crate) cluster: &'a Cluster,
@@ -158,40 +158,8 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// A Helm release, and the objects of its newest manifest. While that one is not deployed, those of the newest that was
-    /// are there, too.
-    pub(crate) async fn release(&self, name: &str) -> Result<Resources, Error> {
-        let revisions = helm::revisions(self.cluster, self.home, name).await?;
-        let Some((newest, _)) = revisions.last() else {
-            return Ok(Resources::new());
-        };
-        // Between the list and this, another may have taken its place and helm have forgotten it: looked at anew, later.
-        let gone =
-            || Error::not_applied(Class::Conflict, format!("read {name}: it changes just now"));
-        let record = helm::record(self.cluster, self.home, name, *newest).await?;
-        let record = record.ok_or_else(gone)?;
-        if record.is_uninstalled() {
-            return Ok(Resources::new());
-        }
-        let mut objects = record.objects()?;
-        if !record.was_deployed() {
-            let mut before = revisions.iter().rev().skip(1);
-            let before = before.find(|(_, status)| helm::was_deployed(status));
-            if let Some((revision, _)) = before {
-                let before = helm::record(self.cluster, self.home, name, *revision).await?;
-                objects.extend(before.ok_or_else(gone)?.objects()?);
-            }
-        }
-        let mut found = Resources::new();
-        for (key, it) in self.existing(&objects).await? {
-            found.insert(key, self.live(&it, true).await?);
-        }
-        found.insert(record.key(), record.resource(self.digests));
-        Ok(found)
-    }
-
     /// Those of these objects that are there.
-    async fn existing(&self, named: &[Value]) -> Result<BTreeMap<String, Value>, Error> {
+    pub(crate) async fn existing(&self, named: &[Value]) -> Result<BTreeMap<String, Value>, Error> {
         let by_key = named.iter().map(|it| (object::key(it, self.home), it));
         let by_key: BTreeMap<String, &Value> = by_key.collect();
         let look = by_key.into_iter().map(async |(key, it)| {
@@ -201,7 +169,7 @@ impl Look<'_> {
         Ok(try_join_all(look).await?.into_iter().flatten().collect())
     }
 
-    async fn live(&self, it: &Value, belongs: bool) -> Result<Resource, Error> {
+    pub(crate) async fn live(&self, it: &Value, belongs: bool) -> Result<Resource, Error> {
         let mut resource = object::live(it, self.digests, belongs);
         if let Some(kind) = kinds::of(it) {
             let namespace = it["metadata"]["namespace"].as_str().unwrap_or(self.home);

@@ -54,6 +54,12 @@ impl Mark {
         self.list(INVENTORY)
     }
 
+    /// What was noted under a name.
+    pub(crate) fn noted<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let text = self.0["metadata"]["annotations"][name].as_str()?;
+        serde_json::from_str(text).ok()
+    }
+
     fn list(&self, name: &str) -> Vec<Value> {
         let text = self.0["metadata"]["annotations"][name].as_str();
         let list = text.and_then(|text| serde_json::from_str(text).ok());
@@ -176,6 +182,26 @@ impl Marker<'_> {
         Err(Error::not_applied(Class::Connectivity, message))
     }
 
+    /// Writes something more on a mark that is there, unless a newer worker has been here.
+    pub(crate) async fn note(&self, cx: &Context, name: &str, value: &Value) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            let Some(mark) = Mark::read(&self.writer.cluster, self.home, self.target).await? else {
+                break;
+            };
+            mark.allows(cx, self.store)?;
+            let Mark(lease) = mark;
+            let fields = json!({ "metadata": {
+                "annotations": { name: value.to_string() },
+                "resourceVersion": lease["metadata"]["resourceVersion"],
+            } });
+            if let Sent::Done(_) = self.writer.merge(self.home, lease, fields).await? {
+                return Ok(());
+            }
+        }
+        let message = format!("mark {}: its mark changes all the time", self.target.name);
+        Err(Error::not_applied(Class::Connectivity, message))
+    }
+
     fn fields(&self, cx: &Context, mark: Option<&Mark>, note: Note<'_>) -> Value {
         let own = cx.deployment.as_str();
         let mut epochs = mark.map(|it| it.list(EPOCHS)).unwrap_or_default();
@@ -218,15 +244,15 @@ impl Marker<'_> {
     }
 }
 
-/// Whether a lease says so already.
+/// Whether a lease says so already; it may say more.
 fn is_in(fields: &Value, lease: &Value) -> bool {
-    let said = |it: &Value| {
-        (
-            it["metadata"]["annotations"].clone(),
-            it["spec"]["holderIdentity"].clone(),
-        )
-    };
-    said(fields) == said(lease)
+    let holder = |it: &Value| it["spec"]["holderIdentity"].clone();
+    let said = &lease["metadata"]["annotations"];
+    let mut all = fields["metadata"]["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten();
+    holder(fields) == holder(lease) && all.all(|(name, value)| said[name] == *value)
 }
 
 /// The name of the mark of a target: what Kubernetes allows, and another for each.

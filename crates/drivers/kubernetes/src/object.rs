@@ -49,7 +49,7 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
     // What was made before there was ownership has none: all of it counts.
     let mut spec = match managed {
         [] => all.clone(),
-        managed => ownership::part(&all, &ownership::said(managed)),
+        managed => ownership::part(&all, &said(object, managed)),
     };
     defaults::strip(&mut spec);
     let meant = flatten(&spec);
@@ -67,6 +67,19 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
         facts,
         health: Health::Unknown,
     }
+}
+
+/// What anybody said of it. Who has written `stringData` has said `data`: it is where the server puts it.
+fn said(object: &Value, managed: &[Value]) -> Value {
+    let mut said = ownership::said(managed);
+    if object["kind"] == "Secret" && !said["f:stringData"].is_null() {
+        let plain = said["f:stringData"].take();
+        match said["f:data"].is_null() {
+            true => said["f:data"] = plain,
+            false => ownership::merge(&mut said["f:data"], &plain),
+        }
+    }
+    said
 }
 
 /// An object as it is there, whoever said what of it.
@@ -183,4 +196,25 @@ fn hide(secret: &mut Map<String, Value>, digests: &Digests) {
         (name, json!(digest))
     }));
     secret.insert("data".to_owned(), Value::Object(data));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wrote_plain_text_has_said_what_is_there() {
+        let of = |fields: Value| {
+            let entry = json!({ "manager": "helm", "operation": "Apply", "fieldsV1": fields });
+            let secret = json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "shop", "managedFields": [entry] },
+                "data": { "a": STANDARD.encode("x"), "b": STANDARD.encode("y") },
+            });
+            live(&secret, &Digests::new(&[7; 32]), true).spec["data"].clone()
+        };
+        let plain = of(json!({ "f:stringData": { ".": {}, "f:a": {} } }));
+        assert!(plain["a"].is_string() && plain["b"].is_null(), "{plain}");
+        let both = of(json!({ "f:stringData": { "f:a": {} }, "f:data": { "f:b": {} } }));
+        assert_eq!(both.as_object().map(Map::len), Some(2));
+    }
 }

@@ -22,9 +22,6 @@ pub(crate) fn plan(
     stage: Stage,
 ) -> Result<Vec<Effect>, Error> {
     let impossible = |why: &str| Err(Error::not_applied(Class::Application, why));
-    if settings.helm.is_some() {
-        return impossible("change a Helm release: they are only looked at so far");
-    }
     let records: Vec<RecordHash> = goal.records.keys().cloned().collect();
     if traffic::workloads(want).next().is_some() && lies_beside(settings, from, want) {
         groups::possible(settings)?;

@@ -1,5 +1,6 @@
 //! What a target says of itself.
 
+use crate::helm::Chart;
 use crate::kinds::{self, Kind};
 use belay_driver::Error;
 use belay_model::error::Class;
@@ -42,9 +43,16 @@ pub struct Settings {
     /// How its releases lie.
     #[serde(default)]
     pub layout: Layout,
-    /// It is the Helm release of that name, and the objects of its manifest. These are looked at so far, and nothing more.
+    /// It is the Helm release of that name, and the objects of its manifest.
     #[serde(default)]
     pub helm: Option<String>,
+    /// What that release is made of; `objects` are what it comes to. Absent: it is looked at, and can go back to what it was.
+    #[serde(default)]
+    pub chart: Option<Chart>,
+    /// How long a client that is not Belay's may be at work on that release before it counts as gone, milliseconds; absent:
+    /// five minutes, which is helm's own limit.
+    #[serde(default)]
+    pub abandoned_after_ms: Option<u64>,
 }
 
 /// How the releases of a target lie.

@@ -6,7 +6,6 @@ use crate::compare::{flatten, musts};
 use crate::digests::Digests;
 use crate::object;
 use crate::ownership::{merge, part};
-use crate::write::MANAGER;
 use belay_model::state::Resource;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +16,7 @@ pub(crate) fn foreign(
     live: &Value,
     now: &Resource,
     digests: &Digests,
+    ours: impl Fn(&Value) -> bool,
 ) -> Vec<String> {
     let added = musts(key, wanted, now)
         .into_iter()
@@ -26,7 +26,7 @@ pub(crate) fn foreign(
     let others: Vec<(&str, Value)> = managed
         .into_iter()
         .flatten()
-        .filter(|entry| !is_ours(entry) && entry["subresource"].is_null())
+        .filter(|entry| !ours(entry) && entry["subresource"].is_null())
         .map(|entry| {
             let said = part(&content, &entry["fieldsV1"]);
             (entry["manager"].as_str().unwrap_or("?"), said)
@@ -42,8 +42,9 @@ pub(crate) fn foreign(
     added.filter_map(|(path, _)| whose(&path)).collect()
 }
 
-/// The change that makes all of it ours, but for labels and annotations of the object itself, and what a subresource set.
-pub(crate) fn of(live: &Value) -> Value {
+/// The change that makes all of it a manager's, but for labels and annotations of the object itself, and what a subresource set.
+pub(crate) fn of(live: &Value, manager: &str) -> Value {
+    let is_ours = |entry: &Value| is_applied_by(entry, manager);
     let managed = live["metadata"]["managedFields"].as_array();
     let mut managed = managed.cloned().unwrap_or_default();
     let mut taken = json!({});
@@ -64,7 +65,7 @@ pub(crate) fn of(live: &Value) -> Value {
     match managed.iter_mut().find(|entry| is_ours(entry)) {
         Some(ours) => merge(&mut ours["fieldsV1"], &taken),
         None => managed.push(json!({
-            "manager": MANAGER, "operation": "Apply", "apiVersion": live["apiVersion"],
+            "manager": manager, "operation": "Apply", "apiVersion": live["apiVersion"],
             "fieldsType": "FieldsV1", "fieldsV1": taken,
         })),
     }
@@ -72,6 +73,7 @@ pub(crate) fn of(live: &Value) -> Value {
     json!({ "metadata": { "managedFields": managed, "resourceVersion": version } })
 }
 
-fn is_ours(entry: &Value) -> bool {
-    entry["manager"] == MANAGER && entry["operation"] == "Apply" && entry["subresource"].is_null()
+/// Whether it is what a manager has applied.
+pub(crate) fn is_applied_by(entry: &Value, manager: &str) -> bool {
+    entry["manager"] == manager && entry["operation"] == "Apply" && entry["subresource"].is_null()
 }

@@ -7,7 +7,7 @@ use belay_driver::Error;
 use belay_model::error::Class;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::Status;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -57,9 +57,20 @@ impl Writer {
         object: Value,
         force: bool,
     ) -> Result<Sent, Error> {
+        self.apply_as(MANAGER, home, object, force).await
+    }
+
+    /// The same in the name of another.
+    pub(crate) async fn apply_as(
+        &self,
+        manager: &str,
+        home: &str,
+        object: Value,
+        force: bool,
+    ) -> Result<Sent, Error> {
         let parameters = PatchParams {
             force,
-            field_manager: Some(MANAGER.to_owned()),
+            field_manager: Some(manager.to_owned()),
             ..PatchParams::default()
         };
         self.patch(home, object.clone(), parameters, Patch::Apply(object))
@@ -99,6 +110,28 @@ impl Writer {
         match sent.await? {
             Ok(object) => Ok(Sent::Done(as_value(object, &resource))),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(conflict(&status)),
+            Err(error) => Err(unsure(&what, error)),
+        }
+    }
+
+    /// Sets the number of a workload's pods apart from all else, as `kubectl scale` does, so that it is known again as set.
+    pub(crate) async fn scale(&self, home: &str, live: &Value, count: i64) -> Result<Sent, Error> {
+        let name = Name::of(live, home);
+        let what = format!("scale {name}");
+        let api = self.cluster.api(name).await?;
+        let (api, _) = api.ok_or_else(|| unknown(&name))?;
+        let called = name.name.to_owned();
+        let patch = Patch::Merge(json!({
+            "metadata": { "resourceVersion": live["metadata"]["resourceVersion"] },
+            "spec": { "replicas": count },
+        }));
+        let sent = self.send(&what, async move {
+            api.patch_scale(&called, &PatchParams::default(), &patch)
+                .await
+        });
+        match sent.await? {
+            Ok(_) => Ok(Sent::Done(Value::Null)),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Sent::Moved),
             Err(error) => Err(unsure(&what, error)),
         }
     }

@@ -281,7 +281,7 @@ impl Environment {
         let is_several = |place: Place<'_>| match place.target {
             Target::Process(process) => process.instances > 1,
             // How many pods there are the cluster knows, and how they are replaced the workload says.
-            Target::Kubernetes(_) => false,
+            Target::Kubernetes(_) | Target::Helm(_) => false,
         };
         match &self.strategy {
             Some(strategy) => strategy.clone(),

@@ -9,6 +9,7 @@ mod check;
 mod duration;
 mod environment;
 mod failure;
+mod helm;
 mod kubernetes;
 mod percent;
 mod phase;
@@ -29,6 +30,7 @@ pub use environment::{
     Queue,
 };
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
+pub use helm::{HelmTarget, ImagePart, ParseValueSourceError, ValueSource};
 pub use kubernetes::{KubernetesTarget, ParseWorkloadError, ServiceNames, WorkloadName};
 pub use percent::{ParsePercentError, Percent};
 pub use phase::{

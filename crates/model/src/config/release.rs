@@ -8,10 +8,12 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is released: exactly one of `artifact` and `manifests`.
+use super::ValueSource;
+
+/// What is released: exactly one of `artifact`, `manifests` and `chart`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["artifact"] }, { "required": ["manifests"] }]))]
+#[schemars(extend("oneOf" = [{ "required": ["artifact"] }, { "required": ["manifests"] }, { "required": ["chart"] }]))]
 pub struct ReleaseSource {
     /// A directory or a file; a relative path is relative to `belay.yaml`. Its content's digest names the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,10 +22,26 @@ pub struct ReleaseSource {
     /// `belay.yaml`. The digest of what they come to names the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<PathBuf>,
-    /// With `manifests`: the image of the only container. Default: the one that is written there.
+    /// For Helm: the folder of a chart, relative to `belay.yaml`; or with `version` what `helm pull` fetches, such as
+    /// `oci://registry.example.com/charts/shop`. The digest of its files and values names the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<String>,
+    /// The version of a chart that is fetched. Default: none; the chart is a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// With `chart`: files of values that belong to the release, later ones over earlier ones. Default: none, only the chart's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<PathBuf>,
+    /// With `chart`: which values come from Belay, by their path as in `helm --set`: `image.tag: image.tag`,
+    /// `db.password: secrets.PASSWORD`. Default: none; then there may be no `image`, `config` and `secrets`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values_from: BTreeMap<String, ValueSource>,
+    /// With `manifests`: the image of the only container. With `chart`: what `values_from` calls `image`. Default: the one that is
+    /// written there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// With `manifests`: images by the name of their container. Default: those that are written there.
+    /// With `manifests`: images by the name of their container. With `chart`: what `values_from` calls `images.NAME`. Default: those
+    /// that are written there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
 }
@@ -35,30 +53,47 @@ pub enum ReleaseKind<'a> {
     Artifact(&'a Path),
     /// Objects of Kubernetes.
     Manifests(&'a Path),
+    /// A chart in a folder.
+    Chart(&'a Path),
+    /// A chart that is fetched, and its version.
+    RemoteChart(&'a str, &'a str),
 }
 
 /// Why a [`ReleaseSource`] says nothing, or two things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
-    /// None, or both.
-    #[error("`release` needs exactly one of `artifact` and `manifests`")]
+    /// None, or several.
+    #[error("`release` needs exactly one of `artifact`, `manifests` and `chart`")]
     NotOne,
-    /// Only manifests have images.
-    #[error("an image is that of a container in `manifests`")]
+    /// Files that are run have no images.
+    #[error("an image is that of a container in `manifests`, or goes into the values of a `chart`")]
     Image,
+    /// Only a chart has a version and values.
+    #[error("`version`, `values` and `values_from` belong to a `chart`")]
+    OfChart,
 }
 
 impl ReleaseSource {
     /// Which kind.
     ///
     /// # Errors
-    /// It says none, or both.
+    /// It says none, or several, or what belongs to another kind.
     pub fn kind(&self) -> Result<ReleaseKind<'_>, ReleaseError> {
         let has_images = self.image.is_some() || !self.images.is_empty();
-        match (&self.artifact, &self.manifests) {
-            (Some(_), None) if has_images => Err(ReleaseError::Image),
-            (Some(path), None) => Ok(ReleaseKind::Artifact(path)),
-            (None, Some(path)) => Ok(ReleaseKind::Manifests(path)),
+        let has_values = !self.values.is_empty() || !self.values_from.is_empty();
+        match (&self.artifact, &self.manifests, &self.chart) {
+            (Some(_), None, None) if has_images => Err(ReleaseError::Image),
+            (Some(_), None, None) | (None, Some(_), None)
+                if has_values || self.version.is_some() =>
+            {
+                Err(ReleaseError::OfChart)
+            }
+            (Some(path), None, None) => Ok(ReleaseKind::Artifact(path)),
+            (None, Some(path), None) => Ok(ReleaseKind::Manifests(path)),
+            (None, None, Some(chart)) => Ok(match &self.version {
+                Some(version) => ReleaseKind::RemoteChart(chart, version),
+                None => ReleaseKind::Chart(Path::new(chart)),
+            }),
             _ => Err(ReleaseError::NotOne),
         }
     }

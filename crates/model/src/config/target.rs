@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, net::SocketAddr, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Duration, KubernetesTarget};
+use super::{Duration, HelmTarget, KubernetesTarget};
 
 /// The place a service runs in. Exactly one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,8 @@ pub enum Target {
     Process(ProcessTarget),
     /// A namespace of a Kubernetes cluster.
     Kubernetes(KubernetesTarget),
+    /// A Helm release.
+    Helm(HelmTarget),
 }
 
 /// Processes on this machine, behind Belay's proxy if they take traffic.

@@ -131,6 +131,8 @@ impl Loaded {
         let (written, key, is_artifact) = match self.config.release.kind().ok()? {
             ReleaseKind::Artifact(path) => (path, "release.artifact", true),
             ReleaseKind::Manifests(path) => (path, "release.manifests", false),
+            ReleaseKind::Chart(path) => (path, "release.chart", false),
+            ReleaseKind::RemoteChart(..) => return None,
         };
         let path = self.resolve(written);
         let complain = |message: String| self.on_value(Code::MissingFile, key, message);

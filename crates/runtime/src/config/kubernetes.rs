@@ -148,7 +148,8 @@ impl Loaded {
         environment: &Environment,
         found: &mut Vec<Diagnostic>,
     ) {
-        let kubernetes = |place: &Place<'_>| matches!(place.target, Target::Kubernetes(_));
+        let kubernetes =
+            |place: &Place<'_>| matches!(place.target, Target::Kubernetes(_) | Target::Helm(_));
         let places: Vec<Place<'_>> = environment.places().filter(kubernetes).collect();
         if places.is_empty() {
             return;

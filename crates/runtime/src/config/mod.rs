@@ -12,6 +12,7 @@ mod de;
 mod diagnostic;
 mod files;
 mod from;
+mod helm;
 mod kubernetes;
 mod load;
 mod nearest;

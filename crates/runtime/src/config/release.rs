@@ -10,9 +10,10 @@ impl Loaded {
         let release = &self.config.release;
         match release.kind() {
             Err(error @ ReleaseError::NotOne) => {
-                let code = match release.artifact {
-                    Some(_) => Code::Contradiction,
-                    None => Code::MissingKey,
+                let is_none = release.artifact.is_none() && release.manifests.is_none();
+                let code = match is_none && release.chart.is_none() {
+                    true => Code::MissingKey,
+                    false => Code::Contradiction,
                 };
                 found.push(self.on_key(code, "release", error.to_string()));
             }
@@ -23,7 +24,15 @@ impl Loaded {
                 };
                 found.push(self.on_key(Code::Contradiction, key, error.to_string()));
             }
-            Ok(ReleaseKind::Artifact(_) | ReleaseKind::Manifests(_)) => {}
+            Err(error @ ReleaseError::OfChart) => {
+                let key = match (&release.version, release.values.is_empty()) {
+                    (Some(_), _) => "release.version",
+                    (None, false) => "release.values",
+                    (None, true) => "release.values_from",
+                };
+                found.push(self.on_key(Code::Contradiction, key, error.to_string()));
+            }
+            Ok(_) => {}
         }
     }
 
@@ -40,6 +49,25 @@ impl Loaded {
                 "processes run an artifact, and this release is manifests",
                 "write `release: { artifact: ./dist }`",
             ),
+            (Ok(ReleaseKind::Artifact(_) | ReleaseKind::Manifests(_)), Target::Helm(_)) => (
+                "helm",
+                "a Helm release is made of a chart, and this release is none",
+                "write `release: { chart: ./chart }`",
+            ),
+            (
+                Ok(ReleaseKind::Chart(_) | ReleaseKind::RemoteChart(..)),
+                Target::Process(_) | Target::Kubernetes(_),
+            ) => {
+                let kind = match target {
+                    Target::Process(_) => "process",
+                    _ => "kubernetes",
+                };
+                let message = "a chart goes to a Helm release";
+                let complaint =
+                    self.on_key(Code::Contradiction, &format!("{path}.{kind}"), message);
+                let advice = "write `target: { helm: { context: ..., namespace: ... } }`";
+                return found.push(complaint.suggest(advice.to_owned()));
+            }
             _ => return,
         };
         let complaint = self.on_key(Code::Contradiction, &format!("{path}.{kind}"), message);

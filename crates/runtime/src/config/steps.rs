@@ -161,7 +161,7 @@ impl Loaded {
             found.push(complaint.suggest(advice.to_owned()));
             return;
         };
-        let is_kubernetes = matches!(target, Target::Kubernetes(_));
+        let is_kubernetes = matches!(target, Target::Kubernetes(_) | Target::Helm(_));
         let has_traffic = is_kubernetes || listen(target).is_some();
         for (number, check) in checks.iter().enumerate() {
             let path = format!("{path}[{number}]");

@@ -18,6 +18,7 @@ impl Loaded {
             Target::Kubernetes(kubernetes) => {
                 return self.kubernetes(&format!("{path}.kubernetes"), kubernetes, found);
             }
+            Target::Helm(helm) => return self.helm(&format!("{path}.helm"), helm, found),
         };
         let path = format!("{path}.process");
         if process.instances == 0 {
@@ -81,7 +82,7 @@ impl Loaded {
         let has_traffic = |place: Place<'_>| match place.target {
             Target::Process(process) => process.listen.is_some(),
             // It has rules of its own.
-            Target::Kubernetes(_) => true,
+            Target::Kubernetes(_) | Target::Helm(_) => true,
         };
         if environment.places().all(has_traffic) {
             return;
@@ -245,6 +246,7 @@ pub(super) fn cannot_split(target: &Target) -> Option<&'static str> {
         },
         // A strategy that needs it has releases stand side by side.
         Target::Kubernetes(_) => None,
+        Target::Helm(_) => Some("helm replaces a release whole"),
     }
 }
 
@@ -252,6 +254,6 @@ pub(super) fn cannot_split(target: &Target) -> Option<&'static str> {
 pub(super) fn listen(target: &Target) -> Option<SocketAddr> {
     match target {
         Target::Process(process) => process.listen,
-        Target::Kubernetes(_) => None,
+        Target::Kubernetes(_) | Target::Helm(_) => None,
     }
 }

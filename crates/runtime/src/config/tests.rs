@@ -11,6 +11,7 @@ use super::{Code, Diagnostic, Loaded, load, parse};
 
 mod any;
 mod from;
+mod helm;
 mod kubernetes;
 mod no_traffic;
 mod phases;

@@ -3,7 +3,6 @@
 
 use super::Error;
 use crate::config::nearest;
-use belay_model::config::KubernetesTarget;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -16,13 +15,14 @@ pub(crate) struct Cluster {
     pub(crate) context: Option<String>,
 }
 
-/// What a target means. `base`: what paths in the configuration are relative to; `env`: the variables of whoever asks.
+/// What a target means that says this context and this kubeconfig. `base`: what paths in the configuration are relative to; `env`: the variables of whoever asks.
 pub(crate) fn cluster(
-    target: &KubernetesTarget,
+    context: Option<&str>,
+    kubeconfig: Option<&Path>,
     base: &Path,
     env: &BTreeMap<String, String>,
 ) -> Result<Cluster, crate::Error> {
-    let named = match &target.kubeconfig {
+    let named = match kubeconfig {
         Some(path) => Some(base.join(path).components().collect()),
         None => from_variable(env)?,
     };
@@ -39,7 +39,7 @@ pub(crate) fn cluster(
             }
             .into());
         }
-        if env.contains_key("KUBERNETES_SERVICE_HOST") && target.context.is_none() {
+        if env.contains_key("KUBERNETES_SERVICE_HOST") && context.is_none() {
             let context = None;
             return Ok(Cluster {
                 kubeconfig: None,
@@ -60,14 +60,14 @@ pub(crate) fn cluster(
         true => "it has none".to_owned(),
         false => format!("there are: {}", contexts.join(", ")),
     };
-    let Some(context) = &target.context else {
+    let Some(context) = context else {
         return Err(Error::Cluster {
             what: format!("choose a context of {}", file.display()),
             next: format!("name one with `context:` in the target; {}", known()),
         }
         .into());
     };
-    if !contexts.contains(context) {
+    if !contexts.iter().any(|it| it == context) {
         let near = nearest(context, contexts.iter().map(String::as_str));
         return Err(Error::Cluster {
             what: format!("find the context `{context}` in {}", file.display()),
@@ -77,7 +77,7 @@ pub(crate) fn cluster(
     }
     Ok(Cluster {
         kubeconfig: named,
-        context: Some(context.clone()),
+        context: Some(context.to_owned()),
     })
 }
 
@@ -107,25 +107,19 @@ fn from_variable(env: &BTreeMap<String, String>) -> Result<Option<PathBuf>, crat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belay_model::config::ServiceNames;
 
     const CONFIG: &str = "apiVersion: v1\nkind: Config\ncontexts: [{ name: prod, context: { cluster: c, user: u } }]\n";
 
-    fn target(context: Option<&str>, kubeconfig: Option<&str>) -> KubernetesTarget {
-        KubernetesTarget {
-            context: context.map(str::to_owned),
-            namespace: "shop".to_owned(),
-            kubeconfig: kubeconfig.map(PathBuf::from),
-            workloads: Vec::new(),
-            service: ServiceNames::default(),
-            preview: None,
-            route: None,
-        }
+    /// Its context and its kubeconfig.
+    type Written<'a> = (Option<&'a str>, Option<&'a str>);
+
+    fn target<'a>(context: Option<&'a str>, kubeconfig: Option<&'a str>) -> Written<'a> {
+        (context, kubeconfig)
     }
 
     /// What is meant, in a folder with a kubeconfig, or what is said and what to do.
     fn check(
-        target: &KubernetesTarget,
+        (context, kubeconfig): &Written<'_>,
         env: &[(&str, &str)],
         expect: Result<Cluster, (&str, &str)>,
     ) {
@@ -137,7 +131,12 @@ mod tests {
             let value = value.replace("DIR", &here);
             ((*name).to_owned(), value)
         });
-        let found = cluster(target, dir.path(), &env.collect());
+        let found = cluster(
+            *context,
+            kubeconfig.map(Path::new),
+            dir.path(),
+            &env.collect(),
+        );
         let found = found.map(|mut found| {
             let file = found.kubeconfig.as_ref();
             let file = file.map(|file| file.strip_prefix(dir.path()).unwrap().to_owned());

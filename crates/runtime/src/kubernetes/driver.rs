@@ -6,8 +6,8 @@ use crate::artifacts::chain;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
-    Stage,
+    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision,
+    Settled, Stage,
 };
 use belay_driver_kubernetes::{Kubernetes, Reached, Side, Unreached};
 use belay_model::error::Class;
@@ -24,15 +24,22 @@ pub(crate) struct Late {
     nobodys: Kubernetes,
     store: Arc<AnyStore>,
     sealed: Arc<Sealed>,
+    artifacts: Arc<dyn Artifacts>,
     ours: OnceCell<Kubernetes>,
 }
 
 impl Late {
-    pub(crate) fn new(store: Arc<AnyStore>, sealed: Arc<Sealed>) -> Self {
+    /// `artifacts`: where charts are.
+    pub(crate) fn new(
+        store: Arc<AnyStore>,
+        sealed: Arc<Sealed>,
+        artifacts: Arc<dyn Artifacts>,
+    ) -> Self {
         Self {
             nobodys: Kubernetes::new(&[0; 32], ""),
             store,
             sealed,
+            artifacts,
             ours: OnceCell::new(),
         }
     }
@@ -47,7 +54,8 @@ impl Late {
             let blobs = blobs.map_err(|error| unusable(Class::Unknown, &error))?;
             let identity = self.store.identity().await;
             let identity = identity.map_err(|error| unusable(Class::Connectivity, &error))?;
-            Ok(Kubernetes::new(blobs.digest_key(), identity))
+            let ours = Kubernetes::new(blobs.digest_key(), identity);
+            Ok(ours.with_artifacts(self.artifacts.clone()))
         };
         self.ours.get_or_try_init(open).await
     }

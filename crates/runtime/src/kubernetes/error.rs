@@ -1,5 +1,6 @@
 //! Why something cannot go to Kubernetes as it is written.
 
+use belay_driver_kubernetes::helm::Unusable;
 use belay_driver_kubernetes::render;
 
 /// See the module. Messages read well after "failed to".
@@ -27,6 +28,39 @@ pub enum Error {
     /// `E0345`: a release that was not made of manifests cannot go to Kubernetes.
     #[error("find the manifests of the release: it was made of something else")]
     NoManifests,
+    /// `E0353`: there is no helm that will do.
+    #[error(transparent)]
+    Helm(#[from] Unusable),
+    /// `E0354`: the chart cannot be fetched or rendered.
+    #[error("{what}")]
+    Chart {
+        /// The act, its object, and why not.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// `E0355`: the values of the chart are not as they have to be.
+    #[error("{what}")]
+    Values {
+        /// The act, its object, and why not.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// `E0356`: the chart puts a secret where everybody reads it.
+    #[error("keep the secret {secret}: the chart writes it into {object} in clear")]
+    InClear {
+        /// Its name.
+        secret: String,
+        /// Where it is.
+        object: String,
+    },
+    /// `E0357`: the cluster cannot be asked what it knows, which a chart may depend on.
+    #[error("render the chart for the cluster: {0}")]
+    Asked(String),
+    /// `E0358`: a release that was not made of a chart cannot be a Helm release.
+    #[error("find the chart of the release: it was made of something else")]
+    NoChart,
     /// `E0346`: nobody can be moved to a release, or ask it, as no Service leads there.
     #[error("find the Service that leads to {}: there is none in the manifests", .0.join(" and "))]
     NoService(Vec<String>),
@@ -53,6 +87,12 @@ impl Error {
             Self::Rendered(render::Error::TooLarge { .. }) => "E0343",
             Self::Rendered(_) => "E0342",
             Self::NoManifests => "E0345",
+            Self::Helm(_) => "E0353",
+            Self::Chart { .. } => "E0354",
+            Self::Values { .. } => "E0355",
+            Self::InClear { .. } => "E0356",
+            Self::Asked(_) => "E0357",
+            Self::NoChart => "E0358",
             Self::NoService(_) => "E0346",
             Self::WhichService(_) => "E0347",
             Self::OnlyOnce(_) => "E0348",
@@ -63,7 +103,23 @@ impl Error {
     /// What to do next.
     pub fn next(&self) -> String {
         match self {
-            Self::Cluster { next, .. } | Self::Manifests { next, .. } => next.clone(),
+            Self::Cluster { next, .. }
+            | Self::Manifests { next, .. }
+            | Self::Chart { next, .. }
+            | Self::Values { next, .. } => next.clone(),
+            Self::Helm(_) => {
+                "install helm 3.12 or newer, or 4, where you deploy and where workers run"
+                    .to_owned()
+            }
+            Self::InClear { .. } => {
+                "have the chart write it into a Secret, and refer to that one".to_owned()
+            }
+            Self::Asked(_) => {
+                "see that the cluster answers: `belay check`, `kubectl version`".to_owned()
+            }
+            Self::NoChart => {
+                "deploy it again from its chart, or promote another release".to_owned()
+            }
             Self::Rendered(error) => error.next(),
             Self::NoManifests => {
                 "deploy it again from its manifests, or promote another release".to_owned()

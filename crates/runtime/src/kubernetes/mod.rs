@@ -1,10 +1,12 @@
 //! From what people write for Kubernetes to what its driver is given.
 
 mod addresses;
+mod charts;
 mod cluster;
 mod driver;
 mod error;
 mod groups;
+mod helm;
 mod logs;
 mod manifests;
 mod probes;
@@ -15,5 +17,6 @@ pub(crate) use cluster::{Cluster, cluster};
 pub(crate) use driver::Late;
 pub use error::Error;
 pub(crate) use groups::groups;
+pub(crate) use helm::{Clear, clear, written as written_release};
 pub use probes::unprobed;
 pub(crate) use targets::{settings, written};

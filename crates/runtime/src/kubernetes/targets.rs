@@ -46,18 +46,26 @@ pub(crate) fn settings(target: &Target, today: &Value) -> Value {
 }
 
 impl Belay {
-    /// Gives a record's targets on Kubernetes what they are to have. `base`: what paths in the configuration are relative to.
+    /// Gives a record's targets on Kubernetes what they are to have. `base`: what paths in the configuration are relative to;
+    /// `secrets`: their values.
     pub(crate) async fn lay_out(
         &self,
         record: &mut Record,
         request: &DeployRequest,
         environment: &Environment,
         base: &Path,
+        secrets: &super::Clear,
     ) -> Result<(), crate::Error> {
+        for (number, place) in environment.places().enumerate() {
+            if let config::Target::Helm(target) = place.target {
+                self.lay_out_release(record, number, target, request, base, secrets)
+                    .await?;
+            }
+        }
         let places = environment.places().enumerate();
         let places = places.filter_map(|(number, place)| match place.target {
             config::Target::Kubernetes(target) => Some((number, place.name, target)),
-            config::Target::Process(_) => None,
+            config::Target::Process(_) | config::Target::Helm(_) => None,
         });
         let places: Vec<_> = places.collect();
         if places.is_empty() {
@@ -76,7 +84,12 @@ impl Belay {
             .is_some();
         for (number, name, written) in places {
             let is_side_by_side = environment.is_side_by_side(name, request.hotfix);
-            let cluster = cluster(written, base, &request.env)?;
+            let cluster = cluster(
+                written.context.as_deref(),
+                written.kubeconfig.as_deref(),
+                base,
+                &request.env,
+            )?;
             let overlay = Overlay {
                 service: record.scope.service.to_string(),
                 namespace: written.namespace.clone(),

@@ -3,7 +3,7 @@
 use super::Error;
 use crate::kubernetes::{Cluster, cluster};
 use belay_driver_kubernetes::Settings;
-use belay_model::config::{KubernetesTarget, ServiceNames, WorkloadName};
+use belay_model::config::WorkloadName;
 use belay_model::id::{EnvironmentName, Scope, ServiceName};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -161,16 +161,8 @@ impl Uri {
                 context: None,
             });
         }
-        let target = KubernetesTarget {
-            context: self.context.clone(),
-            namespace: self.namespace.clone(),
-            kubeconfig: None,
-            workloads: Vec::new(),
-            service: ServiceNames::default(),
-            preview: None,
-            route: None,
-        };
-        cluster(&target, Path::new("/"), env).map_err(|error| match error {
+        let context = self.context.as_deref();
+        cluster(context, None, Path::new("/"), env).map_err(|error| match error {
             crate::Error::Kubernetes(crate::KubernetesError::Cluster { what, next })
                 if next.contains("`kubeconfig:`") =>
             {

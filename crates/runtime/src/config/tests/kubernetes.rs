@@ -150,17 +150,17 @@ fn the_release_is_what_the_target_runs() {
     check(
         with("", CLUSTER, ""),
         expect![[r#"
-        error[E0104]: `release` needs exactly one of `artifact` and `manifests`
-          --> belay.yaml:2:1
-           |
-         2 | release: {  }
-           | ^^^^^^^
-    "#]],
+            error[E0104]: `release` needs exactly one of `artifact`, `manifests` and `chart`
+              --> belay.yaml:2:1
+               |
+             2 | release: {  }
+               | ^^^^^^^
+        "#]],
     );
     check(
         with("artifact: ./dist, manifests: ./dist", CLUSTER, ""),
         expect![[r#"
-            error[E0114]: `release` needs exactly one of `artifact` and `manifests`
+            error[E0114]: `release` needs exactly one of `artifact`, `manifests` and `chart`
               --> belay.yaml:2:1
                |
              2 | release: { artifact: ./dist, manifests: ./dist }
@@ -170,7 +170,7 @@ fn the_release_is_what_the_target_runs() {
     check(
         with("artifact: ./dist, image: a:1", CLUSTER, ""),
         expect![[r#"
-            error[E0114]: an image is that of a container in `manifests`
+            error[E0114]: an image is that of a container in `manifests`, or goes into the values of a `chart`
               --> belay.yaml:2:30
                |
              2 | release: { artifact: ./dist, image: a:1 }

@@ -279,7 +279,7 @@ fn many_mistakes_are_told_at_once_and_each_once() {
                |
              2 | release: { artifact: ./dist, package: x }
                |                              ^^^^^^^
-               = note: known here: `artifact`, `manifests`, `image`, `images`
+               = note: known here: `artifact`, `manifests`, `chart`, `version`, `values`, `values_from`, `image`, `images`
 
             error[E0103]: expected a command line, found the number `1`
               --> belay.yaml:5:31
@@ -304,7 +304,7 @@ fn many_mistakes_are_told_at_once_and_each_once() {
                |
              8 |     target: { nomad: {} }
                |               ^^^^^
-               = note: known here: `process`, `kubernetes`
+               = note: known here: `process`, `kubernetes`, `helm`
 
             error[E0103]: expected a text, found the number `3`
               --> belay.yaml:9:10
