@@ -2,7 +2,7 @@
 
 use crate::beside::{OVER, group, manifest, settings};
 use crate::place::{Place, place_with_routes};
-use crate::way::perform;
+use crate::way::{in_time, perform};
 use belay_driver::{Driver, Old, Stage};
 use belay_driver_kubernetes::{Settings, parse_manifest, shares};
 use belay_model::error::Class;
@@ -166,7 +166,7 @@ async fn a_route_that_its_parent_refuses_is_no_switch() {
         }
         status("False", 2);
     };
-    let (gone, ()) = tokio::join!(going, refusing);
+    let (gone, ()) = in_time(async { tokio::join!(going, refusing) }).await;
     let (title, error) = gone.expect_err("its parent says no");
     assert!(title.starts_with("traffic of"), "{title}");
     assert!(
