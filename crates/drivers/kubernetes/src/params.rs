@@ -1,5 +1,6 @@
 //! What steps are, as plans keep them, and what comes of each. Pure.
 
+use crate::router::SERVICES;
 use crate::traffic::{SENDS, senders};
 use crate::{kinds, object};
 use belay_driver::{Error, Stage};
@@ -80,7 +81,7 @@ impl Wanted {
             fields.retain(|it, _| {
                 matches!(
                     it.as_str(),
-                    "apiVersion" | "kind" | "name" | "namespace" | SENDS | object::ONLY
+                    "apiVersion" | "kind" | "name" | "namespace" | SENDS | SERVICES | object::ONLY
                 )
             });
         }

@@ -88,8 +88,12 @@ impl Writer {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        self.patch(home, name, parameters, Patch::Merge(fields))
-            .await
+        let sent = self.patch(home, name, parameters, Patch::Merge(fields));
+        match sent.await {
+            // It was there a moment before, and went.
+            Err(error) if error.platform_code.as_deref() == Some("404 NotFound") => Ok(Sent::Moved),
+            sent => sent,
+        }
     }
 
     async fn patch(
