@@ -99,15 +99,9 @@ fn a_canary_by_pods_has_its_share_and_is_taken_back() {
     users.until("some are served by it", |seen| {
         seen.iter().any(|one| one.release.as_deref() == Some(TWO))
     });
-    // Each pod has its turn: what is shown is what users see.
-    let (share, shown) = (
-        users.from(TWO, 80),
-        80 * usize::try_from(weight).expect("per mille") / 1000,
-    );
-    assert!(
-        share.abs_diff(shown) <= 5,
-        "{share} of 80, and {weight} per mille are shown"
-    );
+    // Each pod has its turn.
+    let share = users.from(TWO, 80);
+    assert!((15..=25).contains(&share), "{share} of 80");
     shop.project.json(0, &["rollback", "--yes"]);
     users.are_served_by(ONE);
     drop(deploying);

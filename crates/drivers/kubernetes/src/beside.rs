@@ -247,7 +247,8 @@ impl Course<'_> {
                 let left = self.left(it);
                 let is_shared = stage.old == Old::Proportional && traffic::serves(&self.at, key);
                 if is_shared && left < count(it) && capacity::bounds(&self.at, key).is_none() {
-                    self.scale(key, it, left, Verb::Retire, Wave::Shrink);
+                    // A share of pods is not what was asked for before the rest is as small as it shall be.
+                    self.scale(key, it, left, Verb::Shift, Wave::Switch);
                 }
             } else if stage.share >= 1000 {
                 // There is no switch that ends its work: what the goal does not want works until it is stopped.

@@ -3,7 +3,7 @@
 use crate::cluster::Name;
 use crate::follow::{Follow, Handle, until_gone};
 use crate::kubernetes::{Kubernetes, in_time, state};
-use crate::look::Look;
+
 use crate::mark::{Mark, Note};
 use crate::params::{self, Params};
 use crate::plan;
@@ -107,11 +107,7 @@ impl Driver for Kubernetes {
         let settings = Settings::of(target)?;
         in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
-            let look = Look {
-                cluster: &cluster,
-                home: &settings.namespace,
-                digests: &self.digests,
-            };
+            let look = self.look(&cluster, &settings);
             match &settings.helm {
                 Some(release) => Ok(state(look.release(release, &self.contents).await?)),
                 None => {
@@ -261,8 +257,8 @@ impl Driver for Kubernetes {
         in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
             if let Some(name) = &settings.helm {
-                let work = self.helm_work(cluster, cx, target, &settings);
-                return work.history(name).await;
+                let look = self.look(&cluster, &settings);
+                return helm::history(&look, name, &self.contents).await;
             }
             let mut all = Vec::new();
             for workload in settings.workloads()? {

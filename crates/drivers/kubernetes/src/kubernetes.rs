@@ -4,6 +4,7 @@ use crate::apply::Work;
 use crate::cluster::{Cluster, Clusters};
 use crate::digests::Digests;
 use crate::helm::{self, Contents, Processes};
+use crate::look::Look;
 use crate::settings::{Layout, Settings};
 use crate::write::{UnderWay, Writer};
 use crate::{groups, object, router, sending};
@@ -90,6 +91,14 @@ impl Kubernetes {
     pub(crate) fn written(&self, objects: &[Value], home: &str) -> State {
         let resource = |it| (object::key(it, home), object::written(it, &self.digests));
         state(objects.iter().map(resource))
+    }
+
+    pub(crate) fn look<'a>(&'a self, cluster: &'a Cluster, settings: &'a Settings) -> Look<'a> {
+        Look {
+            cluster,
+            home: &settings.namespace,
+            digests: &self.digests,
+        }
     }
 
     pub(crate) fn helm_work<'a>(

@@ -1,26 +1,25 @@
 //! The revisions that helm has kept.
 
-use super::apply::Work;
-use super::look::Known;
+use super::look::{Contents, Known};
 use super::record;
+use crate::look::Look;
 use belay_driver::{Availability, Error, Revision};
 
-impl Work<'_> {
-    /// Those of a release, newest first.
-    pub(crate) async fn history(&self, release: &str) -> Result<Vec<Revision>, Error> {
-        let listed = record::revisions(&self.base.writer.cluster, self.home(), release).await?;
-        let known = self
-            .look()
-            .revisions(release, &listed, self.contents)
-            .await?;
-        let mut deployed = known.iter().rev().filter(|it| it.status == "deployed");
-        let current = deployed.next().or(known.last()).map(|it| it.revision);
-        let told = known
-            .iter()
-            .rev()
-            .map(|it| tell(release, it, current == Some(it.revision)));
-        Ok(told.collect())
-    }
+/// Those of a release, newest first.
+pub(crate) async fn history(
+    look: &Look<'_>,
+    release: &str,
+    contents: &Contents,
+) -> Result<Vec<Revision>, Error> {
+    let listed = record::revisions(look.cluster, look.home, release).await?;
+    let known = look.revisions(release, &listed, contents).await?;
+    let mut deployed = known.iter().rev().filter(|it| it.status == "deployed");
+    let current = deployed.next().or(known.last()).map(|it| it.revision);
+    let told = known
+        .iter()
+        .rev()
+        .map(|it| tell(release, it, current == Some(it.revision)));
+    Ok(told.collect())
 }
 
 fn tell(release: &str, it: &Known, is_current: bool) -> Revision {

@@ -2,6 +2,8 @@
 
 use super::plan::{content, resource_key, to_state};
 use super::record::{self, DEPLOYED, Listed, Record};
+use crate::history::images;
+use crate::kinds;
 use crate::look::{Look, Resources};
 use belay_driver::Error;
 use belay_model::error::Class;
@@ -123,8 +125,7 @@ impl Look<'_> {
         let resource = record.resource(self.digests);
         let objects = record.objects()?;
         let workloads = objects.iter().filter(|it| kinds::of(it).is_some());
-        let images = workloads.flat_map(|it| history::images(&it["spec"]["template"]));
-        let images = images.collect();
+        let images = workloads.flat_map(|it| images(&it["spec"]["template"]));
         Ok(Known {
             revision: record.version,
             status: record.info.status.clone(),
@@ -132,7 +133,7 @@ impl Look<'_> {
             record: resource.facts["record"].as_str().map(str::to_owned),
             chart: record.chart_name(),
             app_version: record.chart.metadata["appVersion"].clone(),
-            images,
+            images: images.collect(),
             description: record.info.description.clone(),
             since_us: listed.since_us,
             server_side: record.apply_method == "ssa",

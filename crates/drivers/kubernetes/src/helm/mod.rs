@@ -27,6 +27,7 @@ pub use program::{Program, Unusable};
 pub use values::{WrongPath, put};
 
 pub(crate) use apply::{Handle, Work};
+pub(crate) use history::history;
 pub(crate) use look::Contents;
 pub(crate) use plan::{Step, after, desired, plan, to_state};
 pub(crate) use process::Processes;

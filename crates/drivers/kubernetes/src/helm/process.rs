@@ -32,9 +32,12 @@ pub(crate) struct Ended {
     pub(crate) said: String,
 }
 
-/// Those that this process has started, by target.
+/// How each that was started ends, by target.
+type Started = BTreeMap<String, (Process, watch::Receiver<Option<Ended>>)>;
+
+/// Those that this process has started.
 #[derive(Default)]
-pub(crate) struct Processes(Mutex<BTreeMap<String, (Process, watch::Receiver<Option<Ended>>)>>);
+pub(crate) struct Processes(Mutex<Started>);
 
 impl Processes {
     pub(crate) fn add(
@@ -59,10 +62,7 @@ impl Processes {
         None
     }
 
-    fn lock(
-        &self,
-    ) -> std::sync::MutexGuard<'_, BTreeMap<String, (Process, watch::Receiver<Option<Ended>>)>>
-    {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Started> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

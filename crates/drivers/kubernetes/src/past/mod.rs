@@ -12,7 +12,7 @@ use crate::kinds::Kind;
 use crate::kubernetes::{Kubernetes, in_time};
 use crate::mark;
 use crate::settings::Settings;
-use crate::{defaults, object, workload};
+use crate::{defaults, helm, object, workload};
 use belay_driver::{Context, Error, Revision};
 use belay_model::error::Class;
 use serde_json::{Value, json};
@@ -167,7 +167,7 @@ impl Kubernetes {
         };
         in_time(cx, async {
             let cluster = self.clusters.connect(settings).await?;
-            history::of_release(&cluster, &settings.namespace, release, &self.digests).await
+            helm::history(&self.look(&cluster, settings), release, &self.contents).await
         })
         .await
     }
