@@ -174,3 +174,47 @@ fn what_gets_sick_beside_the_old_one_goes_back_to_it() {
     assert!(bad.contains("is not ready any more"), "{bad}");
     users.are_served_by(ONE);
 }
+
+#[test]
+fn a_route_has_the_weights_of_a_canary() {
+    let shop = Shop::new();
+    shop.routes();
+    shop.configure(
+        "info",
+        "    strategy: { canary: [{ to: 12.5%, for: 10m }] }\n",
+    );
+    let target = format!("namespace: {}", shop.namespace);
+    shop.edit(
+        "belay.yaml",
+        &target,
+        &format!("{target}, route: httproute/api"),
+    );
+    shop.project.json(0, &["deploy"]);
+    // By the release of the Service that each backend is.
+    let weights = || {
+        let route = shop.get(&["httproute", "api"]);
+        let backends = route["spec"]["rules"][0]["backendRefs"]
+            .as_array()
+            .expect("a list")
+            .clone();
+        let weight = |release: &str| {
+            let name = format!("api-{release}-");
+            let mut own = backends
+                .iter()
+                .filter(|it| it["name"].as_str().is_some_and(|it| it.starts_with(&name)));
+            own.next()
+                .map_or(0, |it| it["weight"].as_u64().unwrap_or(1))
+        };
+        (weight("r1"), weight("r2"))
+    };
+    assert!(matches!(weights(), (1.., 0)), "{:?}", weights());
+    shop.edit("k8s/api.yaml", ONE, TWO);
+    let deploying = shop.project.beside(&["deploy"]);
+    until("an eighth of the weight", || {
+        (shop.weight(2) == Some(125)).then_some(())
+    });
+    assert_eq!(weights(), (875, 125));
+    shop.project.json(0, &["rollback", "--yes"]);
+    assert!(matches!(weights(), (1.., 0)), "{:?}", weights());
+    assert!(deploying.said().contains("12.5 %"), "{}", deploying.said());
+}

@@ -73,6 +73,14 @@ spec:
         );
     }
 
+    /// The cluster knows the routes of the Gateway API, and the manifests have one; nobody serves it.
+    pub(crate) fn routes(&self) {
+        self.plane.know_routes().expect("routes");
+        let route = "{ apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: { name: api }, spec: { parentRefs: [{ name: web }], \
+                     rules: [{ backendRefs: [{ name: api, port: 8080 }] }] } }";
+        self.project.write("k8s/route.yaml", route);
+    }
+
     /// Changes a file of the project.
     pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let text = std::fs::read_to_string(self.project.path().join(file)).expect("read");

@@ -128,10 +128,10 @@ impl Project {
 
     /// Starts it, and goes on beside it.
     pub(crate) fn beside(&self, arguments: &[&str]) -> Beside {
-        let said = self
-            .dir
-            .path()
-            .join(format!("{}-said.txt", arguments.join("-")));
+        let said = self.dir.path().join(format!(
+            "{}-said.txt",
+            arguments.join("-").replace('/', "-")
+        ));
         let file = std::fs::File::create(&said).expect("a file");
         let mut command = self.command(arguments);
         let child = command.stdout(Stdio::null()).stderr(file).spawn();

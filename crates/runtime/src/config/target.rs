@@ -179,7 +179,7 @@ impl Loaded {
                     "blue/green keeps the release before ready for a switch of the traffic, and {why}"
                 );
                 let complaint = self.on_value(Code::ImpossibleStrategy, path, message);
-                found.push(complaint.suggest(WITHOUT_LISTEN.to_owned()));
+                found.push(complaint.suggest(instead(target).to_owned()));
                 return;
             }
             _ => return,
@@ -188,7 +188,7 @@ impl Loaded {
         if let Some(why) = why_not {
             let message = format!("a canary needs a share of the traffic, and {why}");
             let complaint = self.on_key(Code::ImpossibleStrategy, &path, message);
-            found.push(complaint.suggest(WITHOUT_LISTEN.to_owned()));
+            found.push(complaint.suggest(instead(target).to_owned()));
         }
         if steps.is_empty() {
             let message = "a canary needs at least one step";
@@ -234,7 +234,12 @@ impl Loaded {
 }
 
 /// What helps where a strategy needs shares of the traffic and there are none.
-const WITHOUT_LISTEN: &str = "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`";
+fn instead(target: &Target) -> &'static str {
+    match target {
+        Target::Process(_) => "add `listen: 127.0.0.1:8080` or use `basic` or `rolling`",
+        Target::Kubernetes(_) | Target::Helm(_) => "use `basic` or `rolling`",
+    }
+}
 
 /// Why a target cannot give a share of the traffic to a release, or all of it at once. Every kind of target has to answer.
 pub(super) fn cannot_split(target: &Target) -> Option<&'static str> {

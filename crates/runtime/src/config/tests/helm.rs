@@ -153,11 +153,11 @@ fn mistakes_in_a_release() {
     check(
         with(CHART, RELEASE, "    strategy: blue_green\n"),
         expect![[r#"
-        error[E0110]: blue/green keeps the release before ready for a switch of the traffic, and helm replaces a release whole
-          --> belay.yaml:6:15
-           |
-         6 |     strategy: blue_green
-           |               ^^^^^^^^^^ use `basic` or `rolling`
-    "#]],
+            error[E0110]: blue/green keeps the release before ready for a switch of the traffic, and helm replaces a release whole
+              --> belay.yaml:6:15
+               |
+             6 |     strategy: blue_green
+               |               ^^^^^^^^^^ use `basic` or `rolling`
+        "#]],
     );
 }
