@@ -28,7 +28,7 @@ impl Shop {
         groups.into_iter().find(|group| group["release"] == release)
     }
 
-    fn weight(&self, release: u32) -> Option<u64> {
+    pub(crate) fn weight(&self, release: u32) -> Option<u64> {
         self.group(release)?["weight_per_mille"].as_u64()
     }
 

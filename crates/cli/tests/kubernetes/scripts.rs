@@ -1,6 +1,7 @@
 //! The way back without Belay: its script is run by a shell that has kubectl, and no more.
 
 use crate::shop::{KEY, Shop, encoded};
+use crate::support::project::until;
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
@@ -134,4 +135,22 @@ fn traffic_is_moved_back_without_belay() {
     // What stood by is what is left, and nothing is moved to pods that are not there.
     let script = script.replace("-ge ", "-ge 1");
     assert!(!shop.run(&script, &[]), "not as many are ready");
+}
+
+#[test]
+fn a_share_is_taken_back_without_belay() {
+    let shop = Shop::new();
+    let canary = "{ canary: [{ to: 50%, for: 10m }] }";
+    shop.configure("info", &format!("    strategy: {canary}\n"));
+    shop.project.json(0, &["deploy"]);
+    let selector = || shop.get(&["service", "api"])["spec"]["selector"].clone();
+    let before = selector();
+    let _deploying = shop.project.beside(&["deploy", "--image", "shop/api:2"]);
+    until("half of the traffic", || {
+        (shop.weight(2) == Some(500)).then_some(())
+    });
+    assert_ne!(selector(), before);
+    let script = shop.script(&["rollback"]);
+    assert!(shop.run(&script, &[]));
+    assert_eq!(selector(), before);
 }

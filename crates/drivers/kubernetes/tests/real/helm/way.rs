@@ -55,18 +55,15 @@ async fn a_helm_release_goes_out_and_back() {
             names,
             ["release/shop/3", "release/shop/2", "release/shop/1"]
         );
-        assert!(
-            history[0]
-                .title
-                .starts_with("shop-1.2.3 (app 7), deployed, newest: "),
-            "{history:?}"
-        );
-        assert!(
-            history[1]
-                .title
-                .contains("superseded: by belay: deployment dep_helm"),
-            "{history:?}"
-        );
+        let newest = &history[0];
+        assert!(newest.is_current, "{history:?}");
+        assert_eq!(newest.title, "shop-1.2.3 (app 7), deployed");
+        assert_eq!(newest.images, ["app:1"]);
+        let before = &history[1];
+        assert!(!before.is_current, "{history:?}");
+        assert!(before.title.ends_with("superseded"), "{history:?}");
+        let why = before.cause.as_deref().unwrap_or_default();
+        assert!(why.starts_with("by belay: deployment dep_helm"), "{why}");
         let titles = shop.back(&State::default(), &[]).await;
         assert_eq!(titles, ["helm uninstall shop"]);
     }
