@@ -3,9 +3,10 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Duration;
+use super::text::from_text;
 
 /// A Helm release in a namespace of a Kubernetes cluster, moved by the `helm` (3.12 or newer, or 4) on the `PATH` of the machine that
 /// works.
@@ -145,21 +146,10 @@ impl Serialize for ValueSource {
 
 impl<'de> Deserialize<'de> for ValueSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl de::Visitor<'_> for Visitor {
-            type Value = ValueSource;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("where the value comes from, such as `image.tag` or `config.NAME`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<ValueSource, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Visitor)
+        from_text(
+            deserializer,
+            "where the value comes from, such as `image.tag` or `config.NAME`",
+        )
     }
 }
 

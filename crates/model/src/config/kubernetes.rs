@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, path::PathBuf, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::text::from_text;
+
 /// A namespace of a Kubernetes cluster. What runs there is what the release's manifests say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -161,21 +163,7 @@ impl Serialize for WorkloadName {
 
 impl<'de> Deserialize<'de> for WorkloadName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl de::Visitor<'_> for Visitor {
-            type Value = WorkloadName;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a workload such as `deployment/api`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<WorkloadName, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Visitor)
+        from_text(deserializer, "a workload such as `deployment/api`")
     }
 }
 

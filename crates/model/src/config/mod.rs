@@ -21,6 +21,7 @@ mod service;
 mod step;
 mod strategy;
 mod target;
+mod text;
 
 pub use call::{Call, HttpCall};
 pub use check::{At, Check, CheckError, CheckKind, HttpCheck, Traffic};

@@ -3,7 +3,9 @@
 use std::{borrow::Cow, fmt, path::PathBuf, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text::from_text;
 
 /// A reference to a secret: `env:NAME` or `file:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,21 +84,10 @@ impl Serialize for SecretRef {
 
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl de::Visitor<'_> for Visitor {
-            type Value = SecretRef;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a reference to a secret, `env:NAME` or `file:PATH`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretRef, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Visitor)
+        from_text(
+            deserializer,
+            "a reference to a secret, `env:NAME` or `file:PATH`",
+        )
     }
 }
 
