@@ -14,6 +14,6 @@ mod release;
 
 pub use address::Address;
 pub use certificates::{Authority, Identity};
-pub use kubernetes::{ControlPlane, Helm};
+pub use kubernetes::{Answer, ControlPlane, Helm, Webhook};
 pub use postgres::Postgres;
 pub use release::Version;

@@ -15,6 +15,7 @@ use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
     Split, Stage,
 };
+use belay_model::error::Class;
 use belay_model::plan::{Effect, Verb};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
@@ -106,14 +107,13 @@ impl Driver for Kubernetes {
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let settings = Settings::of(target)?;
         in_time(cx, async {
-            let cluster = self.clusters.connect(&settings).await?;
-            let look = self.look(&cluster, &settings);
-            match &settings.helm {
-                Some(release) => Ok(state(look.release(release, &self.contents).await?)),
-                None => {
-                    let mark = Mark::read(&cluster, &settings.namespace, target).await?;
-                    look.manifests(&settings, mark.as_ref()).await
+            match self.seen(cx, target, &settings).await {
+                // What we said who we are with may have been replaced since: a plugin or a file is asked again.
+                Err(error) if error.class == Class::Authentication => {
+                    self.clusters.forget(&settings);
+                    self.seen(cx, target, &settings).await
                 }
+                seen => seen,
             }
         })
         .await
@@ -127,7 +127,7 @@ impl Driver for Kubernetes {
         seen: &State,
     ) -> Result<Applied, Error> {
         let settings = Settings::of(target)?;
-        let cluster = self.clusters.connect(&settings).await?;
+        let cluster = self.clusters.patient(cx, &settings).await?;
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             return work.apply(&helm::Step::of(effect)?, seen).await;
@@ -146,7 +146,7 @@ impl Driver for Kubernetes {
         handle: Option<&Value>,
     ) -> Result<Settled, Error> {
         let settings = Settings::of(target)?;
-        let cluster = self.clusters.connect(&settings).await?;
+        let cluster = self.clusters.patient(cx, &settings).await?;
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             let handle =
@@ -267,6 +267,25 @@ impl Driver for Kubernetes {
             Ok(all)
         })
         .await
+    }
+}
+
+impl Kubernetes {
+    async fn seen(
+        &self,
+        cx: &Context,
+        target: &Target,
+        settings: &Settings,
+    ) -> Result<State, Error> {
+        let cluster = self.clusters.patient(cx, settings).await?;
+        let look = self.look(&cluster, settings);
+        match &settings.helm {
+            Some(release) => Ok(state(look.release(release, &self.contents).await?)),
+            None => {
+                let mark = Mark::read(&cluster, &settings.namespace, target).await?;
+                look.manifests(settings, mark.as_ref()).await
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod apply;
+mod away;
 mod beside;
 mod bundle;
 mod capacity;
@@ -34,6 +35,7 @@ mod params;
 mod past;
 mod plan;
 mod pods;
+mod probes;
 mod reach;
 pub mod render;
 mod router;
@@ -43,6 +45,7 @@ mod seen;
 mod sending;
 mod settings;
 mod shares;
+mod stall;
 mod switch;
 mod takeover;
 mod traffic;
