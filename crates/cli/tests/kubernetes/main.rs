@@ -3,14 +3,18 @@
 mod adoption;
 mod beside;
 mod checks;
+mod crash;
 mod errors;
 mod helm;
+mod outage;
 mod places;
+mod refused;
 mod scripts;
 mod shop;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
+mod twice;
 mod undeployed;
 mod users;
 mod ways;
