@@ -10,6 +10,7 @@ mod away;
 mod beside;
 mod bundle;
 mod capacity;
+mod changes;
 mod cluster;
 mod compare;
 mod contexts;

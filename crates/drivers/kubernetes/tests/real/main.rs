@@ -5,6 +5,7 @@ mod admission;
 mod away;
 mod beside;
 mod between;
+mod changes;
 mod conformance;
 mod deployment;
 mod errors;
