@@ -96,11 +96,15 @@ pub(crate) fn signal(log: &Path, signal: Signal) -> Result<Pid, String> {
     Ok(pid)
 }
 
-/// Whether it is more than a number that somebody has yet to ask for.
+/// Whether it is more than a number that somebody has yet to ask for. Its first thread may be gone before the others are, who hold
+/// what it listened on.
 fn is_alive(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let place = format!("/proc/{}", pid.as_raw_nonzero());
+    let stat = std::fs::read_to_string(format!("{place}/stat"));
     let state = stat.as_deref().ok().and_then(|it| it.rsplit(')').next());
-    state.is_some_and(|it| !it.trim_start().starts_with('Z'))
+    let Some(state) = state else { return false };
+    let threads = std::fs::read_dir(format!("{place}/task")).map_or(0, Iterator::count);
+    !state.trim_start().starts_with('Z') || threads > 1
 }
 
 /// Where the number of a process is written.

@@ -196,7 +196,7 @@ impl ControlPlane {
             namespaces: AtomicU32::new(0),
             services: Range::claim()?,
             is_serving,
-            ports: (free_port()?, free_port()?),
+            ports: (free_port()?, trouble::lasting_port()?),
         };
         plane.launch()?;
         Ok(plane)

@@ -3,6 +3,26 @@
 use super::ControlPlane;
 use crate::keeper::signal;
 use rustix::process::Signal;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A free port that the kernel gives to no client, one of which could take it while the API server is away; nor is it given to
+/// another control plane of this process then.
+pub(super) fn lasting_port() -> Result<u16, String> {
+    const FIRST: u32 = 28_000;
+    const COUNT: u32 = 4_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Others on this machine begin elsewhere.
+    let begin = std::process::id().wrapping_mul(37);
+    for _ in 0..COUNT {
+        let next = begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT).map_err(|e| e.to_string())?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("all ports are taken".to_owned())
+}
 
 impl ControlPlane {
     /// SIGKILLs the API server. Its address stays its own.
