@@ -1,5 +1,6 @@
 //! A connection to an API server, and the requests that only look.
 
+use crate::builtin;
 use crate::changes::{self, Listeners};
 use crate::error::failed;
 use crate::settings::Settings;
@@ -23,7 +24,7 @@ use std::time::{Duration, SystemTime};
 /// How long it may take to reach the server, so that a call with a long deadline does not hang on a dead address.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// What was found out about kinds, by `apiVersion` and `kind`.
+/// What was found out about kinds that are not built in, by `apiVersion` and `kind`.
 type Kinds = BTreeMap<(String, String), (ApiResource, Scope)>;
 
 /// Which object: what it is called by.
@@ -268,6 +269,9 @@ impl Cluster {
         api_version: &str,
         kind: &str,
     ) -> Result<Option<(ApiResource, Scope)>, Error> {
+        if let Some(known) = builtin::kind(api_version, kind) {
+            return Ok(Some(known));
+        }
         let key = (api_version.to_owned(), kind.to_owned());
         let kinds = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds().get(&key).cloned();

@@ -106,7 +106,7 @@ impl Driver for Kubernetes {
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let settings = Settings::of(target)?;
-        in_time(cx, async {
+        let seen = in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
             let look = self.look(&cluster, &settings);
             match &settings.helm {
@@ -117,7 +117,9 @@ impl Driver for Kubernetes {
                 }
             }
         })
-        .await
+        .await?;
+        self.saw(target, &seen);
+        Ok(seen)
     }
 
     async fn changes(&self, _cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
@@ -224,7 +226,10 @@ impl Driver for Kubernetes {
         target: &Target,
         goal: &Goal,
     ) -> Result<Restorability, Error> {
-        let now = self.observe(cx, target).await?;
+        let now = match self.seen_lately(target) {
+            Some(seen) => seen,
+            None => self.observe(cx, target).await?,
+        };
         let settings = Settings::of(target)?;
         if let Some(name) = &settings.helm {
             let cluster = self.clusters.connect(&settings).await?;
