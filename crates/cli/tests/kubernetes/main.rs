@@ -6,6 +6,7 @@ mod checks;
 mod errors;
 mod helm;
 mod helm_adoption;
+mod helm_fetched;
 mod helm_scripts;
 mod helm_undeployed;
 mod places;
