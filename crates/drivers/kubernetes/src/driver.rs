@@ -9,7 +9,7 @@ use crate::params::{self, Params};
 use crate::plan;
 use crate::secrets::Known;
 use crate::settings::{Layout, Settings};
-use crate::{capacity, compare, helm, history, object, router, script};
+use crate::{capacity, changes, compare, helm, history, object, router, script};
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
@@ -21,6 +21,7 @@ use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use tokio::sync::watch;
 
 #[async_trait]
 impl Driver for Kubernetes {
@@ -134,6 +135,12 @@ impl Driver for Kubernetes {
             }
         })
         .await
+    }
+
+    async fn changes(&self, _cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
+        let settings = Settings::of(target).ok()?;
+        let cluster = self.clusters.connect(&settings).await.ok()?;
+        changes::of(&cluster, &settings)
     }
 
     async fn apply(

@@ -18,6 +18,7 @@ use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// See the module.
 pub(super) struct GuardedDrivers {
@@ -122,6 +123,10 @@ impl Driver for Guarded {
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         self.call(cx, self.inner.observe(cx, target)).await
+    }
+
+    async fn changes(&self, cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
+        self.inner.changes(cx, target).await
     }
 
     async fn apply(
