@@ -207,7 +207,8 @@ impl Belay {
                 let plan = planning::back(&targets, &from, &fitted, &checks, parallel, &order);
                 let plan = plan.map_err(|error| unplanned(scope, error))?;
                 let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
-                preview.script = Script::of(scope, &preview.goal, &targets, &from, &plan);
+                preview.script =
+                    Script::of(scope, &preview.goal, &targets, &from, &plan, &goal.records).await;
                 preview.steps = PlannedStep::of(scope, &plan);
                 preview.residue = residue;
             }
