@@ -1,10 +1,10 @@
 //! Where a rollback would lead, before anything changes.
 
 use crate::config::Loaded;
-use crate::targets::unplanned;
+use crate::targets::{looking, unplanned};
 use crate::way::Way;
 use crate::{Belay, Error, PlannedStep, RollbackRequest, Script};
-use belay_driver::Restorability;
+use belay_driver::{Remark, Restorability};
 use belay_engine::capacity::{self, Asked, Fitted};
 use belay_engine::fold::Deployment;
 use belay_engine::goal::Skipped;
@@ -207,6 +207,8 @@ impl Belay {
                 let plan = planning::back(&targets, &from, &fitted, &checks, parallel, &order);
                 let plan = plan.map_err(|error| unplanned(scope, error))?;
                 let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
+                let said = targets.remarks(&looking(), &from, &plan).await;
+                preview.remarks.extend(said.iter().map(Remark::line));
                 preview.script = Script::of(scope, &preview.goal, &targets, &from, &plan);
                 preview.steps = PlannedStep::of(scope, &plan);
                 preview.residue = residue;
