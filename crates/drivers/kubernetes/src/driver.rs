@@ -9,11 +9,11 @@ use crate::params::{self, Params};
 use crate::plan;
 use crate::secrets::Known;
 use crate::settings::{Layout, Settings};
-use crate::{capacity, compare, helm, history, object, router, script};
+use crate::{capacity, compare, helm, history, object, owners, router, script, surroundings};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
-    Split, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
+    Settled, Split, Stage,
 };
 use belay_model::plan::{Effect, Verb};
 use belay_model::release::{Record, Target};
@@ -59,21 +59,30 @@ impl Driver for Kubernetes {
         stage: Stage,
     ) -> Result<Vec<Effect>, Error> {
         let settings = Settings::of(target)?;
-        if let Some(name) = &settings.helm {
-            return helm::plan(name, target, from, goal, stage, &self.digests);
-        }
-        plan::plan(&settings, from, goal.want.of(&target.name), goal, stage)
+        let want = goal.want.of(&target.name);
+        let effects = match &settings.helm {
+            Some(name) => helm::plan(name, target, from, goal, stage, &self.digests)?,
+            None => plan::plan(&settings, from, want, goal, stage)?,
+        };
+        Ok(owners::around(&settings, from, want, effects, stage))
     }
 
     fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
+        let settings = Settings::of(target).ok()?;
+        if let Some(step) = owners::Step::of(effect) {
+            return Some(script::gitops(&settings, &step));
+        }
         if is_helm(target) {
             return None;
         }
-        let (settings, params) = (Settings::of(target).ok()?, Params::of(effect).ok()?);
+        let params = Params::of(effect).ok()?;
         Some(script::commands(&settings, from, &params))
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
+        if let Some(step) = owners::Step::of(effect) {
+            return owners::after(from, &step);
+        }
         if is_helm(target) {
             return helm::Step::of(effect)
                 .map_or_else(|_| from.clone(), |it| helm::after(from, &it));
@@ -103,18 +112,43 @@ impl Driver for Kubernetes {
         compare::diff(want, have)
     }
 
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        let settings = Settings::of(target)?;
+        let mut remarks = owners::remarks(from, settings.gitops);
+        in_time(cx, async {
+            let cluster = self.clusters.connect(&settings).await?;
+            let home = &settings.namespace;
+            remarks.extend(surroundings::remarks(&cluster, home, from, effects).await?);
+            Ok(remarks)
+        })
+        .await
+    }
+
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let settings = Settings::of(target)?;
         in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
             let look = self.look(&cluster, &settings);
-            match &settings.helm {
-                Some(release) => Ok(state(look.release(release, &self.contents).await?)),
+            let mut seen = match &settings.helm {
+                Some(release) => state(look.release(release, &self.contents).await?),
                 None => {
                     let mark = Mark::read(&cluster, &settings.namespace, target).await?;
-                    look.manifests(&settings, mark.as_ref()).await
+                    look.manifests(&settings, mark.as_ref()).await?
                 }
-            }
+            };
+            let search = owners::Search {
+                cluster: &cluster,
+                home: &settings.namespace,
+                holder: &owners::holder(&self.store, &target.name),
+            };
+            search.tell(&mut seen).await?;
+            Ok(seen)
         })
         .await
     }
@@ -128,6 +162,12 @@ impl Driver for Kubernetes {
     ) -> Result<Applied, Error> {
         let settings = Settings::of(target)?;
         let cluster = self.clusters.connect(&settings).await?;
+        if let Some(step) = owners::Step::of(effect) {
+            return self
+                .work(cluster, cx, target, &settings)
+                .gitops(&step)
+                .await;
+        }
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             return work.apply(&helm::Step::of(effect)?, seen).await;
@@ -147,6 +187,11 @@ impl Driver for Kubernetes {
     ) -> Result<Settled, Error> {
         let settings = Settings::of(target)?;
         let cluster = self.clusters.connect(&settings).await?;
+        if let Some(step) = owners::Step::of(effect) {
+            let work = self.work(cluster, cx, target, &settings);
+            work.fence_gitops(&step).await?;
+            return Ok(Settled::Quiet);
+        }
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             let handle =
