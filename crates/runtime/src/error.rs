@@ -66,6 +66,16 @@ pub enum Error {
     /// `E0320` to `E0325`: it cannot be done with what a URI names.
     #[error(transparent)]
     Uri(#[from] uri::Error),
+    /// `E0326` to `E0331`: others are in the way there, and nothing was changed.
+    #[error("go back: {what}")]
+    Opposed {
+        /// The code of what is in the way.
+        code: &'static str,
+        /// What is.
+        what: String,
+        /// What to do.
+        next: String,
+    },
     /// `E0344`: what is given on the command line is no part of this kind of release.
     #[error("use `{given}`: the release is {kind}")]
     OtherSource {
@@ -327,6 +337,7 @@ impl Error {
             Self::Artifact { .. } => "E0204",
             Self::Kubernetes(error) => error.code(),
             Self::Uri(error) => error.code(),
+            Self::Opposed { code, .. } => code,
             Self::OtherSource { .. } => "E0344",
             Self::Quarantined { .. } => "E0205",
             Self::NothingGood { .. } => "E0206",
@@ -383,6 +394,7 @@ impl Error {
             | Self::Shared(OpenError::Url(_) | OpenError::NoTables | OpenError::Certificates(_))
             | Self::NoDriver(_) => Exit::Usage,
             Self::Quarantined { .. }
+            | Self::Opposed { .. }
             | Self::NothingGood { .. }
             | Self::NotRestorable { .. }
             | Self::NoUndo { .. }
@@ -436,6 +448,7 @@ impl Error {
             }
             Self::Kubernetes(error) => error.next(),
             Self::Uri(error) => error.next(),
+            Self::Opposed { next, .. } => next.clone(),
             Self::OtherSource { instead, .. } => format!("leave it out, or use `{instead}`"),
             Self::Quarantined { scope, release, .. } => format!(
                 "deploy something else; or lift it: `belay release lift {release} {} -e {} --reason TEXT`",

@@ -220,6 +220,32 @@ impl Belay {
 }
 
 impl Belay {
+    /// Nobody would undo a way back at once. Of what Belay deploys its configuration says what is done about them.
+    pub(crate) async fn require_unopposed(&self, scope: &Scope, way: &Way) -> Result<(), Error> {
+        let Some(goal) = way.goal() else {
+            return Ok(());
+        };
+        let targets = self.targets_of(goal, way.takes_back()).await?;
+        let from = self.observe(&targets).await?;
+        let fitted = self.fitted(scope, way, goal, &targets, &from).await?;
+        let plan = planning::back(&targets, &from, &fitted, &[], 1, &BackOrder::default());
+        let plan = plan.map_err(|error| unplanned(scope, error))?;
+        let said = targets.remarks(&looking(), &from, &plan).await;
+        match said.iter().find_map(Remark::refusal) {
+            None => Ok(()),
+            Some(refusal) => Err(Error::Opposed {
+                code: refusal.code,
+                what: refusal.what.clone(),
+                next: match refusal.code {
+                    "E0326" | "E0327" | "E0328" => {
+                        "`--gitops hold` holds it first, if that is possible; `--gitops ignore` goes on all the same".to_owned()
+                    }
+                    _ => refusal.next.clone(),
+                },
+            }),
+        }
+    }
+
     /// The goal of a way back with the capacity that it brings up.
     pub(crate) async fn fitted(
         &self,

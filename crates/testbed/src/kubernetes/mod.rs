@@ -179,7 +179,11 @@ impl ControlPlane {
         let mut apply = self.kubectl();
         run(apply.args(["apply", "--server-side", "-f"]).arg(&file))?;
         let established = ["wait", "--for=condition=Established", "--timeout=60s", "-f"];
-        run(self.kubectl().args(established).arg(&file))
+        run(self.kubectl().args(established).arg(&file))?;
+        // What is established may say for a moment that its storage is not ready.
+        let all = "applications.argoproj.io,applicationsets.argoproj.io,rollouts.argoproj.io,canaries.flagger.app,\
+                   gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io,helmreleases.helm.toolkit.fluxcd.io";
+        self.wait("storage", || self.ask(&["get", "--all-namespaces", all]))
     }
 
     /// A new namespace that takes pods. Nobody waits for its end: the control plane ends first.
