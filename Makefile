@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PACKAGES := --workspace --locked
 
-.PHONY: help demo test check needs fmt lint deny docs sim storm bench bench-engine bench-switches
+.PHONY: help demo test check needs fmt lint deny docs sim storm bench bench-engine bench-kubernetes bench-switches
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -51,6 +51,9 @@ bench: needs ## how fast it goes back, goes on after a kill, and what a step cos
 
 bench-engine: needs ## what the engine does a second, holds in memory, and how soon another worker goes on
 	$(BENCH) engine
+
+bench-kubernetes: needs ## ways back on Kubernetes and of Helm releases, beside what kubectl and helm take for the same
+	$(BENCH) kubernetes
 
 bench-switches: needs ## a million requests across twenty switches, beside nginx
 	$(BENCH) switches

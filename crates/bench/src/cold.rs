@@ -1,7 +1,8 @@
 //! Cold rollback: the old instances are gone and are started again. What Belay adds to the service's own start, which
 //! is measured by starting the same program without Belay, in turn.
 
-use crate::project::{Binaries, Kind, Project, free_address, ms, time};
+use crate::home::{ms, time};
+use crate::project::{Binaries, Kind, Project, free_address};
 use crate::rows::{Rows, percentile};
 use anyhow::{Context, Result};
 use std::io::{Read, Write};

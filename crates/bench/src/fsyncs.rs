@@ -1,7 +1,8 @@
 //! How many fsyncs a way back and a step cost, counted by strace in a run of its own that nobody times: strace makes
 //! everything slow.
 
-use crate::project::{Binaries, Project, time};
+use crate::home::time;
+use crate::project::{Binaries, Project};
 use crate::rows::Rows;
 use crate::warm::When;
 use anyhow::{Context, Result, ensure};

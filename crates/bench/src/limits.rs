@@ -1,6 +1,7 @@
 //! The other physical limit: a request's round trip over loopback, to the service itself and through the proxy, in turn.
 
-use crate::project::{Binaries, Project, WARM, ms};
+use crate::home::ms;
+use crate::project::{Binaries, Project, WARM};
 use crate::rows::{Rows, percentile};
 use crate::throughput::instances;
 use anyhow::Result;

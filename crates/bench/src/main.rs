@@ -1,5 +1,5 @@
-//! The benchmarks: `belay-bench core`, `engine` and `switches`, run by `make bench`, `make bench-engine` and
-//! `make bench-switches`.
+//! The benchmarks: `belay-bench core`, `engine`, `kubernetes` and `switches`, run by `make bench`, `make bench-engine`,
+//! `make bench-kubernetes` and `make bench-switches`.
 //!
 //! They run the release build of `belay` on examples/bookstore as a person would, and believe only the journal, the
 //! clients and the kernel. A benchmark that misses its aim says so and exits 0: speed depends on the machine. One
@@ -9,6 +9,8 @@ mod cold;
 mod disk;
 mod engine;
 mod fsyncs;
+mod home;
+mod kubernetes;
 mod limits;
 mod machine;
 mod nginx;
@@ -89,8 +91,12 @@ async fn measure(arguments: &[String], rows: &mut Rows) -> Result<()> {
             nginx::measure(binaries, rows).await?;
             throughput::measure(binaries, rows).await
         }
+        "kubernetes" => {
+            let binaries = Binaries::find()?;
+            kubernetes::measure(&binaries.belay, rows, arguments.next()).await
+        }
         "engine" => engine::measure(rows, arguments.next()).await,
-        other => bail!("there is no benchmark `{other}`: core, engine, switches"),
+        other => bail!("there is no benchmark `{other}`: core, engine, kubernetes, switches"),
     }
 }
 

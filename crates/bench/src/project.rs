@@ -1,20 +1,15 @@
-//! A project in a temporary directory and the real command run in it. Everything that runs from it is killed, by pid,
-//! when it is dropped.
+//! A project with examples/bookstore as its service.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::home::Home;
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use std::ops::Deref;
+use std::path::PathBuf;
+use tokio::process::Child;
 
 pub(crate) const ENVIRONMENT: &str = "bench";
-/// How long one command may take where seconds are due.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Below those that the kernel gives to clients and that Belay gives to instances.
 const PORTS: std::ops::Range<u16> = 8400..8600;
 
@@ -58,55 +53,37 @@ pub(crate) const WARM: Kind = Kind {
     start_delay_ms: 0,
 };
 
-/// A directory that is gone with its value.
-pub(crate) fn temporary() -> Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix("belay-bench-")
-        .tempdir()
-        .context("make a temporary directory")
-}
-
 pub(crate) struct Project {
-    dir: tempfile::TempDir,
-    belay: PathBuf,
+    home: Home,
     /// Where the service is reached through Belay's proxy.
     pub(crate) address: SocketAddr,
     kind: Kind,
-    /// Where strace writes, when it watches.
-    traces: Option<PathBuf>,
-    commands: std::cell::Cell<u32>,
+}
+
+impl Deref for Project {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
 }
 
 impl Project {
     pub(crate) fn new(binaries: &Binaries, kind: Kind) -> Result<Self> {
-        let dir = temporary()?;
-        // A copy, so that what runs is known by its executable.
-        let belay = dir.path().join("bin/belay");
-        fs::create_dir_all(dir.path().join("bin"))?;
-        fs::create_dir_all(dir.path().join("build"))?;
-        fs::copy(&binaries.belay, &belay).context("copy belay")?;
-        fs::copy(&binaries.bookstore, dir.path().join("build/bookstore"))
-            .context("copy bookstore")?;
+        let home = Home::new(&binaries.belay, ENVIRONMENT)?;
+        let build = home.path().join("build");
+        fs::create_dir_all(&build)?;
+        fs::copy(&binaries.bookstore, build.join("bookstore")).context("copy bookstore")?;
         Ok(Self {
-            dir,
-            belay,
+            home,
             address: free_address()?,
             kind,
-            traces: None,
-            commands: 0.into(),
         })
     }
 
-    /// From now on every command, and all that it starts, runs under strace, which writes the fsyncs here.
+    /// See [`Home::trace`].
     pub(crate) fn trace(&mut self) -> Result<PathBuf> {
-        let traces = self.dir.path().join("traces");
-        fs::create_dir_all(&traces)?;
-        self.traces = Some(traces.clone());
-        Ok(traces)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        self.home.trace()
     }
 
     /// Writes `belay.yaml` as it is for this release.
@@ -127,70 +104,7 @@ impl Project {
              \x20   keep: {{ bake: {bake}, warm: 10m }}\n",
             self.address
         );
-        fs::write(self.path().join("belay.yaml"), text).context("write belay.yaml")
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = match &self.traces {
-            None => Command::new(&self.belay),
-            Some(traces) => {
-                let number = self.commands.replace(self.commands.get() + 1);
-                let mut strace = Command::new("strace");
-                // -D: strace is the grandchild, so that the command ends when belay does.
-                strace
-                    .args([
-                        "-D",
-                        "-f",
-                        "-qq",
-                        "-y",
-                        "-ttt",
-                        "-e",
-                        "trace=fsync,fdatasync",
-                    ])
-                    .args(["-e", "signal=none", "-o"])
-                    .arg(traces.join(format!("{number}.txt")))
-                    .arg(&self.belay);
-                strace
-            }
-        };
-        command
-            .args(words)
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        for name in ["BELAY_DIR", "BELAY_FILE", "BELAY_KEY", "BELAY_LOG"] {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    /// Starts a command that nobody listens to.
-    pub(crate) fn begin(&self, words: &[&str]) -> Result<Child> {
-        let mut command = self.command(words);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command
-            .spawn()
-            .with_context(|| format!("run belay {}", words.join(" ")))
-    }
-
-    /// Runs a command to its end; it has to exit with 0. Answers its document.
-    pub(crate) async fn run(&self, words: &[&str]) -> Result<Value> {
-        // Files, not pipes: strace would hold the other end.
-        let (out, err) = (self.path().join("stdout"), self.path().join("stderr"));
-        let mut command = self.command(words);
-        command
-            .args(["--output", "json", "--quiet"])
-            .stdout(fs::File::create(&out)?)
-            .stderr(fs::File::create(&err)?);
-        let line = words.join(" ");
-        let status = timeout(PATIENCE, command.status()).await;
-        let status = status.with_context(|| format!("wait for belay {line}"))?;
-        let status = status.with_context(|| format!("run belay {line}"))?;
-        let (data, talk) = (fs::read_to_string(&out)?, fs::read_to_string(&err)?);
-        if !status.success() {
-            bail!("belay {line}: {status}\n{data}\n{talk}");
-        }
-        serde_json::from_str(&data).with_context(|| format!("read what belay {line} says: {talk}"))
+        self.home.write("belay.yaml", &text)
     }
 
     /// Puts release 1 out, without a bake that others would have to wait for.
@@ -219,66 +133,6 @@ impl Project {
         self.write(release, self.kind)?;
         self.begin(&["deploy", "-e", ENVIRONMENT])
     }
-
-    /// Goes back; answers the deployment that did it.
-    pub(crate) async fn roll_back(&self) -> Result<Value> {
-        let document = self
-            .run(&["rollback", "-e", ENVIRONMENT, "--yes", "--reason", "bench"])
-            .await?;
-        Ok(document["deployment"].clone())
-    }
-
-    /// The newest deployment.
-    pub(crate) async fn last(&self) -> Result<Value> {
-        let history = self.run(&["history", "-n", "1"]).await?;
-        Ok(history["deployments"][0].clone())
-    }
-
-    /// A deployment's journal.
-    pub(crate) async fn events(&self, deployment: &Value) -> Result<Vec<Value>> {
-        let id = deployment["id"].as_str().context("a deployment's id")?;
-        let history = self.run(&["history", "--events", id]).await?;
-        let events = history["events"].as_array();
-        Ok(events.context("events")?.clone())
-    }
-
-    /// Processes that run from here: (pid, command line).
-    pub(crate) fn processes(&self) -> Vec<(Pid, String)> {
-        let Ok(dir) = fs::canonicalize(self.path()) else {
-            return Vec::new();
-        };
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let found = entries.filter_map(|entry| {
-            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
-            let exe = fs::read_link(entry.path().join("exe")).ok()?;
-            let line = fs::read(entry.path().join("cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            exe.starts_with(&dir).then_some((pid, line))
-        });
-        found.collect()
-    }
-
-    /// SIGKILLs those of Belay's own processes that are meant; answers how many.
-    pub(crate) fn kill_belay(&self, is_meant: impl Fn(&str) -> bool) -> usize {
-        let own = self.belay.to_string_lossy();
-        let processes = self.processes().into_iter();
-        let meant = processes.filter(|(_, line)| line.starts_with(&*own) && is_meant(line));
-        meant
-            .filter(|(pid, _)| kill_process(*pid, Signal::KILL).is_ok())
-            .count()
-    }
-}
-
-impl Drop for Project {
-    fn drop(&mut self) {
-        // Supervisors bring instances back, so they go first; again, for what was being started.
-        for _ in 0..5 {
-            self.kill_belay(|_| true);
-            for (pid, _) in self.processes() {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-    }
 }
 
 /// A port that nobody listens on.
@@ -289,15 +143,4 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
         bound.local_addr().ok()
     });
     free.ok_or_else(|| anyhow!("no port of {PORTS:?} is free"))
-}
-
-/// A time of a deployment's timeline, Unix microseconds.
-pub(crate) fn time(deployment: &Value, name: &str) -> Result<i64> {
-    let at_us = deployment["timeline"][format!("{name}_us")].as_i64();
-    at_us.with_context(|| format!("{name} in the timeline of {deployment:#}"))
-}
-
-/// Microseconds as milliseconds.
-pub(crate) fn ms(us: i64) -> f64 {
-    us as f64 / 1000.0
 }

@@ -1,7 +1,8 @@
 //! Going on after SIGKILL: how soon somebody acts again. The first thing a new worker does is to claim the deployment,
 //! which its journal dates.
 
-use crate::project::{Binaries, Kind, Project, WARM, ms, time};
+use crate::home::{ms, time};
+use crate::project::{Binaries, Kind, Project, WARM};
 use crate::rows::{Rows, percentile};
 use anyhow::{Context, Result, ensure};
 use belay_load::{Keep, Load, Shape, now_us};

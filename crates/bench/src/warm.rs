@@ -1,7 +1,8 @@
 //! Warm rollback: the old group still runs. From the command's acceptance to the last request routed to the bad
 //! release, by the journal, and beside it what the clients saw.
 
-use crate::project::{Binaries, Kind, Project, WARM, ms, time};
+use crate::home::{ms, time};
+use crate::project::{Binaries, Kind, Project, WARM};
 use crate::rows::{Rows, percentile};
 use anyhow::Result;
 use belay_load::{Keep, Load, Seen, Shape, now_us};

@@ -9,6 +9,7 @@ use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use tokio::sync::watch;
 
 /// How traffic is shared while two releases serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +234,12 @@ pub trait Driver: Send + Sync {
 
     /// What is there, read only.
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error>;
+
+    /// Tells of changes: marked as changed each time that the health of what runs on `target` may be another, until the
+    /// sender is gone. None: the platform tells nobody, and whoever wants to know looks from time to time.
+    async fn changes(&self, _cx: &Context, _target: &Target) -> Option<watch::Receiver<()>> {
+        None
+    }
 
     /// Does one step. `seen` is what the caller believes is there: the platform's preconditions come from it.
     /// Must be safe to drop at any await: what it began goes on or not, and `settle` tells.

@@ -5,6 +5,7 @@ use crate::config::Diagnostic;
 use crate::kubernetes;
 use crate::promote::{numbered, prove, unproved};
 use crate::uri;
+use belay_driver::Refusal;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
 use belay_model::id::{ArtifactDigest, DeploymentId, EVERY, EnvironmentName, ReleaseNumber, Scope};
@@ -67,15 +68,8 @@ pub enum Error {
     #[error(transparent)]
     Uri(#[from] uri::Error),
     /// `E0326` to `E0331`: others are in the way there, and nothing was changed.
-    #[error("go back: {what}")]
-    Opposed {
-        /// The code of what is in the way.
-        code: &'static str,
-        /// What is.
-        what: String,
-        /// What to do.
-        next: String,
-    },
+    #[error("go back: {}", .0.what)]
+    Opposed(Refusal),
     /// `E0344`: what is given on the command line is no part of this kind of release.
     #[error("use `{given}`: the release is {kind}")]
     OtherSource {
@@ -337,7 +331,7 @@ impl Error {
             Self::Artifact { .. } => "E0204",
             Self::Kubernetes(error) => error.code(),
             Self::Uri(error) => error.code(),
-            Self::Opposed { code, .. } => code,
+            Self::Opposed(refusal) => refusal.code,
             Self::OtherSource { .. } => "E0344",
             Self::Quarantined { .. } => "E0205",
             Self::NothingGood { .. } => "E0206",
@@ -394,7 +388,7 @@ impl Error {
             | Self::Shared(OpenError::Url(_) | OpenError::NoTables | OpenError::Certificates(_))
             | Self::NoDriver(_) => Exit::Usage,
             Self::Quarantined { .. }
-            | Self::Opposed { .. }
+            | Self::Opposed(_)
             | Self::NothingGood { .. }
             | Self::NotRestorable { .. }
             | Self::NoUndo { .. }
@@ -448,7 +442,7 @@ impl Error {
             }
             Self::Kubernetes(error) => error.next(),
             Self::Uri(error) => error.next(),
-            Self::Opposed { next, .. } => next.clone(),
+            Self::Opposed(refusal) => refusal.next.clone(),
             Self::OtherSource { instead, .. } => format!("leave it out, or use `{instead}`"),
             Self::Quarantined { scope, release, .. } => format!(
                 "deploy something else; or lift it: `belay release lift {release} {} -e {} --reason TEXT`",

@@ -233,16 +233,13 @@ impl Belay {
         let said = targets.remarks(&looking(), &from, &plan).await;
         match said.iter().find_map(Remark::refusal) {
             None => Ok(()),
-            Some(refusal) => Err(Error::Opposed {
-                code: refusal.code,
-                what: refusal.what.clone(),
-                next: match refusal.code {
-                    "E0326" | "E0327" | "E0328" => {
-                        "`--gitops hold` holds it first, if that is possible; `--gitops ignore` goes on all the same".to_owned()
-                    }
-                    _ => refusal.next.clone(),
-                },
-            }),
+            Some(refusal) => {
+                let mut refusal = refusal.clone();
+                if let "E0326" | "E0327" | "E0328" = refusal.code {
+                    refusal.next = "`--gitops hold` holds it first, if that is possible; `--gitops ignore` goes on all the same".to_owned();
+                }
+                Err(Error::Opposed(refusal))
+            }
         }
     }
 

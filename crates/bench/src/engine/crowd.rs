@@ -16,7 +16,7 @@ const REST: Duration = Duration::from_secs(10);
 const BAKE_MS: u64 = 3_600_000;
 
 pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
-    let dir = crate::project::temporary()?;
+    let dir = crate::home::temporary()?;
     let place = dir.path().to_string_lossy().into_owned();
     let store = stores::open(&place).await?;
     let ids = stores::create(&store, 0..OPEN, 1, BAKE_MS).await?;

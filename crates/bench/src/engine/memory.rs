@@ -16,7 +16,7 @@ const BAKE_MS: u64 = 3_600_000;
 const WATCHED: Duration = Duration::from_secs(5);
 
 pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
-    let dir = crate::project::temporary()?;
+    let dir = crate::home::temporary()?;
     let place = dir.path().to_string_lossy().into_owned();
     let store = stores::open(&place).await?;
     // Services that were deployed and are at rest, and some of which are deployed at this moment: they bake.

@@ -21,7 +21,7 @@ const RUNS: usize = 3;
 const SYNCS: usize = 300;
 
 pub(crate) async fn measure(rows: &mut Rows) -> Result<()> {
-    let dir = crate::project::temporary()?;
+    let dir = crate::home::temporary()?;
     rows.plain(
         "bare fdatasync of 4 KiB appended on the same disk, a second",
         syncs(dir.path())?,

@@ -1,5 +1,6 @@
 //! A connection to an API server, and the requests that only look.
 
+use crate::changes::{self, Listeners};
 use crate::error::failed;
 use crate::settings::Settings;
 use belay_driver::Error;
@@ -10,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams};
 use kube::api::{WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::PartialObjectMeta;
 use kube::discovery::{Discovery, Scope, pinned_kind};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -87,6 +89,7 @@ pub(crate) struct Cluster {
     kinds: Mutex<Kinds>,
     /// Kinds that nobody knew when they were asked for.
     unknown: Mutex<BTreeMap<(String, String), Instant>>,
+    pub(crate) listeners: Listeners,
 }
 
 impl Cluster {
@@ -120,6 +123,7 @@ impl Cluster {
             client,
             kinds: Mutex::default(),
             unknown: Mutex::default(),
+            listeners: Listeners::default(),
         })
     }
 
@@ -184,15 +188,27 @@ impl Cluster {
         version: &str,
     ) -> Result<impl Stream<Item = kube::Result<WatchEvent<DynamicObject>>> + use<>, Error> {
         let api = self.api(what.name()).await?;
-        let (api, _) = api.ok_or_else(|| {
-            let message = format!("{}: the server does not know it", what.in_words());
-            Error::not_applied(Class::Unknown, message)
-        })?;
+        let (api, _) = api.ok_or_else(|| unknown(&what))?;
         let mut parameters = WatchParams::default().labels(what.labels);
         if !what.fields.is_empty() {
             parameters = parameters.fields(what.fields);
         }
         let events = api.watch(&parameters, version).await;
+        events.map_err(|error| failed(&what.in_words(), error))
+    }
+
+    /// What becomes of the objects of a list since that version, and of all that are there where it is empty; as long as the
+    /// server keeps it open, which is up to an hour. Of each object only what stands over it.
+    pub(crate) async fn watch_headers(
+        &self,
+        what: List<'_>,
+        version: &str,
+    ) -> Result<impl Stream<Item = kube::Result<WatchEvent<PartialObjectMeta>>> + use<>, Error>
+    {
+        let api = self.api(what.name()).await?;
+        let (api, _) = api.ok_or_else(|| unknown(&what))?;
+        let parameters = WatchParams::default().timeout(changes::OPEN_SECONDS);
+        let events = api.watch_metadata(&parameters, version).await;
         events.map_err(|error| failed(&what.in_words(), error))
     }
 
@@ -303,6 +319,11 @@ impl Cluster {
         kinds().insert(key, found.clone());
         Ok(Some(found))
     }
+}
+
+fn unknown(what: &List<'_>) -> Error {
+    let message = format!("{}: the server does not know it", what.in_words());
+    Error::not_applied(Class::Unknown, message)
 }
 
 /// Which objects.

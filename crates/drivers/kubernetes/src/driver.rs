@@ -9,7 +9,9 @@ use crate::params::{self, Params};
 use crate::plan;
 use crate::secrets::Known;
 use crate::settings::{Layout, Settings};
-use crate::{capacity, compare, helm, history, object, owners, router, script, surroundings};
+use crate::{
+    capacity, changes, compare, helm, history, object, owners, router, script, surroundings,
+};
 use async_trait::async_trait;
 use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
@@ -19,6 +21,7 @@ use belay_model::plan::{Effect, Verb};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
+use tokio::sync::watch;
 
 #[async_trait]
 impl Driver for Kubernetes {
@@ -151,6 +154,12 @@ impl Driver for Kubernetes {
             Ok(seen)
         })
         .await
+    }
+
+    async fn changes(&self, _cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
+        let settings = Settings::of(target).ok()?;
+        let cluster = self.clusters.connect(&settings).await.ok()?;
+        changes::of(&cluster, &settings)
     }
 
     async fn apply(

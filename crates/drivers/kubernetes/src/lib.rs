@@ -9,6 +9,7 @@ mod apply;
 mod beside;
 mod bundle;
 mod capacity;
+mod changes;
 mod cluster;
 mod compare;
 mod contexts;

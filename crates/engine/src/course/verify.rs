@@ -11,8 +11,10 @@ use belay_model::error::Failure;
 use belay_model::event::Event;
 use belay_model::id::StepId;
 use belay_model::plan::{Action, Look};
+use belay_model::release::Target;
 use belay_model::verdict::{self, Verdict};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// How often the instances are looked at while a verification watches, microseconds.
 const LOOK_US: i64 = 1_000_000;
@@ -116,6 +118,14 @@ impl Course {
     }
 }
 
+/// Whether a platform tells of changes.
+enum Changes {
+    NotAsked,
+    /// It does not, or not any more: one has to look.
+    Untold,
+    Told(watch::Receiver<()>),
+}
+
 /// A verification in hand.
 struct Watch {
     ports: Ports,
@@ -153,16 +163,22 @@ impl Watch {
         let verifying = self.ports.verifier.verify(question, &keeper, lines);
         tokio::pin!(verifying);
         let mut unready = 0;
+        let mut is_well = false;
         let mut look_us = clock.now_us() + LOOK_US;
+        // Asked for before the first look, so that nothing happens in between unseen.
+        let mut changes = Changes::NotAsked;
         loop {
-            let until_look_ms =
-                u64::try_from((look_us - clock.now_us()).max(0) / 1000).unwrap_or(0);
             tokio::select! {
                 biased;
                 verdict = &mut verifying => return verdict,
-                () = clock.sleep_ms(until_look_ms), if question.hold_ms > 0 => {
+                () = self.worth_a_look(&mut changes, is_well, look_us), if question.hold_ms > 0 => {
                     look_us = clock.now_us() + LOOK_US;
-                    let why = self.unready_instances(question).await;
+                    if matches!(changes, Changes::NotAsked) {
+                        changes = self.changes(&question.target).await;
+                    }
+                    let seen = self.unready_instances(question).await;
+                    is_well = matches!(seen, Some(None));
+                    let why = seen.flatten();
                     unready = if why.is_some() { unready + 1 } else { 0 };
                     if let Some(why) = why.filter(|_| unready >= UNREADY_LOOKS) {
                         return unready_verdict(question, &why);
@@ -172,16 +188,43 @@ impl Watch {
         }
     }
 
-    async fn unready_instances(&self, question: &Question) -> Option<String> {
+    /// Comes back when it is time to look again: not before the given one, and not before the platform says that something
+    /// has changed, where it does say that and all was well when it was last seen.
+    async fn worth_a_look(&self, changes: &mut Changes, is_well: bool, look_us: i64) {
+        if let Changes::Told(told) = changes
+            && is_well
+            && told.changed().await.is_err()
+        {
+            // Nobody tells any more.
+            *changes = Changes::Untold;
+        }
+        let clock = &self.ports.clock;
+        let left_ms = (look_us - clock.now_us()).max(0) / 1000;
+        clock.sleep_ms(u64::try_from(left_ms).unwrap_or(0)).await;
+    }
+
+    async fn changes(&self, target: &Target) -> Changes {
+        let Ok(driver) = &self.driver else {
+            return Changes::Untold;
+        };
+        match driver.changes(&self.cx, target).await {
+            Some(told) => Changes::Told(told),
+            None => Changes::Untold,
+        }
+    }
+
+    /// What is not ready of the release's own; the outer none: nobody can say.
+    async fn unready_instances(&self, question: &Question) -> Option<Option<String>> {
         let driver = self.driver.as_ref().ok()?;
         let now = driver.observe(&self.cx, &question.target).await.ok()?;
         let own = driver.desired(&question.record, &question.target);
         let sick = now.unhealthy();
-        sick.into_iter().find(|line| {
+        let is_own = |line: &String| {
             own.resources
                 .keys()
                 .any(|key| line.starts_with(key.as_str()))
-        })
+        };
+        Some(sick.into_iter().find(is_own))
     }
 
     fn lines(&self, question: &Question) -> Lines {

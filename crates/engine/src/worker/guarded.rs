@@ -16,6 +16,7 @@ use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// See the module.
 pub(super) struct GuardedDrivers {
@@ -125,6 +126,10 @@ impl Driver for Guarded {
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         self.call(cx, self.inner.observe(cx, target)).await
+    }
+
+    async fn changes(&self, cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
+        self.inner.changes(cx, target).await
     }
 
     async fn apply(

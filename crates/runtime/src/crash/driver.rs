@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 tokio::task_local! {
     /// The driver's call that this task is in: ports are asked outside of one, too.
@@ -122,6 +123,10 @@ impl Driver for Pointed<dyn Driver> {
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let call = self.inner.observe(cx, target);
         self.points.around("observe", &target.name, call).await
+    }
+
+    async fn changes(&self, cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
+        self.inner.changes(cx, target).await
     }
 
     async fn apply(

@@ -17,7 +17,7 @@ use belay_model::state::{Difference, Goal, State};
 use belay_store::AnyStore;
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 /// See the module.
 pub(crate) struct Late {
@@ -125,6 +125,10 @@ impl Driver for Late {
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         self.ours().await?.observe(cx, target).await
+    }
+
+    async fn changes(&self, cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
+        self.ours().await.ok()?.changes(cx, target).await
     }
 
     async fn apply(

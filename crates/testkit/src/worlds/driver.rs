@@ -14,7 +14,9 @@ use belay_model::state::{Difference, DifferenceEntry, Goal, State};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::watch;
 
 #[async_trait]
 impl Driver for World {
@@ -70,7 +72,12 @@ impl Driver for World {
         if let Some(class) = *lock(&self.locked_out) {
             return Err(Error::not_applied(class, "locked out by the test"));
         }
+        self.looks.fetch_add(1, Ordering::Relaxed);
         Ok(self.state())
+    }
+
+    async fn changes(&self, _: &Context, _: &Target) -> Option<watch::Receiver<()>> {
+        Some(lock(&self.told).as_ref()?.subscribe())
     }
 
     async fn apply(

@@ -13,7 +13,9 @@ use belay_model::id::RecordHash;
 use belay_model::state::{Health, Resource, State};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// What a call meets.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +40,9 @@ pub struct World {
     platform: Arc<Mutex<Platform>>,
     pub(super) faults: Arc<Mutex<VecDeque<Option<Fault>>>>,
     sick: Arc<Mutex<Vec<String>>>,
+    /// Whom it tells of changes, where it does.
+    pub(super) told: Arc<Mutex<Option<watch::Sender<()>>>>,
+    pub(super) looks: Arc<AtomicUsize>,
     pub(super) locked_out: Arc<Mutex<Option<Class>>>,
     pub(super) crashes: Arc<Crashes>,
 }
@@ -51,6 +56,8 @@ impl World {
             platform: Arc::new(Mutex::new(Platform::new())),
             faults: Arc::default(),
             sick: Arc::default(),
+            told: Arc::default(),
+            looks: Arc::default(),
             locked_out: Arc::default(),
             crashes,
         }
@@ -180,6 +187,24 @@ impl World {
     /// A group turns unhealthy.
     pub fn sicken(&self, name: &str) {
         lock(&self.sick).push(name.to_owned());
+        if let Some(told) = &*lock(&self.told) {
+            told.send_replace(());
+        }
+    }
+
+    /// Whoever wants to know is told of changes of health from now on.
+    pub fn tells(&self) {
+        *lock(&self.told) = Some(watch::Sender::default());
+    }
+
+    /// Nobody is told any more.
+    pub fn tells_no_more(&self) {
+        *lock(&self.told) = None;
+    }
+
+    /// How often it was looked at.
+    pub fn looks(&self) -> usize {
+        self.looks.load(Ordering::Relaxed)
     }
 
     /// No copy of that content ever becomes ready.

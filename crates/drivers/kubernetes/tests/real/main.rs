@@ -3,6 +3,7 @@
 
 mod beside;
 mod between;
+mod changes;
 mod conformance;
 mod deployment;
 mod errors;
