@@ -4,7 +4,7 @@ use crate::config::Loaded;
 use crate::targets::{looking, unplanned};
 use crate::way::Way;
 use crate::{Belay, Error, PlannedStep, RollbackRequest, Script};
-use belay_driver::{Remark, Restorability};
+use belay_driver::{Refusal, Remark, Restorability};
 use belay_engine::capacity::{self, Asked, Fitted};
 use belay_engine::fold::Deployment;
 use belay_engine::goal::Skipped;
@@ -231,16 +231,19 @@ impl Belay {
         let plan = planning::back(&targets, &from, &fitted, &[], 1, &BackOrder::default());
         let plan = plan.map_err(|error| unplanned(scope, error))?;
         let said = targets.remarks(&looking(), &from, &plan).await;
-        match said.iter().find_map(Remark::refusal) {
-            None => Ok(()),
-            Some(refusal) => {
-                let mut refusal = refusal.clone();
-                if let "E0326" | "E0327" | "E0328" = refusal.code {
-                    refusal.next = "`--gitops hold` holds it first, if that is possible; `--gitops ignore` goes on all the same".to_owned();
-                }
-                Err(Error::Opposed(refusal))
-            }
+        let of_owner = "`--gitops hold` holds it first, `--gitops ignore` goes on all the same";
+        for refusal in said.iter().filter_map(Remark::refusal) {
+            let next = match refusal.code {
+                "E0326" | "E0328" => of_owner.to_owned(),
+                "E0327" => "`--gitops ignore` goes on all the same".to_owned(),
+                "E0329" => refusal.next.clone(),
+                // Who may not get there is not kept from trying.
+                _ => continue,
+            };
+            let refusal = refusal.clone();
+            return Err(Error::Opposed(Refusal { next, ..refusal }));
         }
+        Ok(())
     }
 
     /// The goal of a way back with the capacity that it brings up.

@@ -70,7 +70,7 @@ impl Belay {
         {
             self.require_restorable(goal, Some(id)).await?;
         }
-        if request.uri.is_some() && request.gitops.is_none() {
+        if request.uri.is_some() {
             self.require_unopposed(scope, &way).await?;
         }
         let mut reason = request.reason.clone();

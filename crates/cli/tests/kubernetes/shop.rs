@@ -83,7 +83,8 @@ spec:
 
     /// The cluster knows what Flux applies with, and the API of the shop is one of its kustomization's objects; nobody acts for it.
     pub(crate) fn flux(&self) {
-        self.plane.know_deliverers().expect("the kinds of Flux");
+        static KNOWN: OnceLock<()> = OnceLock::new();
+        KNOWN.get_or_init(|| self.plane.know_deliverers().expect("the kinds of Flux"));
         let apps = "{ apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: { name: apps }, \
                     spec: { interval: 10m, prune: true, sourceRef: { kind: GitRepository, name: shop } } }";
         self.project.write("flux.yaml", apps);

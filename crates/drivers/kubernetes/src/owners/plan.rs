@@ -1,6 +1,6 @@
 //! Holding others before anything else is done, and letting them go after it. Pure.
 
-use super::{Acts, Held, OWNER, Owner, Tool, all, at, only, title};
+use super::{Held, OWNER, Owner, Tool, all, at, only, title};
 use crate::params::Wanted;
 use crate::settings::{Gitops, Settings};
 use belay_driver::Stage;
@@ -220,35 +220,23 @@ pub(crate) fn after(from: &State, step: &Step) -> State {
     state
 }
 
-impl Owner {
-    /// Why nothing of it can be held although it would set a change back, itself or through whoever sets it back.
-    pub(super) fn in_the_way<'a>(
-        &'a self,
-        resource: &'a Resource,
-        state: &'a State,
-        there: &'a BTreeMap<&String, Owner>,
-    ) -> Option<(&'a Resource, &'a str)> {
-        if !self.is_free() {
-            return None;
-        }
-        if let Some(why) = &self.unholdable {
-            return Some((resource, why));
-        }
-        let parents = self
-            .parents
-            .iter()
-            .filter(|key| there.get(key).is_some_and(|it| !std::ptr::eq(it, self)));
-        parents.into_iter().find_map(|key| {
-            let parent = there.get(key)?;
-            let is_sure = !matches!(parent.acts, Acts::Never(_));
-            let own = state.resources.get(key)?;
-            let why = parent
-                .unholdable
-                .as_deref()
-                .filter(|_| is_sure && parent.is_free())?;
-            Some((own, why))
-        })
+/// Who cannot be held although a change would be set back by it, or a hold of that one, and what to do instead.
+pub(super) fn in_the_way<'a>(
+    key: &String,
+    there: &'a BTreeMap<&String, Owner>,
+    seen: &mut Vec<String>,
+) -> Option<(String, &'a str)> {
+    let owner = there.get(key).filter(|it| it.is_free())?;
+    if let Some(next) = &owner.unholdable {
+        return Some((key.clone(), next));
     }
+    // Whoever applies each other applies the one that was looked at.
+    if seen.contains(key) {
+        return None;
+    }
+    seen.push(key.clone());
+    let mut parents = owner.parents.iter();
+    parents.find_map(|parent| in_the_way(parent, there, seen))
 }
 
 /// What an effect is about, as fences need it.

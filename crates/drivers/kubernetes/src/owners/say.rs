@@ -1,5 +1,6 @@
 //! What people are told of them before anything changes. Pure.
 
+use super::plan::in_the_way;
 use super::{Acts, all, title};
 use crate::settings::Gitops;
 use crate::words;
@@ -26,7 +27,8 @@ pub(crate) fn remarks(state: &State, gitops: Option<Gitops>) -> Vec<Remark> {
             return Some(Remark::Note(format!("{who}: it is held by Belay{by}, until its source says what runs")));
         }
         if gitops == Some(Gitops::Hold)
-            && let Some((other, next)) = owner.in_the_way(resource, state, &there)
+            && let Some((other, next)) = in_the_way(key, &there, &mut Vec::new())
+            && let Some(other) = state.resources.get(&other)
         {
             let other = title(other);
             let what = match other == title(resource) {
