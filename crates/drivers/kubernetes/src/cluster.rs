@@ -1,5 +1,6 @@
 //! A connection to an API server, and the requests that only look.
 
+use crate::builtin;
 use crate::changes::{self, Listeners};
 use crate::error::failed;
 use crate::settings::Settings;
@@ -26,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long it counts that the server does not know a kind: what is hardly ever there is not asked for all the time.
 const UNKNOWN: Duration = Duration::from_secs(300);
 
-/// What was found out about kinds, by `apiVersion` and `kind`.
+/// What was found out about kinds that are not built in, by `apiVersion` and `kind`.
 type Kinds = BTreeMap<(String, String), (ApiResource, Scope)>;
 
 /// Which object: what it is called by.
@@ -301,6 +302,9 @@ impl Cluster {
         api_version: &str,
         kind: &str,
     ) -> Result<Option<(ApiResource, Scope)>, Error> {
+        if let Some(known) = builtin::kind(api_version, kind) {
+            return Ok(Some(known));
+        }
         let key = (api_version.to_owned(), kind.to_owned());
         let kinds = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds().get(&key).cloned();

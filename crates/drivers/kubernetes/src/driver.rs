@@ -135,7 +135,7 @@ impl Driver for Kubernetes {
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let settings = Settings::of(target)?;
-        in_time(cx, async {
+        let seen = in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
             let look = self.look(&cluster, &settings);
             let mut seen = match &settings.helm {
@@ -153,7 +153,9 @@ impl Driver for Kubernetes {
             search.tell(&mut seen).await?;
             Ok(seen)
         })
-        .await
+        .await?;
+        self.saw(target, &seen);
+        Ok(seen)
     }
 
     async fn changes(&self, _cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
@@ -271,7 +273,10 @@ impl Driver for Kubernetes {
         target: &Target,
         goal: &Goal,
     ) -> Result<Restorability, Error> {
-        let now = self.observe(cx, target).await?;
+        let now = match self.seen_lately(target) {
+            Some(seen) => seen,
+            None => self.observe(cx, target).await?,
+        };
         let settings = Settings::of(target)?;
         if let Some(name) = &settings.helm {
             let cluster = self.clusters.connect(&settings).await?;

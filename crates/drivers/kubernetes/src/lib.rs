@@ -7,6 +7,7 @@
 
 mod apply;
 mod beside;
+mod builtin;
 mod bundle;
 mod capacity;
 mod changes;
