@@ -40,19 +40,19 @@ fn a_release_that_somebody_would_undo_is_refused_or_holds_them() {
         "kubernetes: { ",
         "kubernetes: { gitops: hold, ",
     );
-    shop.project.json(0, &["deploy"]);
-    assert_eq!(shop.is_suspended(), json!(true));
     shop.project.json(0, &["deploy", "--image", "shop/api:2"]);
+    assert_eq!(shop.is_suspended(), json!(true));
+    shop.project.json(0, &["deploy", "--image", "shop/api:3"]);
     let plan = shop
         .project
-        .json(0, &["plan", "--image", "shop/api:3"])
+        .json(0, &["plan", "--image", "shop/api:4"])
         .to_string();
     assert!(plan.contains("it is held by Belay since dep_"), "{plan}");
     // Back it stays held: what its source says is not known to be what is there then.
     shop.project.json(0, &["rollback", "--yes"]);
     assert_eq!(
         (shop.image().as_str(), shop.is_suspended()),
-        ("shop/api:1", json!(true))
+        ("shop/api:2", json!(true))
     );
 }
 
