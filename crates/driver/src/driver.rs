@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::remark::Remark;
 use async_trait::async_trait;
 use belay_model::id::RecordHash;
 use belay_model::plan::Effect;
@@ -206,6 +207,21 @@ pub trait Driver: Send + Sync {
         _records: &BTreeMap<RecordHash, Record>,
     ) -> Option<String> {
         None
+    }
+
+    /// What people should know before any of `effects`, planned from `from`, is done; changes nothing. What cannot be looked at for
+    /// want of rights is left out.
+    ///
+    /// # Errors
+    /// The platform does not answer.
+    async fn remarks(
+        &self,
+        _cx: &Context,
+        _target: &Target,
+        _from: &State,
+        _effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        Ok(Vec::new())
     }
 
     /// What `target` will look like after `effect`, for planning the next stage. Pure.

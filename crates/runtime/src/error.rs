@@ -7,6 +7,7 @@ use crate::config::Diagnostic;
 use crate::kubernetes;
 use crate::promote::{numbered, unproved};
 use crate::uri;
+use belay_driver::Refusal;
 use belay_engine::goal::Skipped;
 use belay_engine::ports::StoreError;
 use belay_model::id::{ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope};
@@ -68,6 +69,9 @@ pub enum Error {
     /// `E0320` to `E0325`, `E0359`: it cannot be done with what a URI names.
     #[error(transparent)]
     Uri(#[from] uri::Error),
+    /// `E0326` to `E0331`: others are in the way there, and nothing was changed.
+    #[error("go back: {}", .0.what)]
+    Opposed(Refusal),
     /// `E0344`: what is given on the command line is no part of this kind of release.
     #[error("use `{given}`: the release is {kind}")]
     OtherSource {
@@ -329,6 +333,7 @@ impl Error {
             Self::Artifact { .. } => "E0204",
             Self::Kubernetes(error) => error.code(),
             Self::Uri(error) => error.code(),
+            Self::Opposed(refusal) => refusal.code,
             Self::OtherSource { .. } => "E0344",
             Self::Quarantined { .. } => "E0205",
             Self::NothingGood { .. } => "E0206",
@@ -385,6 +390,7 @@ impl Error {
             | Self::Shared(OpenError::Url(_) | OpenError::NoTables | OpenError::Certificates(_))
             | Self::NoDriver(_) => Exit::Usage,
             Self::Quarantined { .. }
+            | Self::Opposed(_)
             | Self::NothingGood { .. }
             | Self::NotRestorable { .. }
             | Self::NoUndo { .. }

@@ -1,7 +1,7 @@
 //! Plans as people see them before anything happens.
 
 use crate::prepare::Prepared;
-use crate::targets::unplanned;
+use crate::targets::{looking, unplanned};
 use crate::{Belay, DeployRequest, Error, Script};
 use belay_engine::capacity::{self, Asked};
 use belay_engine::taken_back::Gone;
@@ -140,6 +140,12 @@ impl Belay {
         let back = gone.taken_back(back);
 
         let mut remarks = scaled;
+        for remark in all.remarks(&looking(), &from, &plan).await {
+            remarks.push(match remark.refusal() {
+                Some(refusal) => format!("this would be refused: {refusal}"),
+                None => remark.line(),
+            });
+        }
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
             remarks.push(format!("this would be refused: failed to {error}"));
         }

@@ -4,6 +4,7 @@ mod adoption;
 mod beside;
 mod checks;
 mod errors;
+mod gitops;
 mod helm;
 mod helm_adoption;
 mod helm_fetched;

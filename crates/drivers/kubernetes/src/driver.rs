@@ -9,11 +9,13 @@ use crate::params::{self, Params};
 use crate::plan;
 use crate::secrets::Known;
 use crate::settings::{Layout, Settings};
-use crate::{capacity, changes, compare, helm, history, object, router, script};
+use crate::{
+    capacity, changes, compare, helm, history, object, owners, router, script, surroundings,
+};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
-    Split, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
+    Settled, Split, Stage,
 };
 use belay_model::id::RecordHash;
 use belay_model::plan::{Effect, Verb};
@@ -62,10 +64,12 @@ impl Driver for Kubernetes {
         stage: Stage,
     ) -> Result<Vec<Effect>, Error> {
         let settings = Settings::of(target)?;
-        if let Some(name) = &settings.helm {
-            return helm::plan(name, target, from, goal, stage, &self.digests);
-        }
-        plan::plan(&settings, from, goal.want.of(&target.name), goal, stage)
+        let want = goal.want.of(&target.name);
+        let effects = match &settings.helm {
+            Some(name) => helm::plan(name, target, from, goal, stage, &self.digests)?,
+            None => plan::plan(&settings, from, want, goal, stage)?,
+        };
+        Ok(owners::around(&settings, from, want, effects, stage))
     }
 
     async fn in_shell(
@@ -76,6 +80,9 @@ impl Driver for Kubernetes {
         records: &BTreeMap<RecordHash, Record>,
     ) -> Option<String> {
         let settings = Settings::of(target).ok()?;
+        if let Some(step) = owners::Step::of(effect) {
+            return Some(script::gitops(&settings, &step));
+        }
         if is_helm(target) {
             let step = helm::Step::of(effect).ok()?;
             let given = match &step.how {
@@ -92,6 +99,9 @@ impl Driver for Kubernetes {
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
+        if let Some(step) = owners::Step::of(effect) {
+            return owners::after(from, &step);
+        }
         if is_helm(target) {
             return helm::Step::of(effect)
                 .map_or_else(|_| from.clone(), |it| helm::after(from, &it));
@@ -121,18 +131,43 @@ impl Driver for Kubernetes {
         compare::diff(want, have)
     }
 
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        let settings = Settings::of(target)?;
+        let mut remarks = owners::remarks(from, settings.gitops);
+        in_time(cx, async {
+            let cluster = self.clusters.connect(&settings).await?;
+            let home = &settings.namespace;
+            remarks.extend(surroundings::remarks(&cluster, home, from, effects).await?);
+            Ok(remarks)
+        })
+        .await
+    }
+
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let settings = Settings::of(target)?;
         let seen = in_time(cx, async {
             let cluster = self.clusters.connect(&settings).await?;
             let look = self.look(&cluster, &settings);
-            match &settings.helm {
-                Some(release) => Ok(state(look.release(release, &self.contents).await?)),
+            let mut seen = match &settings.helm {
+                Some(release) => state(look.release(release, &self.contents).await?),
                 None => {
                     let mark = Mark::read(&cluster, &settings.namespace, target).await?;
-                    look.manifests(&settings, mark.as_ref()).await
+                    look.manifests(&settings, mark.as_ref()).await?
                 }
-            }
+            };
+            let search = owners::Search {
+                cluster: &cluster,
+                home: &settings.namespace,
+                holder: &owners::holder(&self.store, &target.name),
+            };
+            search.tell(&mut seen).await?;
+            Ok(seen)
         })
         .await?;
         self.saw(target, &seen);
@@ -154,6 +189,12 @@ impl Driver for Kubernetes {
     ) -> Result<Applied, Error> {
         let settings = Settings::of(target)?;
         let cluster = self.clusters.connect(&settings).await?;
+        if let Some(step) = owners::Step::of(effect) {
+            return self
+                .work(cluster, cx, target, &settings)
+                .gitops(&step)
+                .await;
+        }
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             return work.apply(&helm::Step::of(effect)?, seen).await;
@@ -173,6 +214,11 @@ impl Driver for Kubernetes {
     ) -> Result<Settled, Error> {
         let settings = Settings::of(target)?;
         let cluster = self.clusters.connect(&settings).await?;
+        if let Some(step) = owners::Step::of(effect) {
+            let work = self.work(cluster, cx, target, &settings);
+            work.fence_gitops(&step).await?;
+            return Ok(Settled::Quiet);
+        }
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             let handle =

@@ -2,7 +2,7 @@
 
 use crate::compare::flatten;
 use crate::digests::Digests;
-use crate::{defaults, kinds, ownership};
+use crate::{defaults, kinds, owners, ownership};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use belay_model::state::{Health, Resource};
@@ -62,6 +62,14 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
     facts["managers"] = json!(ownership::managers(managed));
     facts["scaled"] = json!(ownership::is_scaled(managed));
     facts["filled_in"] = json!(filled);
+    let rare = [
+        (owners::CLAIMS, owners::claims(object)),
+        (DELETED, metadata["deletionTimestamp"].clone()),
+        (FINALIZERS, metadata["finalizers"].clone()),
+    ];
+    for (name, value) in rare.into_iter().filter(|(_, value)| !value.is_null()) {
+        facts[name] = value;
+    }
     Resource {
         spec,
         facts,
@@ -121,6 +129,11 @@ pub(crate) fn move_only(spec: &mut Value, wanted: &Value, named: &Value) {
     }
     *place = value.clone();
 }
+
+/// The fact that says since when an object is being deleted.
+pub(crate) const DELETED: &str = "deleted";
+/// The fact that names what an object waits for before it goes.
+pub(crate) const FINALIZERS: &str = "finalizers";
 
 /// The fact that names the field that is all that is meant of an object.
 pub(crate) const ONLY: &str = "only";

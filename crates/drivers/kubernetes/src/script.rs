@@ -6,7 +6,7 @@
 use crate::params::{Need, Params, Wanted};
 use crate::settings::Settings;
 use crate::write::MANAGER;
-use crate::{capacity, digests::Digests, kinds, object, router, sending, workload};
+use crate::{capacity, digests::Digests, kinds, object, owners, router, sending, workload};
 use belay_model::state::{Resource, State};
 use serde_json::{Map, Value, json};
 
@@ -38,6 +38,44 @@ pub(crate) fn commands(settings: &Settings, from: &State, params: &Params) -> St
             .collect::<Vec<_>>(),
     };
     commands.join("\n")
+}
+
+/// Those that apply the same objects, held or let go.
+pub(crate) fn gitops(settings: &Settings, step: &owners::Step) -> String {
+    let script = Script::of(settings);
+    let patch = |it: &owners::Meant, fields: &Value| {
+        let (kind, api) = (&it.named["kind"], &it.named["apiVersion"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let group = text(api).split('/').next().unwrap_or_default().to_owned();
+        let metadata = &it.named["metadata"];
+        let object = quoted(&format!(
+            "{}.{group}/{}",
+            text(kind).to_lowercase(),
+            text(&metadata["name"])
+        ));
+        let namespace = quoted(&text(&metadata["namespace"]));
+        let fields = quoted(&fields.to_string());
+        format!(
+            "{} -n {namespace} patch {object} --type merge -p {fields}",
+            script.kubectl
+        )
+    };
+    let line = |it: &owners::Meant| match step {
+        owners::Step::Hold { .. } => patch(it, &it.held()),
+        // Nobody here can tell what its source says.
+        owners::Step::Lift { .. } => {
+            let command = patch(it, &it.free(&it.was));
+            format!(
+                "# When the source of {} says what runs:\n#   {command}",
+                it.title
+            )
+        }
+    };
+    step.owners()
+        .iter()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 pub(crate) struct Script {

@@ -6,8 +6,8 @@ use super::term::Hold;
 use crate::ports::{Clock, Drivers};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
-    Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
+    Settled, Stage,
 };
 use belay_model::config::Duration;
 use belay_model::error::Class;
@@ -119,6 +119,17 @@ impl Driver for Guarded {
 
     fn diff(&self, want: &State, have: &State) -> Difference {
         self.inner.diff(want, have)
+    }
+
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        self.call(cx, self.inner.remarks(cx, target, from, effects))
+            .await
     }
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {

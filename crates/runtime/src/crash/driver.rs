@@ -3,7 +3,7 @@
 use super::Points;
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Moved, Progress,
+    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Moved, Progress, Remark,
     Restorability, Revision, Route, RouteState, Router, Settled, Stage,
 };
 use belay_model::id::{ArtifactDigest, RecordHash};
@@ -114,6 +114,16 @@ impl Driver for Pointed<dyn Driver> {
 
     fn diff(&self, want: &State, have: &State) -> Difference {
         self.inner.diff(want, have)
+    }
+
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        self.inner.remarks(cx, target, from, effects).await
     }
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {

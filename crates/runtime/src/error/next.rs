@@ -30,6 +30,7 @@ impl Error {
             }
             Self::Kubernetes(error) => error.next(),
             Self::Uri(error) => error.next(),
+            Self::Opposed(refusal) => refusal.next.clone(),
             Self::OtherSource { instead, .. } => format!("leave it out, or use `{instead}`"),
             Self::Quarantined { scope, release, .. } => format!(
                 "deploy something else; or lift it: `belay release lift {release} {} -e {} --reason TEXT`",

@@ -6,8 +6,8 @@ use crate::artifacts::chain;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision,
-    Settled, Stage,
+    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability,
+    Revision, Settled, Stage,
 };
 use belay_driver_kubernetes::{Kubernetes, Reached, Side, Unreached};
 use belay_model::error::Class;
@@ -119,6 +119,16 @@ impl Driver for Late {
 
     fn diff(&self, want: &State, have: &State) -> Difference {
         self.nobodys.diff(want, have)
+    }
+
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        self.ours().await?.remarks(cx, target, from, effects).await
     }
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {

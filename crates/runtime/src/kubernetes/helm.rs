@@ -22,6 +22,9 @@ pub(crate) fn written(target: &HelmTarget, service: &str) -> Value {
     if let Some(context) = &target.context {
         settings["context"] = json!(context);
     }
+    if let Some(gitops) = target.gitops {
+        settings["gitops"] = json!(gitops);
+    }
     settings
 }
 
@@ -89,6 +92,7 @@ impl Belay {
             namespace: target.namespace.clone(),
             helm: Some(release.unwrap_or_else(|| record.scope.service.to_string())),
             abandoned_after_ms: target.abandoned_after.map(|it| it.as_ms()),
+            gitops: target.gitops.map(super::targets::gitops),
             ..Settings::default()
         };
         let rendered = rendered(&settings, &chart, &all).await;

@@ -108,6 +108,7 @@ impl Belay {
             objects: vec![at_home(object)],
             workloads: vec![workload.to_string()],
             layout: Layout::InPlace,
+            gitops: request.gitops,
             ..settings.clone()
         };
         let source = |what: &str| format!("{uri}, {what}");

@@ -10,6 +10,7 @@ mod errors;
 mod failures;
 mod helm;
 mod others;
+mod owners;
 mod place;
 mod route;
 mod transition;
