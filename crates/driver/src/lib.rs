@@ -10,6 +10,7 @@ mod context;
 mod driver;
 mod error;
 mod ports;
+mod remark;
 mod there;
 
 pub use context::{Context, Material, Progress};
@@ -19,4 +20,5 @@ pub use driver::{
 };
 pub use error::Error;
 pub use ports::{Artifacts, Moved, Route, RouteState, Router, Upstream};
+pub use remark::{Refusal, Remark};
 pub use there::{is_there, is_untouched};

@@ -1,9 +1,9 @@
 //! The targets of a deployment with their drivers: what is asked of each, and put together again.
 
 use crate::ports::Drivers;
-use belay_driver::{Context, Driver, Error, Old, Restorability, Stage};
+use belay_driver::{Context, Driver, Error, Old, Remark, Restorability, Stage};
 use belay_model::error::{Class, Failure};
-use belay_model::plan::{Action, Phase, Plan};
+use belay_model::plan::{Action, Effect, Phase, Plan};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, DifferenceEntry, Goal, ROUTE, State, States};
 use futures_util::future::join_all;
@@ -236,6 +236,32 @@ impl Targets {
             (partly, _) if !partly.is_empty() => Restorability::Partial(partly),
             _ => Restorability::Exact { millis: total },
         })
+    }
+
+    /// What their drivers have to say of a plan from there, before anything changes.
+    pub async fn remarks(&self, cx: &Context, from: &States, plan: &Plan) -> Vec<Remark> {
+        let asked = self.0.iter().map(async |place| {
+            let name = &place.target.name;
+            let phases = plan.phases.iter();
+            let own = phases.filter(|phase| phase.target.as_ref() == Some(name));
+            let steps = own.flat_map(|phase| &phase.steps);
+            let effects: Vec<Effect> = steps.filter_map(|step| step.effect().cloned()).collect();
+            if effects.is_empty() {
+                return Vec::new();
+            }
+            let said = place
+                .driver
+                .remarks(cx, &place.target, from.of(name), &effects)
+                .await;
+            // What is not known stands in nobody's way.
+            said.unwrap_or_else(|error| {
+                let line = format!(
+                    "whether others are in the way at {name} is not known: failed to {error}"
+                );
+                vec![Remark::Warning(line)]
+            })
+        });
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     /// What is there, on each of them, all asked at once; and what could not be observed.

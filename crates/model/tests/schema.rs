@@ -21,7 +21,7 @@ const EXAMPLE: &str = r#"{
     "staging": { "target": { "process": { "run": "./server", "listen": "127.0.0.1:8080" } }, "strategy": "rolling" },
     "cluster": { "target": { "kubernetes": { "context": "c", "namespace": "n", "kubeconfig": "k", "workloads": ["deployment/api"] } } },
     "charts": { "target": { "helm": { "context": "c", "namespace": "n", "kubeconfig": "k", "release": "r", "values": ["v.yaml"],
-      "set": { "a": { "b": 1 } }, "history_max": 5, "hook_timeout": "1m", "abandoned_after": "10m" } } },
+      "set": { "a": { "b": 1 } }, "history_max": 5, "hook_timeout": "1m", "abandoned_after": "10m", "gitops": "ignore" } } },
     "production": {
       "target": { "process": { "run": "./server", "listen": "[::1]:8081", "instances": 4, "ready": { "http": "/", "within": "5s" } } },
       "strategy": { "canary": [{ "to": "10%", "for": "5m" }, { "to": "100%" }] },

@@ -50,6 +50,7 @@ mod worker;
 pub use accepted::Accepted;
 pub use belay::{Belay, Options, Shared};
 pub use belay_driver::{Availability, Restorability, Revision};
+pub use belay_driver_kubernetes::Gitops;
 pub use belay_driver_kubernetes::render::{Images, Unprobed};
 pub use belay_driver_process::supervisor::main as supervise;
 pub use belay_engine::goal::Skipped;

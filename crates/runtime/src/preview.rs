@@ -1,10 +1,10 @@
 //! Where a rollback would lead, before anything changes.
 
 use crate::config::Loaded;
-use crate::targets::unplanned;
+use crate::targets::{looking, unplanned};
 use crate::way::Way;
 use crate::{Belay, Error, PlannedStep, RollbackRequest, Script};
-use belay_driver::Restorability;
+use belay_driver::{Refusal, Remark, Restorability};
 use belay_engine::capacity::{self, Asked, Fitted};
 use belay_engine::fold::Deployment;
 use belay_engine::goal::Skipped;
@@ -207,7 +207,10 @@ impl Belay {
                 let plan = planning::back(&targets, &from, &fitted, &checks, parallel, &order);
                 let plan = plan.map_err(|error| unplanned(scope, error))?;
                 let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
-                preview.script = Script::of(scope, &preview.goal, &targets, &from, &plan);
+                let said = targets.remarks(&looking(), &from, &plan).await;
+                preview.remarks.extend(said.iter().map(Remark::line));
+                preview.script =
+                    Script::of(scope, &preview.goal, &targets, &from, &plan, &goal.records).await;
                 preview.steps = PlannedStep::of(scope, &plan);
                 preview.residue = residue;
             }
@@ -218,6 +221,32 @@ impl Belay {
 }
 
 impl Belay {
+    /// Nobody would undo a way back at once. Of what Belay deploys its configuration says what is done about them.
+    pub(crate) async fn require_unopposed(&self, scope: &Scope, way: &Way) -> Result<(), Error> {
+        let Some(goal) = way.goal() else {
+            return Ok(());
+        };
+        let targets = self.targets_of(goal, way.takes_back()).await?;
+        let from = self.observe(&targets).await?;
+        let fitted = self.fitted(scope, way, goal, &targets, &from).await?;
+        let plan = planning::back(&targets, &from, &fitted, &[], 1, &BackOrder::default());
+        let plan = plan.map_err(|error| unplanned(scope, error))?;
+        let said = targets.remarks(&looking(), &from, &plan).await;
+        let of_owner = "`--gitops hold` holds it first, `--gitops ignore` goes on all the same";
+        for refusal in said.iter().filter_map(Remark::refusal) {
+            let next = match refusal.code {
+                "E0326" | "E0328" => of_owner.to_owned(),
+                "E0327" => "`--gitops ignore` goes on all the same".to_owned(),
+                "E0329" => refusal.next.clone(),
+                // Who may not get there is not kept from trying.
+                _ => continue,
+            };
+            let refusal = refusal.clone();
+            return Err(Error::Opposed(Refusal { next, ..refusal }));
+        }
+        Ok(())
+    }
+
     /// The goal of a way back with the capacity that it brings up.
     pub(crate) async fn fitted(
         &self,

@@ -3,7 +3,7 @@
 use crate::targets::{looking, unplanned};
 use crate::way::Way;
 use crate::{Belay, Error, PlannedStep, RollbackRequest};
-use belay_driver::Restorability;
+use belay_driver::{Remark, Restorability};
 use belay_engine::goal::Skipped;
 use belay_engine::planning;
 use belay_engine::targets::Targets;
@@ -245,6 +245,10 @@ impl Belay {
         let plan = planning::back(targets, &from, &fitted, &checks, parallel, &order);
         let plan = plan.map_err(|error| unplanned(scope, error))?;
         let (plan, _) = self.with_taken_back(scope, way, plan).await?;
+        let said = targets.remarks(&looking(), &from, &plan).await;
+        let is_in_the_way = |it: &&Remark| !matches!(it, Remark::Note(_));
+        let said = said.iter().filter(is_in_the_way).map(Remark::line);
+        readiness.reasons.extend(said);
         readiness.steps = PlannedStep::of(scope, &plan);
         Ok(fitted.brought_up())
     }

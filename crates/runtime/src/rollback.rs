@@ -6,6 +6,7 @@ use crate::uri::Uri;
 use crate::way::Way;
 use crate::{Accepted, Belay, Error};
 use belay_driver::Restorability;
+use belay_driver_kubernetes::Gitops;
 use belay_engine::queue::{self, Entrant};
 use belay_model::back::{Back, Risk, Trigger};
 use belay_model::config::{BackOrder, Check, FirstFailure, Inconclusive, Queue, Strategy};
@@ -34,6 +35,8 @@ pub struct RollbackRequest {
     pub only: Option<DeploymentId>,
     /// To what was there before that deployment: how a rollback is taken back.
     pub undo: Option<DeploymentId>,
+    /// With a URI: what is done about those that would undo it; absent: it is refused then.
+    pub gitops: Option<Gitops>,
     /// Why.
     pub reason: Option<String>,
     /// The caller's environment variables: where a secret of the form `env:NAME` has another value now, it is used.
@@ -66,6 +69,9 @@ impl Belay {
         } = &way
         {
             self.require_restorable(goal, Some(id)).await?;
+        }
+        if request.uri.is_some() {
+            self.require_unopposed(scope, &way).await?;
         }
         let mut reason = request.reason.clone();
         let mut keeps_hands = false;

@@ -46,7 +46,17 @@ pub(crate) fn kubernetes() -> Result<PathBuf, String> {
 
 /// The directory with `helm` of that version: the release as its authors lock it, checked against Go's checksum database.
 pub(crate) fn helm(package: &str) -> Result<PathBuf, String> {
-    built("helm", &[package], |out| {
+    installed("helm", package)
+}
+
+/// The directory with `registry`, which keeps OCI artifacts in its memory.
+pub(crate) fn registry() -> Result<PathBuf, String> {
+    let package = "github.com/google/go-containerregistry/cmd/registry@v0.20.8";
+    installed("registry", package)
+}
+
+fn installed(name: &str, package: &str) -> Result<PathBuf, String> {
+    built(name, &[package], |out| {
         let mut install = go();
         install.args(["install", "-trimpath", "-ldflags", "-s -w", package]);
         run(install.env("GOBIN", out))
@@ -55,17 +65,45 @@ pub(crate) fn helm(package: &str) -> Result<PathBuf, String> {
 
 /// The definitions of routes of the Gateway API. The newest version that the Go of Kubernetes' own modules can read.
 pub(crate) fn routes() -> Result<[PathBuf; 2], String> {
-    let module = "sigs.k8s.io/gateway-api@v1.6.1";
-    run(go()
-        .args(["mod", "download", module])
-        .env("GOFLAGS", "-mod=mod")
-        .current_dir("/"))?;
+    let dir = module("sigs.k8s.io/gateway-api@v1.6.1")?.join("config/crd/standard");
+    let file = |kind: &str| dir.join(format!("gateway.networking.k8s.io_{kind}.yaml"));
+    Ok(["httproutes", "grpcroutes"].map(file))
+}
+
+/// Where the kinds of those are defined that apply what a repository says, or move traffic by themselves: Argo CD, Argo Rollouts, Flagger and
+/// Flux. The modules of Flux's own controllers are not all to be had; its operator's has the manifests of all of them.
+pub(crate) fn deliverers() -> Result<Vec<PathBuf>, String> {
+    let argo_cd = module("github.com/argoproj/argo-cd/v3@v3.5.7")?.join("manifests/crds");
+    let rollouts = module("github.com/argoproj/argo-rollouts@v1.10.1")?.join("manifests/crds");
+    let flagger = module("github.com/fluxcd/flagger@v1.36.1")?.join("artifacts/flagger");
+    let operator = "github.com/controlplaneio-fluxcd/flux-operator@v0.59.0";
+    let flux = module(operator)?.join("config/data/flux/v2.7.5");
+    let of_flux = ["source", "kustomize", "helm"].map(|it| format!("{it}-controller.yaml"));
+    let mut files = vec![
+        argo_cd.join("application-crd.yaml"),
+        argo_cd.join("applicationset-crd.yaml"),
+        rollouts.join("rollout-crd.yaml"),
+        flagger.join("crd.yaml"),
+    ];
+    files.extend(of_flux.map(|file| flux.join(file)));
+    Ok(files)
+}
+
+/// The folder of a module, checked against Go's checksum database.
+fn module(module: &str) -> Result<PathBuf, String> {
     let modules = go().args(["env", "GOMODCACHE"]).output();
     let modules = modules.map_err(|error| format!("go: {error}"))?;
     let modules = PathBuf::from(String::from_utf8_lossy(&modules.stdout).trim());
-    let dir = modules.join(module).join("config/crd/standard");
-    let file = |kind: &str| dir.join(format!("gateway.networking.k8s.io_{kind}.yaml"));
-    Ok(["httproutes", "grpcroutes"].map(file))
+    let dir = modules.join(module);
+    let fetched = run(go()
+        .args(["mod", "download", module])
+        .env("GOFLAGS", "-mod=mod")
+        .current_dir("/"));
+    // One that a newer Go is needed to build is fetched all the same, and its files are all that is wanted.
+    match fetched {
+        Err(error) if !(error.contains("requires go") && dir.is_dir()) => Err(error),
+        _ => Ok(dir),
+    }
 }
 
 pub(crate) fn files() -> &'static Path {

@@ -25,8 +25,29 @@ pub(crate) struct Rollback {
     /// Take a rollback back [default: the last one]
     #[arg(long, value_name = "DEPLOYMENT", num_args = 0..=1, default_missing_value = "", conflicts_with = "to")]
     pub(crate) undo: Option<String>,
+    /// With a URI: what is done about those that would undo it (Argo CD, Flux)
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "undo")]
+    pub(crate) gitops: Option<Gitops>,
     #[command(flatten)]
     pub(crate) how: How,
+}
+
+/// What is done about those that apply the same objects, as a repository says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Gitops {
+    /// They are held first
+    Hold,
+    /// Nothing: they may undo it
+    Ignore,
+}
+
+impl From<Gitops> for belay_runtime::Gitops {
+    fn from(given: Gitops) -> Self {
+        match given {
+            Gitops::Hold => Self::Hold,
+            Gitops::Ignore => Self::Ignore,
+        }
+    }
 }
 
 /// Tell an open deployment to go back now

@@ -16,6 +16,10 @@ use serde_json::json;
 
 pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let uri = cx.uri(&args.place)?;
+    if args.gitops.is_some() && uri.is_none() {
+        let failure = Failure::usage("`--gitops` is for what only a URI names");
+        return Err(failure.next("write `gitops:` into the target in belay.yaml"));
+    }
     // What is taken back was done by a store that is there.
     let begins = uri.is_some() && args.undo.is_none();
     let belay = match begins {
@@ -32,6 +36,7 @@ pub(crate) async fn run(cx: &Cx, args: Rollback) -> Result<Report, Failure> {
     let request = RollbackRequest {
         uri,
         undo,
+        gitops: args.gitops.map(Into::into),
         ..request(&args.how)
     };
     carry_out(cx, &belay, &scope, request, &args.how).await

@@ -85,6 +85,22 @@ spec:
         self.project.write("k8s/route.yaml", route);
     }
 
+    /// The cluster knows what Flux applies with, and the API of the shop is one of its kustomization's objects; nobody acts for it.
+    pub(crate) fn flux(&self) {
+        static KNOWN: OnceLock<()> = OnceLock::new();
+        KNOWN.get_or_init(|| self.plane.know_deliverers().expect("the kinds of Flux"));
+        let apps = "{ apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: { name: apps }, \
+                    spec: { interval: 10m, prune: true, sourceRef: { kind: GitRepository, name: shop } } }";
+        self.project.write("flux.yaml", apps);
+        let file = self.project.path().join("flux.yaml");
+        self.kubectl(&["apply", "-f", &file.display().to_string()]);
+        let (name, namespace) = (
+            "kustomize.toolkit.fluxcd.io/name=apps",
+            format!("kustomize.toolkit.fluxcd.io/namespace={}", self.namespace),
+        );
+        self.kubectl(&["label", "deployment/api", name, &namespace]);
+    }
+
     /// Changes a file of the project.
     pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let text = std::fs::read_to_string(self.project.path().join(file)).expect("read");

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often an object that others change all the time is looked at again.
-const ATTEMPTS: u32 = 24;
+pub(crate) const ATTEMPTS: u32 = 24;
 
 /// One call of the driver that may change something.
 pub(crate) struct Work<'a> {
@@ -270,9 +270,15 @@ impl Work<'_> {
     /// Makes sure that nothing which was sent before does anything any more: what this process sent is waited for; an older
     /// worker is refused from now on; and what it may have sent already names a version that is not the newest any more.
     pub(crate) async fn fence(&self, params: &Params) -> Result<(), Error> {
+        let objects = params.objects().into_iter();
+        let objects: Vec<&Wanted> = objects.map(|(_, it)| it).collect();
+        self.fence_all(&objects).await
+    }
+
+    pub(crate) async fn fence_all(&self, objects: &[&Wanted]) -> Result<(), Error> {
         self.marker().write(self.cx, Note::Nothing).await?;
         self.writer.quiet().await;
-        for (_, it) in params.objects() {
+        for it in objects {
             let named = object::made(&it.resource());
             for _ in 0..ATTEMPTS {
                 let Some(live) = self.writer.cluster.get(Name::of(&named, self.home)).await? else {

@@ -1,6 +1,7 @@
 //! A connection to an API server, and the requests that only look.
 
 use crate::away::Patience;
+use crate::builtin;
 use crate::changes::{self, Listeners};
 use crate::error::failed;
 use crate::settings::Settings;
@@ -19,12 +20,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long it may take to reach the server, so that a call with a long deadline does not hang on a dead address.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// What was found out about kinds, by `apiVersion` and `kind`.
+/// How long it counts that the server does not know a kind: what is hardly ever there is not asked for all the time.
+const UNKNOWN: Duration = Duration::from_secs(300);
+
+/// What was found out about kinds that are not built in, by `apiVersion` and `kind`.
 type Kinds = BTreeMap<(String, String), (ApiResource, Scope)>;
 
 /// Which object: what it is called by.
@@ -103,6 +107,8 @@ impl Clusters {
 pub(crate) struct Cluster {
     client: Client,
     kinds: Arc<Mutex<Kinds>>,
+    /// Kinds that nobody knew when they were asked for.
+    unknown: Arc<Mutex<BTreeMap<(String, String), Instant>>>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) patience: Patience,
 }
@@ -112,6 +118,7 @@ impl Cluster {
         Self {
             client: self.client.clone(),
             kinds: self.kinds.clone(),
+            unknown: self.unknown.clone(),
             listeners: self.listeners.clone(),
             patience,
         }
@@ -146,6 +153,7 @@ impl Cluster {
         Ok(Self {
             client,
             kinds: Arc::default(),
+            unknown: Arc::default(),
             listeners: Arc::default(),
             patience: Patience::default(),
         })
@@ -176,6 +184,33 @@ impl Cluster {
         let items = list.items.into_iter();
         let items = items.map(|object| as_value(object, &resource)).collect();
         Ok((items, version))
+    }
+
+    /// The objects of a kind in all namespaces.
+    pub(crate) async fn list_everywhere(&self, what: List<'_>) -> Result<Vec<Value>, Error> {
+        let Some((resource, _)) = self.kind(what.api_version, what.kind).await? else {
+            return Ok(Vec::new());
+        };
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let list = api.list(&ListParams::default().fields(what.fields)).await;
+        let list = list.map_err(|error| failed(&what.in_words(), error))?;
+        let items = list.items.into_iter();
+        Ok(items.map(|object| as_value(object, &resource)).collect())
+    }
+
+    /// Whether the server knows a kind. That it does not is believed for a while.
+    pub(crate) async fn knows(&self, api_version: &str, kind: &str) -> Result<bool, Error> {
+        let key = (api_version.to_owned(), kind.to_owned());
+        let unknown = || self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = unknown().get(&key).copied();
+        if since.is_some_and(|since| since.elapsed() < UNKNOWN) {
+            return Ok(false);
+        }
+        let is_known = self.kind(api_version, kind).await?.is_some();
+        if !is_known {
+            unknown().insert(key, Instant::now());
+        }
+        Ok(is_known)
     }
 
     /// What becomes of the objects of a list since that version. It ends from time to time.
@@ -298,6 +333,9 @@ impl Cluster {
         api_version: &str,
         kind: &str,
     ) -> Result<Option<(ApiResource, Scope)>, Error> {
+        if let Some(known) = builtin::kind(api_version, kind) {
+            return Ok(Some(known));
+        }
         let key = (api_version.to_owned(), kind.to_owned());
         let kinds = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds().get(&key).cloned();

@@ -1,6 +1,6 @@
 //! What keeps one state from being another. Pure.
 
-use crate::{capacity, kinds, object, traffic};
+use crate::{capacity, kinds, object, owners, traffic};
 use belay_model::state::{Difference, DifferenceEntry, Resource, State, Weight};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An entry for what matters and one for what does not, by resource; in each, the fields that differ by their paths.
 pub(crate) fn diff(want: &State, have: &State) -> Difference {
     let keys: BTreeSet<&String> = want.resources.keys().chain(have.resources.keys()).collect();
-    let entries = keys.into_iter().flat_map(|key| {
+    // Who else decides is told of, and never compared.
+    let is_owner = |key: &&String| {
+        let mut both = [want, have].into_iter();
+        both.any(|it| it.resources.get(*key).is_some_and(owners::is_one))
+    };
+    let keys = keys.into_iter().filter(|key| !is_owner(key));
+    let entries = keys.flat_map(|key| {
         match (want.resources.get(key), have.resources.get(key)) {
             (Some(it), Some(there)) => {
                 let mut fields = fields(key, it, there, have);
@@ -233,7 +239,7 @@ fn is_same_quantity(path: &str, one: Option<&Value>, other: Option<&Value>) -> b
 }
 
 /// A quantity in thousandths.
-fn amount(value: &Value) -> Option<i128> {
+pub(crate) fn amount(value: &Value) -> Option<i128> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),

@@ -9,17 +9,21 @@ use crate::params::{self, Params};
 use crate::plan;
 use crate::secrets::Known;
 use crate::settings::{Layout, Settings};
-use crate::{capacity, changes, compare, helm, history, object, router, script};
+use crate::{
+    capacity, changes, compare, helm, history, object, owners, router, script, surroundings,
+};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
-    Split, Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
+    Settled, Split, Stage,
 };
 use belay_model::error::Class;
+use belay_model::id::RecordHash;
 use belay_model::plan::{Effect, Verb};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 #[async_trait]
@@ -61,21 +65,44 @@ impl Driver for Kubernetes {
         stage: Stage,
     ) -> Result<Vec<Effect>, Error> {
         let settings = Settings::of(target)?;
-        if let Some(name) = &settings.helm {
-            return helm::plan(name, target, from, goal, stage, &self.digests);
-        }
-        plan::plan(&settings, from, goal.want.of(&target.name), goal, stage)
+        let want = goal.want.of(&target.name);
+        let effects = match &settings.helm {
+            Some(name) => helm::plan(name, target, from, goal, stage, &self.digests)?,
+            None => plan::plan(&settings, from, want, goal, stage)?,
+        };
+        Ok(owners::around(&settings, from, want, effects, stage))
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
-        if is_helm(target) {
-            return None;
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
+        let settings = Settings::of(target).ok()?;
+        if let Some(step) = owners::Step::of(effect) {
+            return Some(script::gitops(&settings, &step));
         }
-        let (settings, params) = (Settings::of(target).ok()?, Params::of(effect).ok()?);
+        if is_helm(target) {
+            let step = helm::Step::of(effect).ok()?;
+            let given = match &step.how {
+                helm::How::Upgrade { record } => {
+                    let artifacts = self.artifacts.as_deref()?;
+                    Some(helm::written(&target.name, records.get(record)?, artifacts).await?)
+                }
+                _ => None,
+            };
+            return helm::commands(&settings, from, &step, given.as_ref());
+        }
+        let params = Params::of(effect).ok()?;
         Some(script::commands(&settings, from, &params))
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
+        if let Some(step) = owners::Step::of(effect) {
+            return owners::after(from, &step);
+        }
         if is_helm(target) {
             return helm::Step::of(effect)
                 .map_or_else(|_| from.clone(), |it| helm::after(from, &it));
@@ -105,9 +132,27 @@ impl Driver for Kubernetes {
         compare::diff(want, have)
     }
 
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        let settings = Settings::of(target)?;
+        let mut remarks = owners::remarks(from, settings.gitops);
+        in_time(cx, async {
+            let cluster = self.clusters.connect(&settings).await?;
+            let home = &settings.namespace;
+            remarks.extend(surroundings::remarks(&cluster, home, from, effects).await?);
+            Ok(remarks)
+        })
+        .await
+    }
+
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let settings = Settings::of(target)?;
-        in_time(cx, async {
+        let seen = in_time(cx, async {
             match self.seen(cx, target, &settings).await {
                 // What we said who we are with may have been replaced since: a plugin or a file is asked again.
                 Err(error) if error.class == Class::Authentication => {
@@ -117,7 +162,9 @@ impl Driver for Kubernetes {
                 seen => seen,
             }
         })
-        .await
+        .await?;
+        self.saw(target, &seen);
+        Ok(seen)
     }
 
     async fn changes(&self, _cx: &Context, target: &Target) -> Option<watch::Receiver<()>> {
@@ -135,6 +182,12 @@ impl Driver for Kubernetes {
     ) -> Result<Applied, Error> {
         let settings = Settings::of(target)?;
         let cluster = self.clusters.patient(cx, &settings).await?;
+        if let Some(step) = owners::Step::of(effect) {
+            return self
+                .work(cluster, cx, target, &settings)
+                .gitops(&step)
+                .await;
+        }
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             return work.apply(&helm::Step::of(effect)?, seen).await;
@@ -154,6 +207,11 @@ impl Driver for Kubernetes {
     ) -> Result<Settled, Error> {
         let settings = Settings::of(target)?;
         let cluster = self.clusters.patient(cx, &settings).await?;
+        if let Some(step) = owners::Step::of(effect) {
+            let work = self.work(cluster, cx, target, &settings);
+            work.fence_gitops(&step).await?;
+            return Ok(Settled::Quiet);
+        }
         if settings.helm.is_some() {
             let work = self.helm_work(cluster, cx, target, &settings);
             let handle =
@@ -224,7 +282,10 @@ impl Driver for Kubernetes {
         target: &Target,
         goal: &Goal,
     ) -> Result<Restorability, Error> {
-        let now = self.observe(cx, target).await?;
+        let now = match self.seen_lately(target) {
+            Some(seen) => seen,
+            None => self.observe(cx, target).await?,
+        };
         let settings = Settings::of(target)?;
         if let Some(name) = &settings.helm {
             let cluster = self.clusters.connect(&settings).await?;
@@ -286,13 +347,20 @@ impl Kubernetes {
     ) -> Result<State, Error> {
         let cluster = self.clusters.patient(cx, settings).await?;
         let look = self.look(&cluster, settings);
-        match &settings.helm {
-            Some(release) => Ok(state(look.release(release, &self.contents).await?)),
+        let mut seen = match &settings.helm {
+            Some(release) => state(look.release(release, &self.contents).await?),
             None => {
                 let mark = Mark::read(&cluster, &settings.namespace, target).await?;
-                look.manifests(settings, mark.as_ref()).await
+                look.manifests(settings, mark.as_ref()).await?
             }
-        }
+        };
+        let search = owners::Search {
+            cluster: &cluster,
+            home: &settings.namespace,
+            holder: &owners::holder(&self.store, &target.name),
+        };
+        search.tell(&mut seen).await?;
+        Ok(seen)
     }
 }
 

@@ -14,8 +14,8 @@ use belay_model::release::{Record, Target};
 use belay_model::state::{Resource, State};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Kubernetes as a platform.
 pub struct Kubernetes {
@@ -25,9 +25,20 @@ pub struct Kubernetes {
     pub(crate) contents: Contents,
     processes: Processes,
     helm: Option<PathBuf>,
-    artifacts: Option<Arc<dyn Artifacts>>,
+    pub(crate) artifacts: Option<Arc<dyn Artifacts>>,
     under_way: UnderWay,
+    last_seen: Mutex<Option<Seen>>,
 }
+
+/// What was seen last, whatever target it was.
+struct Seen {
+    at: Instant,
+    target: Target,
+    state: State,
+}
+
+/// How long what was seen counts for a question that changes nothing: whoever asks whether he can go back has just looked.
+const LATELY: Duration = Duration::from_secs(1);
 
 impl Kubernetes {
     /// `key` makes the digests that stand for secret values; whoever has it can guess short ones. `store` tells the store
@@ -42,6 +53,7 @@ impl Kubernetes {
             helm: None,
             artifacts: None,
             under_way: UnderWay::default(),
+            last_seen: Mutex::default(),
         }
     }
 
@@ -86,6 +98,28 @@ impl Kubernetes {
             helm::to_state(&record, &self.digests, home).map(Some)
         })
         .await
+    }
+
+    pub(crate) fn saw(&self, target: &Target, state: &State) {
+        let mut last = self
+            .last_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Seen {
+            at: Instant::now(),
+            target: target.clone(),
+            state: state.clone(),
+        });
+    }
+
+    pub(crate) fn seen_lately(&self, target: &Target) -> Option<State> {
+        let last = self
+            .last_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = last.as_ref()?;
+        let counts = last.target == *target && last.at.elapsed() < LATELY;
+        counts.then(|| last.state.clone())
     }
 
     pub(crate) fn written(&self, objects: &[Value], home: &str) -> State {

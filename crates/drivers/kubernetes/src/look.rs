@@ -9,9 +9,8 @@ use crate::{groups, kubernetes, object, seen, sending, traffic, workload};
 use belay_driver::Error;
 use belay_model::error::Class;
 use belay_model::state::{Resource, State};
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join, try_join_all, try_join3};
 use serde_json::{Value, json};
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) type Resources = BTreeMap<String, Resource>;
@@ -42,23 +41,30 @@ impl Look<'_> {
             .filter(|it| kinds::of(it).is_some())
             .collect();
         let senders = groups::senders(settings);
-        let (mut beside, senders) =
-            try_join(self.beside(&running), self.existing(&senders)).await?;
+        let all_of = async |it: &BTreeMap<String, Value>, belongs| {
+            let each = it.iter().map(async |(key, it)| {
+                let resource = self.live(it, belongs).await?;
+                Ok::<_, Error>((key.clone(), resource))
+            });
+            try_join_all(each).await
+        };
+        // All that depends on nothing else is asked for at once: who goes back waits for it.
+        let ((mut beside, senders), found, revisions) = try_join3(
+            try_join(self.beside(&running), self.existing(&senders)),
+            all_of(&found, true),
+            try_join_all(running.iter().map(|it| self.templates(it))),
+        )
+        .await?;
         beside.extend(senders);
-        let mut resources = Resources::new();
-        for (key, it) in &found {
-            let mut resource = self.live(it, true).await?;
+        let mut resources: Resources = found.into_iter().collect();
+        for (key, it) in &mut resources {
             if !ours.contains(key) {
-                resource.facts["never_ours"] = json!(true);
-            }
-            resources.insert(key.clone(), resource);
-        }
-        for (key, it) in beside {
-            if let Entry::Vacant(place) = resources.entry(key) {
-                place.insert(self.live(&it, false).await?);
+                it.facts["never_ours"] = json!(true);
             }
         }
-        self.tell_keepers(&running, &mut resources).await?;
+        beside.retain(|key, _| !resources.contains_key(key));
+        resources.extend(all_of(&beside, false).await?);
+        self.tell_keepers(&running, &revisions, &mut resources);
         let mut state = kubernetes::state(resources);
         sending::tell(&mut state, settings);
         let hashes = sending::hashes(&state);
@@ -72,14 +78,15 @@ impl Look<'_> {
     /// Says of live Services how many endpoints they have.
     async fn tell_endpoints(&self, state: &mut State) -> Result<(), Error> {
         let senders = traffic::senders(state).filter(|(_, it)| it.facts["uid"].is_string());
-        let senders: Vec<String> = senders.map(|(key, _)| key.clone()).collect();
-        for key in senders {
-            let Some(it) = state.resources.get_mut(&key) else {
-                continue;
-            };
-            let name = it.facts["name"].as_str().unwrap_or_default().to_owned();
-            let (slices, _) = seen::slices(self.cluster, self.home, &name).await?;
-            it.facts["endpoints"] = json!(seen::ready(&slices).len());
+        let asked = senders.map(async |(key, it)| {
+            let name = it.facts["name"].as_str().unwrap_or_default();
+            let (slices, _) = seen::slices(self.cluster, self.home, name).await?;
+            Ok::<_, Error>((key.clone(), seen::ready(&slices).len()))
+        });
+        for (key, endpoints) in try_join_all(asked).await? {
+            if let Some(it) = state.resources.get_mut(&key) {
+                it.facts["endpoints"] = json!(endpoints);
+            }
         }
         Ok(())
     }
@@ -97,21 +104,20 @@ impl Look<'_> {
                 json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } })
             })
             .collect();
-        let mut found = self.existing(&given).await?;
-        let (services, _) = self
-            .cluster
-            .list(List::of("v1", "Service", self.home))
-            .await?;
         let kind = "HorizontalPodAutoscaler";
-        let scalers = self
-            .cluster
-            .list(List::of("autoscaling/v2", kind, self.home));
-        let scalers = match scalers.await {
-            Ok((scalers, _)) => scalers,
-            // Who may not look at them sees all the rest.
-            Err(error) if error.class == Class::Authorisation => Vec::new(),
-            Err(error) => return Err(error),
+        let scalers = async {
+            let all = List::of("autoscaling/v2", kind, self.home);
+            match self.cluster.list(all).await {
+                // Who may not look at them sees all the rest.
+                Err(error) if error.class == Class::Authorisation => {
+                    Ok((Vec::new(), String::new()))
+                }
+                answer => answer,
+            }
         };
+        let services = self.cluster.list(List::of("v1", "Service", self.home));
+        let (mut found, (services, _), (scalers, _)) =
+            try_join3(self.existing(&given), services, scalers).await?;
         for it in running {
             let services = services
                 .iter()
@@ -126,17 +132,17 @@ impl Look<'_> {
     }
 
     /// Says of what pods are given which workloads may need it again: one of their own earlier templates names it.
-    async fn tell_keepers(
+    fn tell_keepers(
         &self,
         running: &[&Value],
+        revisions: &[Vec<Value>],
         resources: &mut Resources,
-    ) -> Result<(), Error> {
-        for it in running {
+    ) {
+        for (it, revisions) in running.iter().zip(revisions) {
             let Some(kind) = kinds::of(it) else { continue };
             let keeper = object::key(it, self.home);
-            let revisions = revisions(self.cluster, kind, self.home, it).await?;
             if let Some(own) = resources.get_mut(&keeper) {
-                own.facts[sending::TEMPLATE] = json!(kind.newest(it, &revisions));
+                own.facts[sending::TEMPLATE] = json!(kind.newest(it, revisions));
             }
             let templates = revisions.iter().map(|revision| kind.template(revision));
             let templates = templates.chain([&it["spec"]["template"]]);
@@ -155,7 +161,13 @@ impl Look<'_> {
                 given.facts["kept_by"] = json!(keepers);
             }
         }
-        Ok(())
+    }
+
+    async fn templates(&self, it: &Value) -> Result<Vec<Value>, Error> {
+        match kinds::of(it) {
+            Some(kind) => revisions(self.cluster, kind, self.home, it).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Those of these objects that are there.

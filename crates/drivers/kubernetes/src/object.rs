@@ -3,7 +3,7 @@
 use crate::compare::flatten;
 use crate::digests::Digests;
 use crate::write::MANAGER;
-use crate::{defaults, kinds, ownership};
+use crate::{defaults, kinds, owners, ownership};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use belay_model::state::{Health, Resource};
@@ -63,6 +63,14 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
     facts["managers"] = json!(ownership::managers(managed));
     facts["scaled"] = json!(ownership::is_scaled(managed));
     facts["filled_in"] = json!(filled);
+    let rare = [
+        (owners::CLAIMS, owners::claims(object)),
+        (DELETED, metadata["deletionTimestamp"].clone()),
+        (FINALIZERS, metadata["finalizers"].clone()),
+    ];
+    for (name, value) in rare.into_iter().filter(|(_, value)| !value.is_null()) {
+        facts[name] = value;
+    }
     let diaries = ownership::diaries(&all, managed, MANAGER);
     if !diaries.is_empty() {
         facts[DIARIES] = json!(diaries);
@@ -126,6 +134,11 @@ pub(crate) fn move_only(spec: &mut Value, wanted: &Value, named: &Value) {
     }
     *place = value.clone();
 }
+
+/// The fact that says since when an object is being deleted.
+pub(crate) const DELETED: &str = "deleted";
+/// The fact that names what an object waits for before it goes.
+pub(crate) const FINALIZERS: &str = "finalizers";
 
 /// The fact that names the field that is all that is meant of an object.
 pub(crate) const ONLY: &str = "only";
@@ -201,6 +214,17 @@ pub(crate) fn leave_to_others(request: &mut Value, wanted: &Resource, there: &Re
 
 /// Where we write that an older worker may not change an object any more.
 pub(crate) const FENCE: &str = "belay.dev/fence";
+
+/// An object with digests in the place of the values of a Secret.
+pub(crate) fn hidden(mut object: Value, digests: &Digests) -> Value {
+    if object["kind"] == "Secret"
+        && object["apiVersion"] == "v1"
+        && let Some(fields) = object.as_object_mut()
+    {
+        hide(fields, digests);
+    }
+    object
+}
 
 /// A Secret with digests in the place of its values; `stringData` is another way to write `data`. What is a digest already
 /// stays one: it cannot be taken for a value, which is base64.

@@ -1,8 +1,9 @@
 //! What steps are, as plans keep them, and what comes of each. Pure.
 
+use crate::compare::is_given;
 use crate::router::SERVICES;
 use crate::traffic::{SENDS, senders};
-use crate::{kinds, object};
+use crate::{kinds, object, workload};
 use belay_driver::{Error, Stage};
 use belay_model::error::Class;
 use belay_model::id::RecordHash;
@@ -10,7 +11,7 @@ use belay_model::plan::{Effect, Verb, Wave};
 use belay_model::state::{Health, Resource, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an effect's `params` hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +200,7 @@ pub(crate) fn after(from: &State, params: &Params) -> State {
             let made =
                 objects.map(|(key, it)| (key.clone(), it.over_there(from.resources.get(key))));
             state.resources.extend(made.collect::<Vec<_>>());
+            forget_given(&mut state);
         }
         Params::Scale { key, replicas, .. } => {
             if let Some(it) = state.resources.get_mut(key) {
@@ -223,4 +225,51 @@ pub(crate) fn after(from: &State, params: &Params) -> State {
         }
     }
     state
+}
+
+/// What nobody made for the target is looked at while pods of it are given it, and not any more when they are not.
+fn forget_given(state: &mut State) {
+    let workloads = state.resources.iter();
+    let workloads = workloads.filter(|(key, _)| kinds::of_key(key).is_some());
+    let given: BTreeSet<String> = workloads
+        .flat_map(|(_, it)| workload::references(&it.spec["spec"]["template"]))
+        .map(|(kind, name)| format!("{}/{name}", kind.to_lowercase()))
+        .collect();
+    state
+        .resources
+        .retain(|key, it| !is_given(key) || it.facts["belongs"] == true || given.contains(key));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pods_are_not_given_any_more_is_not_looked_at() {
+        let with = |map: &str| Resource {
+            spec: json!({ "spec": { "template": { "spec": { "volumes": [{ "configMap": { "name": map } }] } } } }),
+            facts: json!({ "belongs": true }),
+            health: Health::Unknown,
+        };
+        let map = |belongs: bool| Resource {
+            facts: json!({ "belongs": belongs }),
+            ..Resource::default()
+        };
+        let key = "deployment.apps/api";
+        let mut from = State::default();
+        let there = [
+            (key, with("old")),
+            ("configmap/old", map(false)),
+            ("configmap/ours", map(true)),
+        ];
+        from.resources
+            .extend(there.map(|(key, it)| (key.to_owned(), it)));
+        let roll = Params::Roll {
+            key: key.to_owned(),
+            object: Wanted::of(&with("new")),
+            replace_stuck: false,
+        };
+        let keys: Vec<String> = after(&from, &roll).resources.into_keys().collect();
+        assert_eq!(keys, ["configmap/ours", key]);
+    }
 }

@@ -53,6 +53,19 @@ pub struct Settings {
     /// five minutes, which is helm's own limit.
     #[serde(default)]
     pub abandoned_after_ms: Option<u64>,
+    /// What is done about others that apply these objects, too; absent: releases are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gitops: Option<Gitops>,
+}
+
+/// What is done about those that apply objects of a target by themselves, as a repository says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gitops {
+    /// They are held until they say what runs.
+    Hold,
+    /// Nothing: they may undo it.
+    Ignore,
 }
 
 /// How the releases of a target lie.

@@ -9,6 +9,7 @@ use crate::mutant::{self, Mutant};
 use crate::ports::{MAX_EVENT, StoreError};
 use crate::targets::{self, Targets};
 use crate::{capacity, conclude, goal, half_way, left, planning, taken_back, undone};
+use belay_driver::Remark;
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Inputs, Kind, Outcome, RollbackResult};
@@ -79,6 +80,12 @@ impl Course {
             Ok(planned) => planned,
             Err(failure) => return Ok(Some(format!("could not plan: {}", failure.message))),
         };
+        let told = self.remarks(&targets, &found, &plan).await;
+        // Going back is held up by nothing.
+        let refusal = told.iter().find_map(Remark::refusal);
+        if let Some(refusal) = refusal.filter(|_| self.inputs().kind == Kind::Deploy) {
+            return Ok(Some(format!("refused: {refusal}")));
+        }
         let foreign = match &legacy {
             Some(legacy) => legacy.left.foreign(&targets, &found),
             None if is_whole && !mutant::is(Mutant::Overwrites) => {
@@ -102,6 +109,7 @@ impl Course {
         let said = conclude::on_planned(&self.id, inputs, &goal, undone.first(), &view);
         let remarks = foreign.iter();
         let remarks = remarks.map(|line| back::told(line));
+        let remarks = remarks.chain(told.iter().map(Remark::line));
         let remarks = remarks.chain(scaled);
         let stays = taken_back::left_behind(&left).into_iter();
         let remarks = remarks.chain(stays.map(|line| format!("stays behind: {line}")));

@@ -11,12 +11,12 @@ use crate::mutant::{self, Mutant};
 use crate::ports::{Materials, Ports, StoreError};
 use crate::targets::{self, Place, Targets};
 use crate::{conclude, retry};
-use belay_driver::{Context, Progress};
+use belay_driver::{Context, Progress, Remark};
 use belay_model::environment::View;
 use belay_model::error::Failure;
 use belay_model::event::{Event, Finish, Inputs, Outcome, RollbackResult};
 use belay_model::id::{DeploymentId, StepId};
-use belay_model::plan::Action;
+use belay_model::plan::{Action, Plan};
 use belay_model::release::Record;
 use belay_model::state::{State, States};
 use std::collections::BTreeMap;
@@ -396,6 +396,17 @@ impl Course {
         let (states, failures) = targets.observe(&cx).await;
         let failures = failures.into_iter().map(|(_, failure)| failure);
         (states, failures.collect())
+    }
+
+    /// What drivers have to say of a plan before anything changes.
+    pub(super) async fn remarks(
+        &self,
+        targets: &Targets,
+        from: &States,
+        plan: &Plan,
+    ) -> Vec<Remark> {
+        let cx = self.context(None, 0, Arc::default());
+        targets.remarks(&cx, from, plan).await
     }
 
     pub(super) async fn end(&mut self, outcome: Outcome) -> Result<(), StoreError> {

@@ -6,15 +6,17 @@ use super::term::Hold;
 use crate::ports::{Clock, Drivers};
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision, Settled,
-    Stage,
+    Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
+    Settled, Stage,
 };
 use belay_model::config::Duration;
 use belay_model::error::Class;
+use belay_model::id::RecordHash;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -93,8 +95,14 @@ impl Driver for Guarded {
         self.inner.plan(target, from, goal, stage)
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
-        self.inner.in_shell(target, from, effect)
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
+        self.inner.in_shell(target, from, effect, records).await
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
@@ -111,6 +119,17 @@ impl Driver for Guarded {
 
     fn diff(&self, want: &State, have: &State) -> Difference {
         self.inner.diff(want, have)
+    }
+
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        self.call(cx, self.inner.remarks(cx, target, from, effects))
+            .await
     }
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {

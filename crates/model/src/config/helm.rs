@@ -45,6 +45,10 @@ pub struct HelmTarget {
     /// How long a client that is not Belay's may be at work on the release before it counts as gone. Default: `5m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned_after: Option<Duration>,
+    /// What is done about those that move the same release by themselves, as a repository says (Argo CD, Flux). Default: a release is
+    /// refused where one of them would undo it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gitops: Option<super::Gitops>,
 }
 
 /// Where a value of a chart comes from.

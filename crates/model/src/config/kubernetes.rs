@@ -39,6 +39,20 @@ pub struct KubernetesTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^(httproute|grpcroute)/[^/]+$"))]
     pub route: Option<String>,
+    /// What is done about those that apply the same objects by themselves, as a repository says (Argo CD, Flux). Default: a release is
+    /// refused where one of them would undo it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gitops: Option<Gitops>,
+}
+
+/// What is done about those that apply the same objects by themselves, as a repository says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Gitops {
+    /// They are held before anything is changed, and let go when their source says what runs.
+    Hold,
+    /// Nothing: they may undo what goes out.
+    Ignore,
 }
 
 /// Names of Services: one, or a list of them.

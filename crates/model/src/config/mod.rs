@@ -32,7 +32,7 @@ pub use environment::{
 };
 pub use failure::{AskPerson, FailureAction, FailureClass, OnFailure, Retry, Unanswered};
 pub use helm::{HelmTarget, ImagePart, ParseValueSourceError, ValueSource};
-pub use kubernetes::{KubernetesTarget, ParseWorkloadError, ServiceNames, WorkloadName};
+pub use kubernetes::{Gitops, KubernetesTarget, ParseWorkloadError, ServiceNames, WorkloadName};
 pub use percent::{ParsePercentError, Percent};
 pub use phase::{
     BackCapacity, BackOrder, BackPhases, ForeignChange, Phase, PhaseRollback, Provisioning,

@@ -3,10 +3,10 @@
 use super::Points;
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Moved, Progress,
+    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Moved, Progress, Remark,
     Restorability, Revision, Route, RouteState, Router, Settled, Stage,
 };
-use belay_model::id::ArtifactDigest;
+use belay_model::id::{ArtifactDigest, RecordHash};
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
@@ -90,8 +90,14 @@ impl Driver for Pointed<dyn Driver> {
         self.inner.plan(target, from, goal, stage)
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
-        self.inner.in_shell(target, from, effect)
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
+        self.inner.in_shell(target, from, effect, records).await
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
@@ -108,6 +114,16 @@ impl Driver for Pointed<dyn Driver> {
 
     fn diff(&self, want: &State, have: &State) -> Difference {
         self.inner.diff(want, have)
+    }
+
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        self.inner.remarks(cx, target, from, effects).await
     }
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {

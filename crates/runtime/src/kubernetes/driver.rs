@@ -6,16 +6,18 @@ use crate::artifacts::chain;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
 use belay_driver::{
-    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Restorability, Revision,
-    Settled, Stage,
+    Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability,
+    Revision, Settled, Stage,
 };
 use belay_driver_kubernetes::{Kubernetes, Reached, Side, Unreached};
 use belay_model::error::Class;
+use belay_model::id::RecordHash;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use belay_store::AnyStore;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, watch};
 
@@ -36,7 +38,7 @@ impl Late {
         artifacts: Arc<dyn Artifacts>,
     ) -> Self {
         Self {
-            nobodys: Kubernetes::new(&[0; 32], ""),
+            nobodys: Kubernetes::new(&[0; 32], "").with_artifacts(artifacts.clone()),
             store,
             sealed,
             artifacts,
@@ -93,8 +95,14 @@ impl Driver for Late {
         self.nobodys.plan(target, from, goal, stage)
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
-        self.nobodys.in_shell(target, from, effect)
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
+        self.nobodys.in_shell(target, from, effect, records).await
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {
@@ -111,6 +119,16 @@ impl Driver for Late {
 
     fn diff(&self, want: &State, have: &State) -> Difference {
         self.nobodys.diff(want, have)
+    }
+
+    async fn remarks(
+        &self,
+        cx: &Context,
+        target: &Target,
+        from: &State,
+        effects: &[Effect],
+    ) -> Result<Vec<Remark>, Error> {
+        self.ours().await?.remarks(cx, target, from, effects).await
     }
 
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {

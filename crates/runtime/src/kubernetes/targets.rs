@@ -4,7 +4,7 @@ use super::Error;
 use super::cluster::{Cluster, cluster};
 use crate::{Belay, DeployRequest};
 use belay_driver_kubernetes::render::{self, Laid, Overlay};
-use belay_driver_kubernetes::{Layout, Settings};
+use belay_driver_kubernetes::{Gitops, Layout, Settings};
 use belay_model::config::{self, Environment, KubernetesTarget};
 use belay_model::release::{Record, SecretUse, Target};
 use serde_json::{Value, json};
@@ -27,6 +27,9 @@ pub(crate) fn written(target: &KubernetesTarget, is_side_by_side: bool) -> Value
     }
     if let Some(context) = &target.context {
         settings["context"] = json!(context);
+    }
+    if let Some(gitops) = target.gitops {
+        settings["gitops"] = json!(gitops);
     }
     if !target.workloads.is_empty() {
         settings["workloads"] = json!(target.workloads);
@@ -113,6 +116,7 @@ impl Belay {
                     true => Layout::SideBySide,
                     false => Layout::InPlace,
                 },
+                gitops: written.gitops.map(gitops),
             };
             let is_of_this_machine = cluster.kubeconfig.is_some();
             let target = &mut record.targets[number];
@@ -123,12 +127,21 @@ impl Belay {
     }
 }
 
-/// How users reach a release, and how releases lie.
+/// How users reach a release, how releases lie, and what is done about others.
 struct Ways {
     service: Vec<String>,
     preview: Option<String>,
     route: Option<String>,
     layout: Layout,
+    gitops: Option<Gitops>,
+}
+
+/// As the driver has it.
+pub(super) fn gitops(written: config::Gitops) -> Gitops {
+    match written {
+        config::Gitops::Hold => Gitops::Hold,
+        config::Gitops::Ignore => Gitops::Ignore,
+    }
 }
 
 fn of(cluster: Cluster, namespace: String, laid: Laid, ways: Ways) -> Settings {
@@ -142,6 +155,7 @@ fn of(cluster: Cluster, namespace: String, laid: Laid, ways: Ways) -> Settings {
         preview: ways.preview,
         route: ways.route,
         layout: ways.layout,
+        gitops: ways.gitops,
         ..Settings::default()
     }
 }

@@ -168,6 +168,34 @@ impl ControlPlane {
         run(self.kubectl().args(definitions).args(names))
     }
 
+    /// Makes the kinds of Argo CD, Argo Rollouts, Flagger and Flux known. Nobody acts on them: there is no controller.
+    ///
+    /// # Errors
+    /// Why they are not to be had, for people.
+    pub fn know_deliverers(&self) -> Result<(), String> {
+        let mut definitions = String::new();
+        for file in go::deliverers()? {
+            let text = std::fs::read_to_string(&file);
+            let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
+            // Beside definitions there are the controllers themselves.
+            let is_definition = |it: &&str| it.contains("\nkind: CustomResourceDefinition\n");
+            let documents = text.split("\n---\n").map(|it| format!("\n{it}\n"));
+            for document in documents.filter(|it| is_definition(&it.as_str())) {
+                definitions += &format!("---{document}");
+            }
+        }
+        let file = self.dir.join("deliverers.yaml");
+        std::fs::write(&file, definitions).map_err(|error| error.to_string())?;
+        let mut apply = self.kubectl();
+        run(apply.args(["apply", "--server-side", "-f"]).arg(&file))?;
+        let established = ["wait", "--for=condition=Established", "--timeout=60s", "-f"];
+        run(self.kubectl().args(established).arg(&file))?;
+        // What is established may say for a moment that its storage is not ready.
+        let all = "applications.argoproj.io,applicationsets.argoproj.io,rollouts.argoproj.io,canaries.flagger.app,\
+                   gitrepositories.source.toolkit.fluxcd.io,kustomizations.kustomize.toolkit.fluxcd.io,helmreleases.helm.toolkit.fluxcd.io";
+        self.wait("storage", || self.ask(&["get", "--all-namespaces", all]))
+    }
+
     /// A new namespace that takes pods. Nobody waits for its end: the control plane ends first.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod failures;
 mod helm;
 mod nodes;
 mod others;
+mod owners;
 mod place;
 mod route;
 mod slow;

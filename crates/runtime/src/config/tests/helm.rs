@@ -52,7 +52,7 @@ fn mistakes_in_a_release() {
                |
              5 |     target: { helm: { namespace: My Shop, release: Shop, history_max: 1, hooks: 1m } }
                |                                                                          ^^^^^
-               = note: known here: `context`, `namespace`, `kubeconfig`, `release`, `values`, `set`, `history_max`, `hook_timeout`, `abandoned_after`
+               = note: known here: `context`, `namespace`, `kubeconfig`, `release`, `values`, `set`, `history_max`, `hook_timeout`, `abandoned_after`, `gitops`
         "#]],
     );
     check(
