@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::remark::Remark;
 use async_trait::async_trait;
+use belay_model::id::RecordHash;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
@@ -196,8 +197,15 @@ pub trait Driver: Send + Sync {
     ) -> Result<Vec<Effect>, Error>;
 
     /// The step as commands of the platform's own client, for a shell: what works when Belay is gone. `from`: what was there
-    /// before. None: there are no such commands for it. Pure.
-    fn in_shell(&self, _target: &Target, _from: &State, _effect: &Effect) -> Option<String> {
+    /// before; `records`: those that the step may be about. None: there are no such commands for it. Reads artifacts, and asks
+    /// no platform.
+    async fn in_shell(
+        &self,
+        _target: &Target,
+        _from: &State,
+        _effect: &Effect,
+        _records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
         None
     }
 

@@ -9,6 +9,7 @@ use belay_engine::{goal, planning};
 use belay_model::config::FirstFailure;
 use belay_model::id::{ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope};
 use belay_model::plan::{Phase, Plan, Step, Wave};
+use std::collections::BTreeMap;
 
 /// One step of a plan in words.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,13 +186,15 @@ impl Belay {
         let serves = view
             .serving()
             .is_some_and(|known| known.record.hash() == record.hash());
+        let records = BTreeMap::from([(record.hash(), record.clone())]);
+        let script = Script::of(&scope, &record.title(), &own, &from, &plan, &records).await;
         Ok(DeployPlan {
             scope: scope.clone(),
             residue: gone.left_behind().map(str::to_owned).collect(),
             release: is_known.then_some(record.release),
             promoted_from: inputs.promotion.map(|promotion| promotion.from),
             artifact: record.artifact.clone(),
-            script: Script::of(&scope, &record.title(), &own, &from, &plan),
+            script,
             steps: PlannedStep::of(&scope, &plan),
             plan,
             back_to: fitted.goal.title,

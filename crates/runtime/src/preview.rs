@@ -209,7 +209,8 @@ impl Belay {
                 let (plan, residue) = self.with_taken_back(scope, &way, plan).await?;
                 let said = targets.remarks(&looking(), &from, &plan).await;
                 preview.remarks.extend(said.iter().map(Remark::line));
-                preview.script = Script::of(scope, &preview.goal, &targets, &from, &plan);
+                preview.script =
+                    Script::of(scope, &preview.goal, &targets, &from, &plan, &goal.records).await;
                 preview.steps = PlannedStep::of(scope, &plan);
                 preview.residue = residue;
             }

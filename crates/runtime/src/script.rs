@@ -1,9 +1,11 @@
 //! A plan as commands of the platforms' own clients, for a shell: what works when Belay is gone.
 
 use belay_engine::targets::Targets;
-use belay_model::id::Scope;
+use belay_model::id::{RecordHash, Scope};
 use belay_model::plan::{Action, Plan};
+use belay_model::release::Record;
 use belay_model::state::States;
+use std::collections::BTreeMap;
 
 /// A plan as a shell script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,13 +17,14 @@ pub struct Script {
 }
 
 impl Script {
-    /// `from`: what is there.
-    pub(crate) fn of(
+    /// `from`: what is there; `records`: those that the plan is about.
+    pub(crate) async fn of(
         scope: &Scope,
         goal: &str,
         targets: &Targets,
         from: &States,
         plan: &Plan,
+        records: &BTreeMap<RecordHash, Record>,
     ) -> Self {
         let mut script = Self {
             text: format!(
@@ -52,10 +55,16 @@ impl Script {
                 .target
                 .as_deref()
                 .and_then(|name| targets.iter().find(|it| it.target.name == name));
-            let commands = place.and_then(|place| {
-                let there = from.of(&place.target.name);
-                place.driver.in_shell(&place.target, there, effect)
-            });
+            let commands = match place {
+                Some(place) => {
+                    let there = from.of(&place.target.name);
+                    place
+                        .driver
+                        .in_shell(&place.target, there, effect, records)
+                        .await
+                }
+                None => None,
+            };
             match (commands, place) {
                 (Some(commands), Some(place)) => {
                     script.text += &commands;

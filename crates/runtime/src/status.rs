@@ -52,6 +52,8 @@ pub struct GroupStatus {
     pub restarts: u64,
     /// It is kept warm until then, Unix milliseconds.
     pub removed_at_ms: Option<i64>,
+    /// It was there before Belay, stands by, and stays until somebody removes it: by this command.
+    pub removed_by: Option<String>,
 }
 
 /// A target as it is now.
@@ -179,11 +181,8 @@ impl Belay {
             Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
         };
         let mut status = target_status(name, states.of(name), view);
-        if record
-            .target(name)
-            .is_some_and(|it| it.driver == "kubernetes")
-        {
-            status.groups = crate::kubernetes::groups(states.of(name), view);
+        if let Some(target) = record.target(name).filter(|it| it.driver == "kubernetes") {
+            status.groups = crate::kubernetes::groups(states.of(name), view, target);
         }
         if is_known {
             status.foreign = goal::foreign(&target, view, &states);
@@ -230,6 +229,7 @@ fn target_status(name: &str, state: &State, view: &View) -> TargetStatus {
             unhealthy,
             restarts,
             removed_at_ms: cleanup.map(|cleanup| cleanup.due_ms),
+            removed_by: None,
         })
     });
     TargetStatus {

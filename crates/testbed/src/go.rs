@@ -46,7 +46,17 @@ pub(crate) fn kubernetes() -> Result<PathBuf, String> {
 
 /// The directory with `helm` of that version: the release as its authors lock it, checked against Go's checksum database.
 pub(crate) fn helm(package: &str) -> Result<PathBuf, String> {
-    built("helm", &[package], |out| {
+    installed("helm", package)
+}
+
+/// The directory with `registry`, which keeps OCI artifacts in its memory.
+pub(crate) fn registry() -> Result<PathBuf, String> {
+    let package = "github.com/google/go-containerregistry/cmd/registry@v0.20.8";
+    installed("registry", package)
+}
+
+fn installed(name: &str, package: &str) -> Result<PathBuf, String> {
+    built(name, &[package], |out| {
         let mut install = go();
         install.args(["install", "-trimpath", "-ldflags", "-s -w", package]);
         run(install.env("GOBIN", out))

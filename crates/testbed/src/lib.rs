@@ -10,10 +10,12 @@ mod go;
 mod keeper;
 mod kubernetes;
 mod postgres;
+mod registry;
 mod release;
 
 pub use address::Address;
 pub use certificates::{Authority, Identity};
 pub use kubernetes::{ControlPlane, Helm};
 pub use postgres::Postgres;
+pub use registry::Registry;
 pub use release::Version;

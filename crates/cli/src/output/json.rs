@@ -143,6 +143,7 @@ fn group(group: &GroupStatus) -> Value {
         "weight_per_mille": group.weight,
         "unhealthy": group.unhealthy,
         "restarts": group.restarts,
+        "removed_by": group.removed_by,
         "removed_at": at(group.removed_at_ms.map(|ms| ms.saturating_mul(1000))),
     })
 }

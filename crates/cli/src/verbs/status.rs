@@ -233,6 +233,12 @@ fn of_group(group: &GroupStatus) -> Vec<String> {
             group.group
         ));
     }
+    if let Some(command) = &group.removed_by {
+        notes.push(format!(
+            "{} was there before Belay, and stands by until you remove it: {command}",
+            group.group
+        ));
+    }
     if let Some(at_ms) = group.removed_at_ms {
         let at = moment(at_ms.saturating_mul(1000));
         notes.push(format!(

@@ -35,17 +35,20 @@ enum Is {
 /// Runs a page of the repository.
 pub(crate) fn check(page: &str) {
     let text = std::fs::read_to_string(crate::root().join(page)).expect("the page");
-    run(page, &text).unwrap_or_else(|wrong| panic!("{wrong}"));
+    run(page, &text, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
-/// The same, with something of this machine in the place of what the page names.
-pub(crate) fn check_with(page: &str, named: &str, ours: &str) {
-    let text = std::fs::read_to_string(crate::root().join(page)).expect("the page");
-    assert!(text.contains(named), "{page} names {named}");
-    run(page, &text.replace(named, ours)).unwrap_or_else(|wrong| panic!("{wrong}"));
+/// The same, with something of this machine in the place of what the page names, and with these variables.
+pub(crate) fn check_with(page: &str, names: &[(&str, &str)], variables: &[(&str, String)]) {
+    let mut text = std::fs::read_to_string(crate::root().join(page)).expect("the page");
+    for (named, ours) in names {
+        assert!(text.contains(named), "{page} names {named}");
+        text = text.replace(named, ours);
+    }
+    run(page, &text, variables).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
-fn run(page: &str, text: &str) -> Result<(), String> {
+fn run(page: &str, text: &str, variables: &[(&str, String)]) -> Result<(), String> {
     let ports = ports(text);
     let blocks = blocks(&to_free(text, &ports));
     let project = Project::new();
@@ -57,7 +60,11 @@ fn run(page: &str, text: &str) -> Result<(), String> {
     let belay = Path::new(env!("CARGO_BIN_EXE_belay"))
         .parent()
         .expect("a directory");
-    let path = std::env::var("PATH").unwrap_or_default();
+    let path = variables.iter().find(|(name, _)| *name == "PATH");
+    let path = path.map(|(_, path)| path.clone());
+    let path = path
+        .or_else(|| std::env::var("PATH").ok())
+        .unwrap_or_default();
     let mut command = Command::new("timeout");
     let patience = ["--kill-after=5", "300", "bash", "-c"];
     command.args(patience).arg(script).current_dir(&work);
@@ -72,6 +79,7 @@ fn run(page: &str, text: &str) -> Result<(), String> {
         command.env_remove(name);
     }
     command
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env("PATH", format!("{}:{path}", belay.display()))
         .env("BELAY_ACTOR", "ada@laptop")
         .env("TMPDIR", project.path())
@@ -229,7 +237,7 @@ fn a_page_that_is_wrong_is_found_out() {
         ),
         ("```text\none\n```\n", "output of nothing"),
     ] {
-        let told = run("page", page).expect_err(page);
+        let told = run("page", page, &[]).expect_err(page);
         assert!(told.contains(wrong), "{told}");
     }
 }
@@ -238,5 +246,5 @@ fn a_page_that_is_wrong_is_found_out() {
 fn a_page_that_is_right_passes() {
     let page = "```yaml file=a/b\nat :8080\n```\n```sh\ncat a/b\nx=1\n```\n```text\nat :8080\n```\n\
                 ```sh exit=3\necho x is $x\nexit 3\n```\n```text\n...\nx is 1\n```\n```console\nfalse\n```\n";
-    run("page", page).expect("it is right");
+    run("page", page, &[]).expect("it is right");
 }

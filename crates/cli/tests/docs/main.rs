@@ -26,6 +26,28 @@ fn first_service_works() {
 }
 
 #[test]
+fn first_service_on_kubernetes_works() {
+    use belay_testbed::{ControlPlane, Helm};
+    let plane = ControlPlane::start().expect("a control plane");
+    let namespace = plane.namespace().expect("a namespace");
+    let folder = |program: &Path| program.parent().expect("a folder").display().to_string();
+    let kubectl = folder(Path::new(plane.kubectl().get_program()));
+    let helm = folder(&Helm::V4.program().expect("helm"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    guide::check_with(
+        "docs/first-service-on-kubernetes.md",
+        &[
+            ("prod-cluster", ControlPlane::CONTEXT),
+            ("shop-demo", &namespace),
+        ],
+        &[
+            ("KUBECONFIG", plane.kubeconfig().display().to_string()),
+            ("PATH", format!("{kubectl}:{helm}:{path}")),
+        ],
+    );
+}
+
+#[test]
 fn canary_works() {
     guide::check("docs/canary.md");
 }
@@ -57,8 +79,8 @@ fn shared_store_works() {
     let url = server.url(Postgres::DATABASE);
     guide::check_with(
         "docs/shared-store.md",
-        "postgres://belay@db.example.com/belay",
-        &url,
+        &[("postgres://belay@db.example.com/belay", &url)],
+        &[],
     );
 }
 

@@ -2,6 +2,8 @@
 
 use crate::shop::Shop;
 use serde_json::json;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 #[test]
 fn what_runs_is_taken_over_and_no_pod_is_replaced() {
@@ -92,47 +94,53 @@ fn what_runs_is_taken_over_and_no_pod_is_replaced() {
     assert_eq!(refused["error"]["code"], json!("E0322"), "{refused:#}");
 }
 
-/// The commands of the page, in an empty folder; only the cluster and the namespace are others.
+impl Shop {
+    /// Runs the commands of a chapter of a page, in an empty folder; only what it names (`named`) is ours. Answers what they say.
+    pub(crate) fn follows(&self, page: &str, chapter: &str, (named, ours): (&str, &str)) -> String {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs")
+            .join(page);
+        let text = std::fs::read_to_string(file).expect("the page");
+        let (_, rest) = text.split_once(chapter).expect("the chapter");
+        let (_, rest) = rest.split_once("```sh\n").expect("commands");
+        let (commands, _) = rest.split_once("```").expect("their end");
+        let commands = commands.replace(named, ours);
+        assert!(
+            commands.contains(ours) && commands.contains("belay deploy"),
+            "{commands}"
+        );
+        // Nobody waits ten minutes for the end of a bake here.
+        let commands = commands.replace("belay deploy", "belay deploy --until promoted");
+        self.project.write("empty/commands.sh", &commands);
+        let belay = Path::new(env!("CARGO_BIN_EXE_belay"));
+        let folder = belay.parent().expect("a folder").display();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-eu", "commands.sh"])
+            .envs(self.project.env.iter().cloned());
+        let path = self.project.env.iter().find(|(name, _)| name == "PATH");
+        shell.env("PATH", format!("{folder}:{}", path.expect("a PATH").1));
+        shell.current_dir(self.project.path().join("empty"));
+        let done = shell.stdin(Stdio::null()).output().expect("sh");
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        let talk = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{said}\n{talk}");
+        said
+    }
+}
+
+/// The commands of the page; only the cluster and the namespace are others.
 #[test]
 fn the_page_is_followed_word_for_word() {
     let shop = Shop::new();
     shop.apply();
     let before = shop.get(&["deployment", "api"]);
-    let page = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../docs/drivers/kubernetes.md"
-    );
-    let page = std::fs::read_to_string(page).expect("the page");
-    let (_, rest) = page
-        .split_once("## Taking over what runs")
-        .expect("the chapter");
-    let (_, rest) = rest.split_once("```sh\n").expect("commands");
-    let (commands, _) = rest.split_once("```").expect("their end");
     let uri = shop.uri("deployment/api");
-    let commands = commands.replace("kubernetes://prod/shop/deployment/api", &uri);
-    assert!(
-        commands.contains(&uri) && commands.contains("belay deploy"),
-        "{commands}"
+    let said = shop.follows(
+        "drivers/kubernetes.md",
+        "## Taking over what runs",
+        ("kubernetes://prod/shop/deployment/api", &uri),
     );
-    // Nobody waits ten minutes for the end of a bake here.
-    let commands = commands.replace("belay deploy", "belay deploy --until promoted");
-    shop.project.write("empty/commands.sh", &commands);
-    let belay = std::path::Path::new(env!("CARGO_BIN_EXE_belay"));
-    let folder = belay.parent().expect("a folder").display();
-    let mut shell = std::process::Command::new("sh");
-    shell
-        .args(["-eu", "commands.sh"])
-        .envs(shop.project.env.iter().cloned());
-    let path = shop.project.env.iter().find(|(name, _)| name == "PATH");
-    shell.env("PATH", format!("{folder}:{}", path.expect("a PATH").1));
-    shell.current_dir(shop.project.path().join("empty"));
-    let done = shell
-        .stdin(std::process::Stdio::null())
-        .output()
-        .expect("sh");
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    let talk = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{said}\n{talk}");
     assert!(
         said.contains("nothing to do there: what runs is this release already"),
         "{said}"

@@ -218,3 +218,38 @@ fn a_route_has_the_weights_of_a_canary() {
     assert!(matches!(weights(), (1.., 0)), "{:?}", weights());
     assert!(deploying.said().contains("12.5 %"), "{}", deploying.said());
 }
+
+#[test]
+fn what_kubectl_made_stands_by_until_somebody_removes_it() {
+    let shop = Shop::new();
+    shop.apply();
+    shop.configure("info", "    strategy: blue_green\n");
+    let deployed = shop.project.json(0, &["deploy", "--image", TWO]);
+    let by = |name: &str| {
+        let status = shop.project.json(0, &["status"]);
+        let groups = status["services"][0]["targets"][0]["groups"].clone();
+        let groups = groups.as_array().expect("groups").clone();
+        groups.into_iter().find(|it| it["group"] == name)
+    };
+    let left = by("deployment/api").expect("it stands by");
+    let context = belay_testbed::ControlPlane::CONTEXT;
+    let namespace = &shop.namespace;
+    let command = format!("kubectl --context {context} -n {namespace} delete deployment/api");
+    assert_eq!(left["removed_by"], command, "{left:#}");
+    let new = shop.group(1).expect("it serves");
+    assert_eq!(new["removed_by"], Value::Null);
+    let said = shop.project.belay(&["status", "shop", "-e", "test"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains(&command), "{said}");
+
+    let words: Vec<&str> = command.split(' ').skip(5).collect();
+    shop.kubectl(&words);
+    until("it is gone", || {
+        by("deployment/api").is_none().then_some(())
+    });
+    // It is made again of what was captured.
+    let id = deployed["deployment"]["id"].as_str().expect("an id");
+    let undo = ["rollback", "--undo", id, "--yes", "--reason", "no"];
+    shop.project.json(0, &undo);
+    assert_eq!(shop.image(), ONE);
+}

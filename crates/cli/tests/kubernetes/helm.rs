@@ -2,8 +2,9 @@
 
 use crate::shop::{Shop, encoded};
 use belay_testbed::{ControlPlane, Helm};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 const CHART: &str = r"apiVersion: apps/v1
 kind: Deployment
@@ -24,7 +25,7 @@ spec:
 { apiVersion: v1, kind: ConfigMap, metadata: { name: api }, data: { LEVEL: {{ .Values.log.level | quote }} } }
 ";
 
-fn shop(version: Helm) -> Shop {
+pub(crate) fn shop(version: Helm) -> Shop {
     let mut shop = Shop::new();
     let program = version.program().expect("helm");
     let programs = program.parent().unwrap_or(Path::new("/"));
@@ -55,6 +56,34 @@ fn shop(version: Helm) -> Shop {
         ),
     );
     shop
+}
+
+impl Shop {
+    /// The helm of the shop.
+    pub(crate) fn helm(&self, arguments: &[&str]) -> Command {
+        let mut helm = Command::new("helm");
+        helm.args(arguments)
+            .args(["--namespace", &self.namespace])
+            .envs(self.project.env.iter().cloned())
+            .current_dir(self.project.path())
+            .stdin(Stdio::null());
+        helm
+    }
+
+    /// What helm knows of its revisions, oldest first.
+    pub(crate) fn releases(&self) -> Vec<Value> {
+        let done = self.helm(&["history", "shop", "-o", "json"]).output();
+        let done = done.expect("helm");
+        serde_json::from_slice(&done.stdout).expect("JSON")
+    }
+
+    /// Of both: a ConfigMap and a Secret.
+    pub(crate) fn both(&self) -> (Value, Value) {
+        (
+            self.given("configmap", "configMapRef"),
+            self.given("secret", "secretRef"),
+        )
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 impl Shop {
     /// What the plan of a command is as a script.
-    fn script(&self, arguments: &[&str]) -> String {
+    pub(crate) fn script(&self, arguments: &[&str]) -> String {
         let document = self
             .project
             .json(0, &[arguments, &["--plan", "--as", "sh"]].concat());
@@ -15,7 +15,7 @@ impl Shop {
     }
 
     /// Runs it as anybody would, with these variables.
-    fn run(&self, script: &str, variables: &[(&str, &str)]) -> bool {
+    pub(crate) fn run(&self, script: &str, variables: &[(&str, &str)]) -> bool {
         self.project.executable("back.sh", script);
         let path = self
             .project
@@ -39,7 +39,27 @@ impl Shop {
         done.status.success()
     }
 
-    fn template(&self) -> Value {
+    /// Does it while the store is gone.
+    pub(crate) fn without_belay(&self, act: impl FnOnce()) {
+        let (store, gone) = (
+            self.project.path().join(".belay"),
+            self.project.path().join("gone"),
+        );
+        std::fs::rename(&store, &gone).expect("moved");
+        act();
+        assert!(!store.exists(), "nobody makes another one");
+        std::fs::rename(gone, store).expect("moved");
+    }
+
+    /// A way back finds that everything is there.
+    pub(crate) fn has_nothing_to_do(&self) {
+        let plan = self.project.json(0, &["rollback", "--plan"]);
+        let steps = plan["preview"]["steps"].as_array().expect("steps");
+        let is_look = |step: &Value| step["wave"].is_null();
+        assert!(steps.iter().all(is_look), "{plan:#}");
+    }
+
+    pub(crate) fn template(&self) -> Value {
         self.get(&["deployment", "api"])["spec"]["template"].clone()
     }
 }
@@ -60,26 +80,11 @@ fn the_way_back_works_without_belay() {
         !script.contains(KEY) && !script.contains(&encoded()),
         "{script}"
     );
-    // Belay is gone.
-    std::fs::rename(
-        shop.project.path().join(".belay"),
-        shop.project.path().join("gone"),
-    )
-    .expect("moved");
-    assert!(shop.run(&script, &[]));
+    shop.without_belay(|| assert!(shop.run(&script, &[])));
     assert_eq!(shop.image(), "shop/api:1");
     assert_eq!(shop.template(), before);
     assert_eq!(shop.given("secret", "secretRef"), secret);
-    // Belay is back, and finds nothing to do.
-    std::fs::rename(
-        shop.project.path().join("gone"),
-        shop.project.path().join(".belay"),
-    )
-    .expect("moved");
-    let plan = shop.project.json(0, &["rollback", "--plan"]);
-    let steps = plan["preview"]["steps"].as_array().expect("steps");
-    let is_look = |step: &Value| step["wave"].is_null();
-    assert!(steps.iter().all(is_look), "{plan:#}");
+    shop.has_nothing_to_do();
 }
 
 #[test]

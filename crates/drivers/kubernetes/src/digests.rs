@@ -10,6 +10,15 @@ pub fn digest(key: &[u8; 32], value: &[u8]) -> String {
     Digests::new(key).of(value)
 }
 
+/// Objects as [`crate::Settings::objects`] has them: digests stand for the values of Secrets.
+pub fn hidden(objects: Vec<Value>, key: &[u8; 32]) -> Vec<Value> {
+    let digests = Digests::new(key);
+    let objects = objects.into_iter();
+    objects
+        .map(|it| crate::object::hidden(it, &digests))
+        .collect()
+}
+
 pub(crate) struct Digests(Hmac<Sha256>);
 
 impl Digests {

@@ -17,10 +17,12 @@ use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
     Settled, Split, Stage,
 };
+use belay_model::id::RecordHash;
 use belay_model::plan::{Effect, Verb};
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 #[async_trait]
@@ -70,13 +72,27 @@ impl Driver for Kubernetes {
         Ok(owners::around(&settings, from, want, effects, stage))
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
         let settings = Settings::of(target).ok()?;
         if let Some(step) = owners::Step::of(effect) {
             return Some(script::gitops(&settings, &step));
         }
         if is_helm(target) {
-            return None;
+            let step = helm::Step::of(effect).ok()?;
+            let given = match &step.how {
+                helm::How::Upgrade { record } => {
+                    let artifacts = self.artifacts.as_deref()?;
+                    Some(helm::written(&target.name, records.get(record)?, artifacts).await?)
+                }
+                _ => None,
+            };
+            return helm::commands(&settings, from, &step, given.as_ref());
         }
         let params = Params::of(effect).ok()?;
         Some(script::commands(&settings, from, &params))

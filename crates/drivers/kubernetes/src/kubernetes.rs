@@ -25,7 +25,7 @@ pub struct Kubernetes {
     pub(crate) contents: Contents,
     processes: Processes,
     helm: Option<PathBuf>,
-    artifacts: Option<Arc<dyn Artifacts>>,
+    pub(crate) artifacts: Option<Arc<dyn Artifacts>>,
     under_way: UnderWay,
     last_seen: Mutex<Option<Seen>>,
 }

@@ -57,7 +57,7 @@ mod write;
 
 pub use bundle::Piece;
 pub use contexts::contexts;
-pub use digests::digest;
+pub use digests::{digest, hidden};
 pub use kubernetes::Kubernetes;
 pub use manifest::parse as parse_manifest;
 pub use past::{Beside, Given, Marked, Past, Version, Was, has_same_pods};

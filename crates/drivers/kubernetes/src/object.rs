@@ -187,6 +187,17 @@ fn is_diary(annotation: &str) -> bool {
 /// Where we write that an older worker may not change an object any more.
 pub(crate) const FENCE: &str = "belay.dev/fence";
 
+/// An object with digests in the place of the values of a Secret.
+pub(crate) fn hidden(mut object: Value, digests: &Digests) -> Value {
+    if object["kind"] == "Secret"
+        && object["apiVersion"] == "v1"
+        && let Some(fields) = object.as_object_mut()
+    {
+        hide(fields, digests);
+    }
+    object
+}
+
 /// A Secret with digests in the place of its values; `stringData` is another way to write `data`. What is a digest already
 /// stays one: it cannot be taken for a value, which is base64.
 fn hide(secret: &mut Map<String, Value>, digests: &Digests) {

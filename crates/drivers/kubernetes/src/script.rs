@@ -11,7 +11,7 @@ use belay_model::state::{Resource, State};
 use serde_json::{Map, Value, json};
 
 /// Ends the objects that are written into the script; no line of JSON is like it.
-const END: &str = "BELAY";
+pub(crate) const END: &str = "BELAY";
 
 /// How long a rollout is waited for, as kubectl takes it.
 const PATIENCE: &str = "10m";
@@ -78,23 +78,36 @@ pub(crate) fn gitops(settings: &Settings, step: &owners::Step) -> String {
         .join("\n")
 }
 
-struct Script {
+pub(crate) struct Script {
     /// `kubectl` with the cluster and the namespace.
-    kubectl: String,
+    pub(crate) kubectl: String,
+}
+
+/// Which cluster, as options of a client: helm calls the context by another name.
+pub(crate) fn cluster(settings: &Settings, option: &str) -> String {
+    let file = settings.kubeconfig.as_ref();
+    let file = file.map(|file| format!(" --kubeconfig {}", quoted(&file.display().to_string())));
+    let context = settings.context.as_ref();
+    let context = context.map(|context| format!(" {option} {}", quoted(context)));
+    file.unwrap_or_default() + &context.unwrap_or_default()
 }
 
 impl Script {
-    fn of(settings: &Settings) -> Self {
-        let file = settings.kubeconfig.as_ref();
-        let file =
-            file.map(|file| format!(" --kubeconfig {}", quoted(&file.display().to_string())));
-        let context = settings.context.as_ref();
-        let context = context.map(|context| format!(" --context {}", quoted(context)));
-        let (file, context) = (file.unwrap_or_default(), context.unwrap_or_default());
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let cluster = cluster(settings, "--context");
         let namespace = quoted(&settings.namespace);
         Self {
-            kubectl: format!("kubectl{file}{context} -n {namespace}"),
+            kubectl: format!("kubectl{cluster} -n {namespace}"),
         }
+    }
+
+    /// The same for what is in another namespace.
+    pub(crate) fn at(settings: &Settings, object: &Value) -> Self {
+        let mut settings = settings.clone();
+        if let Some(namespace) = object["metadata"]["namespace"].as_str() {
+            namespace.clone_into(&mut settings.namespace);
+        }
+        Self::of(&settings)
     }
 
     fn put(&self, key: &str, wanted: &Wanted, from: &State) -> String {
@@ -132,7 +145,7 @@ impl Script {
         vec![scale, self.rolled_out(&name)]
     }
 
-    fn rolled_out(&self, name: &str) -> String {
+    pub(crate) fn rolled_out(&self, name: &str) -> String {
         format!(
             "{} rollout status {name} --timeout={PATIENCE}",
             self.kubectl
@@ -207,7 +220,12 @@ impl Script {
     }
 
     /// Server-side apply never removes what others have put there.
-    fn take_out(&self, object: &Value, wanted: &Resource, there: &Resource) -> Option<String> {
+    pub(crate) fn take_out(
+        &self,
+        object: &Value,
+        wanted: &Resource,
+        there: &Resource,
+    ) -> Option<String> {
         let mut patch = surplus("", &wanted.spec, &there.spec)?;
         if let Some(fields) = patch.as_object_mut() {
             fields.retain(|name, _| name != "metadata" && name != "rollout");
@@ -245,21 +263,9 @@ impl Script {
             needs.push(format!(
                 ": \"${{{variable}:?set it to the value of {key} in {name}}}\""
             ));
-            // Replaced after the rest was escaped.
-            *value = json!(format!("\u{1}{variable}\u{1}"));
+            *value = json!(in_place_of(&variable));
         }
-        let text = format!("{document:#}");
-        let text = text
-            .replace('\\', "\\\\")
-            .replace('$', "\\$")
-            .replace('`', "\\`");
-        let text = text
-            .split("\\\\u0001")
-            .enumerate()
-            .fold(String::new(), |text, (at, part)| match at % 2 {
-                0 => text + part,
-                _ => text + &format!("$(printf %s \"${part}\" | base64 | tr -d '\\n')"),
-            });
+        let text = filled(&document, "");
         let apply = format!(
             "{}\n{} <<{END}\n{text}\n{END}",
             needs.join("\n"),
@@ -276,7 +282,7 @@ impl Script {
     }
 
     /// Pods that do not get ready and are of another template are in the way of those that would.
-    fn replace_stuck(&self, object: &Value, name: &str) -> String {
+    pub(crate) fn replace_stuck(&self, object: &Value, name: &str) -> String {
         let kubectl = &self.kubectl;
         let field = |path: &str| format!("$({kubectl} get {name} -o 'jsonpath={{{path}}}')");
         let (asked, seen) = (
@@ -323,7 +329,7 @@ fn lacks_values(object: &Value) -> bool {
 }
 
 /// `deployment.apps/api`, as kubectl takes it.
-fn named(object: &Value) -> String {
+pub(crate) fn named(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kind = text(&object["kind"]).to_lowercase();
     let name = text(&object["metadata"]["name"]);
@@ -377,8 +383,32 @@ fn keys(list: &str) -> Option<&'static str> {
     }
 }
 
+/// What stands in a document for the value of a variable, until it is [`filled`].
+pub(crate) fn in_place_of(variable: &str) -> String {
+    format!("\u{1}{variable}\u{1}")
+}
+
+/// A document with the values of variables in base64, for an unquoted here-document: the shell puts them in, and makes nothing of
+/// the rest. `tag`: before each of them.
+pub(crate) fn filled(document: &Value, tag: &str) -> String {
+    let text = format!("{document:#}");
+    let text = text
+        .replace('\\', "\\\\")
+        .replace('$', "\\$")
+        .replace('`', "\\`");
+    let parts = text.split("\\\\u0001").enumerate();
+    parts.fold(String::new(), |mut text, (at, part)| {
+        if at % 2 == 0 {
+            return text + part;
+        }
+        // Its quote is there already.
+        text.pop();
+        text + &format!("{tag}\"$(printf %s \"${part}\" | base64 | tr -d '\\n')")
+    })
+}
+
 /// A variable of the shell that is called like a key of a Secret.
-fn variable(key: &str) -> String {
+pub(crate) fn variable(key: &str) -> String {
     let allowed = |it: char| if it.is_ascii_alphanumeric() { it } else { '_' };
     let name: String = key.chars().map(allowed).collect();
     match name.starts_with(|it: char| it.is_ascii_digit()) {
@@ -388,7 +418,7 @@ fn variable(key: &str) -> String {
 }
 
 /// As one word of a shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./:@".contains(it);
     match !text.is_empty() && text.chars().all(is_plain) {
         true => text.to_owned(),

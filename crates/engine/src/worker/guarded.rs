@@ -11,10 +11,12 @@ use belay_driver::{
 };
 use belay_model::config::Duration;
 use belay_model::error::Class;
+use belay_model::id::RecordHash;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -93,8 +95,14 @@ impl Driver for Guarded {
         self.inner.plan(target, from, goal, stage)
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
-        self.inner.in_shell(target, from, effect)
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
+        self.inner.in_shell(target, from, effect, records).await
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {

@@ -6,7 +6,7 @@ use belay_driver::{
     Applied, Artifacts, Capabilities, Capacity, Context, Driver, Error, Moved, Progress, Remark,
     Restorability, Revision, Route, RouteState, Router, Settled, Stage,
 };
-use belay_model::id::ArtifactDigest;
+use belay_model::id::{ArtifactDigest, RecordHash};
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
@@ -90,8 +90,14 @@ impl Driver for Pointed<dyn Driver> {
         self.inner.plan(target, from, goal, stage)
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
-        self.inner.in_shell(target, from, effect)
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
+        self.inner.in_shell(target, from, effect, records).await
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {

@@ -200,14 +200,26 @@ async fn pull(name: &str, version: &str, dir: &Path, to: &Path) -> Result<(), Er
     let folders: Vec<PathBuf> = entries
         .flatten()
         .map(|it| it.path())
-        .filter(|it| it.is_dir())
+        // For a place of its own helm makes an empty one, too, that is called like the file.
+        .filter(|it| it.join("Chart.yaml").is_file())
         .collect();
     let [folder] = folders.as_slice() else {
         return Err(failed("there is no chart in it"));
     };
+    // A place of its own (https://...) has one version, whatever is asked for.
+    let is_place = name.contains("://") && !name.starts_with("oci://");
+    let found = read(&folder.join("Chart.yaml"))?["version"].clone();
+    if is_place && found != version {
+        return Err(failed(&format!("its version is {}", plain(&found))));
+    }
     std::fs::rename(folder, to)
         .and_then(|()| std::fs::remove_dir_all(&into))
         .map_err(|error| failed(&error.to_string()))
+}
+
+fn plain(value: &Value) -> String {
+    let text = value.as_str().map(str::to_owned);
+    text.unwrap_or_else(|| value.to_string())
 }
 
 #[cfg(test)]

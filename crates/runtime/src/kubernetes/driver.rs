@@ -11,11 +11,13 @@ use belay_driver::{
 };
 use belay_driver_kubernetes::{Kubernetes, Reached, Side, Unreached};
 use belay_model::error::Class;
+use belay_model::id::RecordHash;
 use belay_model::plan::Effect;
 use belay_model::release::{Record, Target};
 use belay_model::state::{Difference, Goal, State};
 use belay_store::AnyStore;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, watch};
 
@@ -36,7 +38,7 @@ impl Late {
         artifacts: Arc<dyn Artifacts>,
     ) -> Self {
         Self {
-            nobodys: Kubernetes::new(&[0; 32], ""),
+            nobodys: Kubernetes::new(&[0; 32], "").with_artifacts(artifacts.clone()),
             store,
             sealed,
             artifacts,
@@ -93,8 +95,14 @@ impl Driver for Late {
         self.nobodys.plan(target, from, goal, stage)
     }
 
-    fn in_shell(&self, target: &Target, from: &State, effect: &Effect) -> Option<String> {
-        self.nobodys.in_shell(target, from, effect)
+    async fn in_shell(
+        &self,
+        target: &Target,
+        from: &State,
+        effect: &Effect,
+        records: &BTreeMap<RecordHash, Record>,
+    ) -> Option<String> {
+        self.nobodys.in_shell(target, from, effect, records).await
     }
 
     fn after(&self, target: &Target, from: &State, effect: &Effect) -> State {

@@ -2,16 +2,20 @@
 //! turns in is told by what it is.
 
 use crate::GroupStatus;
-use belay_driver_kubernetes::shares;
+use belay_driver_kubernetes::{Layout, Settings, shares};
 use belay_model::environment::View;
+use belay_model::release::Target;
 use belay_model::state::{Health, Resource, State};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The label that says of which group a workload and its pods are.
 pub(super) const GROUP: &str = "belay.dev/group";
 
-/// The groups of a target, by name.
-pub(crate) fn groups(state: &State, view: &View) -> Vec<GroupStatus> {
+/// The groups of a target, by name; `target`: as the record that serves has it.
+pub(crate) fn groups(state: &State, view: &View, target: &Target) -> Vec<GroupStatus> {
+    let settings = Settings::deserialize(&target.settings).unwrap_or_default();
+    let is_beside = settings.layout == Layout::SideBySide;
     let shares = shares(state);
     let mut groups: BTreeMap<String, GroupStatus> = BTreeMap::new();
     for (key, resource) in &state.resources {
@@ -26,11 +30,15 @@ pub(crate) fn groups(state: &State, view: &View) -> Vec<GroupStatus> {
             records.find(|(_, known)| known.record.group() == group)
         });
         let cleanup = known.and_then(|(hash, _)| view.cleanups.get(hash));
+        // It is in no record, so that nobody else ever removes it.
+        let stays = is_beside && group.is_none() && weight == 0 && !is_recorded(view, resource);
+        let removed_by = stays.then(|| removal(&settings, &workload.group));
         let workload = GroupStatus {
             group: group.map_or(workload.group, str::to_owned),
             release: known.map(|(_, known)| known.record.release),
             weight,
             removed_at_ms: cleanup.map(|cleanup| cleanup.due_ms),
+            removed_by,
             ..workload
         };
         groups
@@ -39,6 +47,30 @@ pub(crate) fn groups(state: &State, view: &View) -> Vec<GroupStatus> {
             .or_insert(workload);
     }
     groups.into_values().collect()
+}
+
+/// Whether a release has had a workload under its own name: then it goes with that one.
+fn is_recorded(view: &View, resource: &Resource) -> bool {
+    let targets = view.records.values().flat_map(|it| &it.record.targets);
+    let mut settings = targets.filter_map(|it| Settings::deserialize(&it.settings).ok());
+    settings.any(|it| {
+        let mut objects = it.objects.iter();
+        it.layout == Layout::InPlace
+            && objects.any(|it| {
+                it["kind"] == resource.facts["kind"]
+                    && it["metadata"]["name"] == resource.facts["name"]
+            })
+    })
+}
+
+/// How a workload goes that no release has.
+fn removal(settings: &Settings, workload: &str) -> String {
+    let context = settings.context.as_ref();
+    let context = context.map_or_else(String::new, |it| format!(" --context {it}"));
+    format!(
+        "kubectl{context} -n {} delete {workload}",
+        settings.namespace
+    )
 }
 
 /// One more workload of a group.
@@ -67,5 +99,6 @@ fn workload(key: &str, resource: &Resource) -> Option<GroupStatus> {
         },
         restarts: 0,
         removed_at_ms: None,
+        removed_by: None,
     })
 }

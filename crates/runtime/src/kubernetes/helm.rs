@@ -8,7 +8,7 @@ use crate::{Belay, DeployRequest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use belay_driver_kubernetes::helm::{Chart, Program, Rendered, Rendering};
-use belay_driver_kubernetes::{Kubernetes, Settings, digest, render};
+use belay_driver_kubernetes::{Kubernetes, Settings, hidden, render};
 use belay_model::config::{HelmTarget, ValueSource};
 use belay_model::release::Record;
 use serde_json::{Value, json};
@@ -115,6 +115,7 @@ impl Belay {
             leaves: rendered.leaves,
             history_max: target.history_max,
             hook_timeout_ms: target.hook_timeout.map(|it| it.as_ms()),
+            is_kept: false,
         });
         let is_of_this_machine = settings.kubeconfig.is_some();
         let target = &mut record.targets[number];
@@ -173,33 +174,6 @@ fn is_secret(object: &Value) -> bool {
     object["kind"] == "Secret" && object["apiVersion"] == "v1"
 }
 
-/// With digests in the place of the values of Secrets.
-fn hidden(mut objects: Vec<Value>, key: &[u8; 32]) -> Vec<Value> {
-    for object in objects.iter_mut().filter(|it| is_secret(it)) {
-        let Some(fields) = object.as_object_mut() else {
-            continue;
-        };
-        let mut data = serde_json::Map::new();
-        let pairs = |it: Option<Value>| {
-            it.and_then(|it| it.as_object().cloned())
-                .unwrap_or_default()
-        };
-        for (name, value) in pairs(fields.remove("data")) {
-            let text = value.as_str().unwrap_or_default();
-            let bytes = STANDARD
-                .decode(text)
-                .unwrap_or_else(|_| text.as_bytes().to_vec());
-            data.insert(name, json!(digest(key, &bytes)));
-        }
-        for (name, value) in pairs(fields.remove("stringData")) {
-            let text = value.as_str().unwrap_or_default();
-            data.insert(name, json!(digest(key, text.as_bytes())));
-        }
-        fields.insert("data".to_owned(), Value::Object(data));
-    }
-    objects
-}
-
 impl Error {
     /// What helm says may quote a value.
     fn without(self, secrets: &Clear) -> Self {
@@ -218,6 +192,7 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use belay_driver_kubernetes::digest;
 
     fn secrets() -> Clear {
         BTreeMap::from([("KEY".to_owned(), "pa\"ss".to_owned())])

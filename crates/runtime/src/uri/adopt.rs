@@ -1,13 +1,14 @@
 //! Taking over what runs: a configuration and manifests that say what is there, so that the first deployment changes nothing.
 
 use super::history::nobodys;
+use super::place::What;
 use super::there::at_home;
 use super::{Error, Uri};
 use crate::targets::{looking, unplanned};
-use belay_driver_kubernetes::Was;
-use belay_driver_kubernetes::render;
+use belay_driver_kubernetes::{Marked, Was, render};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The folder of manifests, beside belay.yaml.
@@ -48,29 +49,14 @@ impl Adoption {
     /// It is not there, Belay deploys it already, or something is in the way of a file. Nothing was written then.
     pub async fn write(&self) -> Result<Adopted, crate::Error> {
         let uri = &self.uri;
-        let Some(workload) = uri.workload() else {
-            return Err(Error::NotFor {
-                what: format!(
-                    "adopt {}: only workloads can be adopted by URI",
-                    uri.title()
-                ),
-                next: "write belay.yaml for it by hand".to_owned(),
-            }
-            .into());
+        let workload = match &uri.what {
+            What::Workload(workload) => workload,
+            What::Release(release) => return self.write_release(release).await,
         };
         let settings = uri.settings(&self.env)?;
         let driver = nobodys();
         let past = uri.past(&driver, &settings).await?;
-        let own = uri.scope().to_string();
-        if let Some(mark) = past.marks.iter().find(|mark| mark.target != own) {
-            // Without a store nobody's mark is ours; the target says enough.
-            return Err(Error::Ours {
-                title: uri.title(),
-                target: mark.target.clone(),
-                elsewhere: None,
-            }
-            .into());
-        }
+        self.refuse_marked(&past.marks)?;
         let beside = driver.beside(&looking(), &settings, &past.object).await;
         let beside = beside.map_err(|error| unplanned(&uri.scope(), error))?;
         let template = &past.object["spec"]["template"];
@@ -97,23 +83,15 @@ impl Adoption {
             let (_, name) = workload.as_str().split_once('/').unwrap_or_default();
             name.replace('.', "-")
         });
-        let environment = self
-            .environment
-            .clone()
-            .unwrap_or_else(|| uri.namespace.clone());
-        let mut files = vec![(
-            PathBuf::from("belay.yaml"),
-            self.configuration(&service, &environment, &notes),
-        )];
+        let environment = self.environment();
+        let text = self.configuration(&service, &environment, &notes);
+        let mut files = vec![File::new("belay.yaml", text)];
         for object in std::iter::once(&past.object).chain(&beside.services) {
-            files.push((file(object), render::to_yaml(&at_home(object))));
+            files.push(File::new(file(object), render::to_yaml(&at_home(object))));
         }
-        self.write_all(&files)?;
+        self.write_all(FOLDER, &files)?;
         Ok(Adopted {
-            files: files
-                .into_iter()
-                .map(|(path, _)| self.directory.join(path))
-                .collect(),
+            files: self.paths(&files),
             service,
             environment,
             notes,
@@ -138,30 +116,78 @@ impl Adoption {
         )
     }
 
-    /// All of them, or none.
-    fn write_all(&self, files: &[(PathBuf, String)]) -> Result<(), Error> {
+    /// What Belay has already is taken over from nobody. Without a store nobody's mark is ours; the target says enough.
+    pub(super) fn refuse_marked(&self, marks: &[Marked]) -> Result<(), Error> {
+        let own = self.uri.scope().to_string();
+        match marks.iter().find(|mark| mark.target != own) {
+            None => Ok(()),
+            Some(mark) => Err(Error::Ours {
+                title: self.uri.title(),
+                target: mark.target.clone(),
+                elsewhere: None,
+            }),
+        }
+    }
+
+    pub(super) fn environment(&self) -> String {
+        let environment = self.environment.clone();
+        environment.unwrap_or_else(|| self.uri.namespace.clone())
+    }
+
+    pub(super) fn paths(&self, files: &[File]) -> Vec<PathBuf> {
+        let paths = files.iter().map(|file| self.directory.join(&file.path));
+        paths.collect()
+    }
+
+    /// All of them, or none. `folder`: where most of them go.
+    pub(super) fn write_all(&self, folder: &str, files: &[File]) -> Result<(), Error> {
         let unwritten = |path: &Path, why: String| Error::Unwritten {
             path: path.to_owned(),
             why,
         };
-        let folder = self.directory.join(FOLDER);
+        let folder = self.directory.join(folder);
         let is_used = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
         if is_used {
             return Err(unwritten(&folder, "there are files in it".to_owned()));
         }
-        let first = self.directory.join(&files[0].0);
-        if first.exists() {
-            return Err(unwritten(&first, "it is there already".to_owned()));
+        let within = |path: &PathBuf| path.starts_with(&folder);
+        let beside = self.paths(files).into_iter().filter(|path| !within(path));
+        for path in beside {
+            if path.exists() {
+                return Err(unwritten(&path, "it is there already".to_owned()));
+            }
         }
-        std::fs::create_dir_all(&folder).map_err(|error| unwritten(&folder, error.to_string()))?;
         // The configuration comes last: with it everything is there.
-        for (path, text) in files.iter().rev() {
-            let path = self.directory.join(path);
-            let written = std::fs::File::create_new(&path)
-                .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+        for (file, path) in files.iter().zip(self.paths(files)).rev() {
+            let parent = path.parent().unwrap_or(&self.directory);
+            let mode = if file.is_private { 0o600 } else { 0o666 };
+            let mut options = std::fs::OpenOptions::new();
+            let options = options.write(true).create_new(true).mode(mode);
+            let written = std::fs::create_dir_all(parent)
+                .and_then(|()| options.open(&path))
+                .and_then(|mut to| std::io::Write::write_all(&mut to, &file.bytes));
             written.map_err(|error| unwritten(&path, error.to_string()))?;
         }
         Ok(())
+    }
+}
+
+/// A file to be written.
+pub(super) struct File {
+    /// Within the directory.
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
+    /// Nobody else may read it.
+    pub(super) is_private: bool,
+}
+
+impl File {
+    pub(super) fn new(path: impl Into<PathBuf>, text: String) -> Self {
+        Self {
+            path: path.into(),
+            bytes: text.into_bytes(),
+            is_private: false,
+        }
     }
 }
 

@@ -1,13 +1,23 @@
 //! Which of the platform's own versions is gone back to. Pure.
 
 use super::Error;
-use belay_driver::Availability;
-use belay_driver_kubernetes::{Version, has_same_pods};
+use belay_driver::{Availability, Revision};
+
+/// One of the platform's own versions.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) revision: &'a Revision,
+    /// It is what runs, or says the same.
+    pub(super) is_running: bool,
+    /// Why it was gone back from, if it was.
+    pub(super) left: Option<String>,
+}
 
 /// What is gone back to.
 #[derive(Debug)]
-pub(super) struct Choice<'a> {
-    pub(super) version: &'a Version,
+pub(super) struct Choice {
+    /// Which of the versions.
+    pub(super) at: usize,
     /// Others that were passed over, and why, one line each.
     pub(super) passed_over: Vec<String>,
     /// What is taken upon oneself.
@@ -23,37 +33,42 @@ pub(super) struct Asked {
     pub(super) unproven: bool,
 }
 
-/// The newest version before the present one that is known to have been available; with a number, that one. `left`: why one was
-/// gone back from, if it was. `versions`: newest first.
-pub(super) fn choose<'a>(
+/// The newest version before the present one that is known to have been available; with a number, that one. `versions`: newest
+/// first.
+pub(super) fn choose(
     title: &str,
-    versions: &'a [Version],
+    versions: &[Candidate<'_>],
     asked: Asked,
-    left: impl Fn(&Version) -> Option<String>,
-) -> Result<Choice<'a>, Error> {
-    let current = versions.iter().position(|it| it.revision.is_current);
-    let is_running =
-        |it: &Version| current.is_some_and(|at| has_same_pods(&versions[at].object, &it.object));
+) -> Result<Choice, Error> {
+    let current = versions.iter().position(|it| it.is_running);
     let no = |why: String, passed_over: Vec<String>, next: &str| Error::NoRevision {
         title: title.to_owned(),
         why,
         passed_over,
         next: next.to_owned(),
     };
-    let objection = |it: &Version| match (left(it), &it.revision.availability) {
-        _ if is_running(it) => Some("it is what runs".to_owned()),
-        (Some(why), _) => Some(why),
+    let objection = |it: &Candidate<'_>| match (&it.left, &it.revision.availability) {
+        _ if it.is_running => Some("it is what runs".to_owned()),
+        (Some(why), _) => Some(why.clone()),
         (None, Availability::Yes(_)) => None,
         (None, Availability::No(why)) => Some(why.clone()),
         (None, Availability::Unknown(why)) => Some(why.clone()),
     };
     if let Some(to) = asked.to {
-        let Some(version) = versions.iter().find(|it| it.revision.number == Some(to)) else {
-            let known = versions.iter().map(name).collect::<Vec<_>>().join(", ");
+        let Some(at) = versions
+            .iter()
+            .position(|it| it.revision.number == Some(to))
+        else {
+            let known = versions
+                .iter()
+                .map(|it| name(it.revision))
+                .collect::<Vec<_>>()
+                .join(", ");
             let why = format!("there is no revision {to}");
             return Err(no(why, Vec::new(), &format!("there are: {known}")));
         };
-        if is_running(version) {
+        let version = &versions[at];
+        if version.is_running {
             return Err(no(
                 format!("revision {to} is what runs"),
                 Vec::new(),
@@ -61,7 +76,7 @@ pub(super) fn choose<'a>(
             ));
         }
         let is_refused =
-            left(version).is_some() || matches!(version.revision.availability, Availability::No(_));
+            version.left.is_some() || matches!(version.revision.availability, Availability::No(_));
         let objection = objection(version);
         return match objection {
             Some(why) if is_refused && !asked.unproven => Err(no(
@@ -70,7 +85,7 @@ pub(super) fn choose<'a>(
                 "name another one; or take the risk: `--accept unproven --reason TEXT`",
             )),
             why => Ok(Choice {
-                version,
+                at,
                 passed_over: Vec::new(),
                 warning: why.map(|why| {
                     format!("WARNING: revision {to} is not known to have worked: {why}")
@@ -78,38 +93,43 @@ pub(super) fn choose<'a>(
             }),
         };
     }
-    let before = &versions[current.map_or(0, |at| at + 1)..];
+    let first = current.map_or(0, |at| at + 1);
+    let before = &versions[first..];
     let mut passed_over = Vec::new();
-    for version in before {
+    for (at, version) in (first..).zip(before) {
         match objection(version) {
             None => {
                 return Ok(Choice {
-                    version,
+                    at,
                     passed_over,
                     warning: None,
                 });
             }
-            Some(why) => passed_over.push(format!("{}: {why}", described(version))),
+            Some(why) => passed_over.push(format!("{}: {why}", described(version.revision))),
         }
     }
-    let unknown = |it: &&Version| {
+    let unknown = |(_, it): &(usize, &Candidate<'_>)| {
         let is_unknown = matches!(it.revision.availability, Availability::Unknown(_));
-        is_unknown && !is_running(it) && left(it).is_none()
+        is_unknown && !it.is_running && it.left.is_none()
     };
-    match before.iter().find(unknown) {
-        Some(version) if asked.unproven => {
-            passed_over.retain(|line| !line.starts_with(&format!("{}:", described(version))));
-            let number = name(version);
+    match (first..).zip(before).find(unknown) {
+        Some((at, version)) if asked.unproven => {
+            let title = described(version.revision);
+            passed_over.retain(|line| !line.starts_with(&format!("{title}:")));
+            let number = name(version.revision);
             Ok(Choice {
-                version,
+                at,
                 passed_over,
                 warning: Some(format!(
                     "WARNING: revision {number} is not known to have worked; that was accepted"
                 )),
             })
         }
-        Some(version) => {
-            let next = format!("name the one that worked: `--to {}`", name(version));
+        Some((_, version)) => {
+            let next = format!(
+                "name the one that worked: `--to {}`",
+                name(version.revision)
+            );
             Err(no(
                 "no revision before it is known to have been available".to_owned(),
                 passed_over,
@@ -129,44 +149,34 @@ pub(super) fn choose<'a>(
     }
 }
 
-fn name(version: &Version) -> String {
-    let number = version.revision.number;
-    number.map_or_else(
-        || version.revision.name.clone(),
-        |number| number.to_string(),
-    )
+fn name(revision: &Revision) -> String {
+    let number = revision.number;
+    number.map_or_else(|| revision.name.clone(), |number| number.to_string())
 }
 
 /// `revision 3 (shop/api:3)`.
-pub(super) fn described(version: &Version) -> String {
+pub(super) fn described(revision: &Revision) -> String {
     format!(
         "revision {} ({})",
-        name(version),
-        version.revision.images.join(", ")
+        name(revision),
+        revision.images.join(", ")
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belay_driver::Revision;
-    use serde_json::json;
 
-    fn version(number: u64, is_current: bool, availability: Availability) -> Version {
-        let image = format!("app:{number}");
-        let pod = json!({ "containers": [{ "name": "app", "image": image }] });
-        Version {
-            revision: Revision {
-                name: number.to_string(),
-                title: String::new(),
-                number: Some(number),
-                since_us: None,
-                images: vec![image],
-                cause: None,
-                is_current,
-                availability,
-            },
-            object: json!({ "spec": { "template": { "spec": pod } } }),
+    fn version(number: u64, is_current: bool, availability: Availability) -> Revision {
+        Revision {
+            name: number.to_string(),
+            title: String::new(),
+            number: Some(number),
+            since_us: None,
+            images: vec![format!("app:{number}")],
+            cause: None,
+            is_current,
+            availability,
         }
     }
 
@@ -183,12 +193,17 @@ mod tests {
     }
 
     /// The revision that is chosen and how many are passed over, or why none is.
-    fn check(versions: &[Version], asked: Asked, expect: Result<(u64, usize, bool), &str>) {
-        let left = |it: &Version| (it.revision.number == Some(9)).then(|| "it was left".to_owned());
-        let found = choose("deployment/api", versions, asked, left);
+    fn check(versions: &[Revision], asked: Asked, expect: Result<(u64, usize, bool), &str>) {
+        let candidate = |it| Candidate {
+            revision: it,
+            is_running: it.is_current,
+            left: (it.number == Some(9)).then(|| "it was left".to_owned()),
+        };
+        let candidates: Vec<Candidate<'_>> = versions.iter().map(candidate).collect();
+        let found = choose("deployment/api", &candidates, asked);
         match (found, expect) {
             (Ok(found), Ok((number, passed_over, warned))) => {
-                assert_eq!(found.version.revision.number, Some(number));
+                assert_eq!(versions[found.at].number, Some(number));
                 assert_eq!(
                     found.passed_over.len(),
                     passed_over,

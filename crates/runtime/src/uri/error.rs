@@ -55,6 +55,16 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// `E0359`: what made a Helm release cannot be built again of helm's record.
+    #[error("build the chart of {title} again: {why}")]
+    Unbuilt {
+        /// What.
+        title: String,
+        /// Why not.
+        why: String,
+        /// What to do.
+        next: String,
+    },
     /// `E0325`: it cannot be done with that kind of thing.
     #[error("{what}")]
     NotFor {
@@ -74,6 +84,7 @@ impl Error {
             Self::Ours { .. } => "E0322",
             Self::NoRevision { .. } => "E0323",
             Self::Unwritten { .. } => "E0324",
+            Self::Unbuilt { .. } => "E0359",
             Self::NotFor { .. } => "E0325",
         }
     }
@@ -103,6 +114,9 @@ impl Error {
             Self::NotInCluster(_) => {
                 "name the context; the current one is never taken: `kubectl config get-contexts`".to_owned()
             }
+            Self::NotThere { title, namespace } if title.starts_with("the Helm release") => {
+                format!("see what is there: `helm list --all -n {namespace}`")
+            }
             Self::NotThere { namespace, .. } => {
                 format!("see what is there: `kubectl -n {namespace} get deployments,statefulsets,daemonsets`")
             }
@@ -123,7 +137,9 @@ impl Error {
             } => format!(
                 "use the store that has it ({store}); if that one is gone for good, delete the Lease {lease}"
             ),
-            Self::NoRevision { next, .. } | Self::NotFor { next, .. } => next.clone(),
+            Self::NoRevision { next, .. }
+            | Self::NotFor { next, .. }
+            | Self::Unbuilt { next, .. } => next.clone(),
             Self::Unwritten { .. } => "nothing was written: name another directory, or move what is there away".to_owned(),
         }
     }

@@ -67,7 +67,7 @@ impl Uri {
         })
     }
 
-    fn not_there(&self) -> crate::Error {
+    pub(super) fn not_there(&self) -> crate::Error {
         let (title, namespace) = (self.title(), self.namespace.clone());
         Error::NotThere { title, namespace }.into()
     }

@@ -5,11 +5,13 @@
 //! record, too, so that it is known what was left.
 
 mod adopt;
+mod adopt_release;
 mod bundle;
 mod choose;
 mod error;
 mod history;
 mod place;
+mod release;
 mod there;
 
 pub use adopt::{Adopted, Adoption};

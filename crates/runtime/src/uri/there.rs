@@ -1,6 +1,6 @@
 //! The way back of a workload that Belay never deployed: to one of the platform's own versions, as a record.
 
-use super::choose::{Asked, choose, described};
+use super::choose::{Asked, Candidate, choose, described};
 use super::history::left;
 use super::{Error, Uri};
 use crate::targets::{looking, unplanned};
@@ -10,8 +10,8 @@ use belay_driver_kubernetes::render::{self, MAX_BYTES};
 use belay_driver_kubernetes::{Layout, Marked, Settings, Version, Was, has_same_pods};
 use belay_engine::goal;
 use belay_model::back::Risk;
-use belay_model::environment::{Event as InEnvironment, View};
-use belay_model::id::{DeploymentId, ReleaseNumber};
+use belay_model::environment::{Event as InEnvironment, Known, View};
+use belay_model::id::{DeploymentId, ReleaseNumber, Scope};
 use belay_model::release::{Record, Release, Target};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -38,12 +38,7 @@ impl Belay {
         request: &RollbackRequest,
     ) -> Result<Way, crate::Error> {
         let Some(workload) = uri.workload() else {
-            let what = format!(
-                "go back with {}: Belay does that for releases that it deploys",
-                uri.title()
-            );
-            let next = format!("see its revisions: `belay history {uri}`; then `helm rollback`");
-            return Err(Error::NotFor { what, next }.into());
+            return self.way_of_release(uri, view, request).await;
         };
         let settings = uri.settings(&request.env)?;
         let driver = self.kubernetes().await?;
@@ -68,17 +63,18 @@ impl Belay {
             to: request.to.map(|number| number.0.into()),
             unproven: request.accepts(Risk::Unproven),
         };
-        let choice = choose(&uri.title(), &past.versions, asked, |it: &Version| {
-            left(&records, &it.object)
-        })?;
-        let version = choice.version;
+        let current = past.versions.iter().find(|it| it.revision.is_current);
+        let candidate = |it| candidate(it, current, &records);
+        let candidates: Vec<Candidate<'_>> = past.versions.iter().map(candidate).collect();
+        let choice = choose(&uri.title(), &candidates, asked)?;
+        let version = &past.versions[choice.at];
         let template = &version.object["spec"]["template"];
         let cx = looking();
         let given = driver.given(&cx, &settings, template, version.revision.since_us);
         let given = given
             .await
             .map_err(|error| unplanned(&uri.scope(), error))?;
-        let title = described(version);
+        let title = described(&version.revision);
         let mut remarks: Vec<String> = choice.warning.into_iter().collect();
         let mut gone = Vec::new();
         for it in given {
@@ -119,8 +115,7 @@ impl Belay {
         let (release, record) = self
             .record_of(uri, made(&version.object), source(&title))
             .await?;
-        let current = past.versions.iter().find(|it| it.revision.is_current);
-        let leaves = current.map_or_else(|| uri.title(), described);
+        let leaves = current.map_or_else(|| uri.title(), |it| described(&it.revision));
         let serving = view.serving().map(|known| &known.record);
         let is_known = serving.is_some_and(|record| {
             let target = record.targets.first();
@@ -157,7 +152,7 @@ impl Belay {
     }
 
     /// A release of one workload as the platform has it; its number is the next one until it is kept.
-    async fn record_of(
+    pub(super) async fn record_of(
         &self,
         uri: &Uri,
         settings: Settings,
@@ -243,8 +238,20 @@ pub(super) fn at_home(object: &Value) -> Value {
     object
 }
 
+fn candidate<'a>(
+    it: &'a Version,
+    current: Option<&Version>,
+    records: &[(Scope, Known, Value)],
+) -> Candidate<'a> {
+    Candidate {
+        revision: &it.revision,
+        is_running: current.is_some_and(|current| has_same_pods(&current.object, &it.object)),
+        left: left(records, &it.object),
+    }
+}
+
 /// What Belay deploys goes back by what Belay knows of it.
-fn refuse_ours(uri: &Uri, marks: &[Marked]) -> Result<(), Error> {
+pub(super) fn refuse_ours(uri: &Uri, marks: &[Marked]) -> Result<(), Error> {
     let own = uri.scope().to_string();
     let is_other = |mark: &&Marked| mark.target != own || !mark.is_ours;
     match marks.iter().find(is_other) {

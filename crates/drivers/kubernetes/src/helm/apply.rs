@@ -3,6 +3,7 @@
 
 use super::hold::{self, Held, Started, holder};
 use super::look::Contents;
+use super::past;
 use super::plan::{How, Step, resource_key};
 use super::process::{Process, Processes};
 use super::program::Program;
@@ -68,7 +69,11 @@ impl Work<'_> {
     }
 
     pub(crate) async fn apply(&self, step: &Step, seen: &State) -> Result<Applied, Error> {
-        self.base.marker().write(self.cx(), Note::Nothing).await?;
+        let named = [past::named(&step.release)];
+        self.base
+            .marker()
+            .write(self.cx(), Note::Made(&named))
+            .await?;
         let now = self.observe(&step.release).await?;
         let is_there = self.is_as_seen(step, seen, &now)?;
         let key = resource_key(&step.release);

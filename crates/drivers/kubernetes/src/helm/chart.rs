@@ -44,6 +44,9 @@ pub struct Chart {
     /// How long a hook may take, milliseconds; absent: as long as helm gives it.
     #[serde(default)]
     pub hook_timeout_ms: Option<u64>,
+    /// Only helm has its files and values: it is gone back to as long as helm keeps it, and is never built again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_kept: bool,
 }
 
 impl Chart {

@@ -22,7 +22,7 @@ pub(crate) async fn history(
     Ok(told.collect())
 }
 
-fn tell(release: &str, it: &Known, is_current: bool) -> Revision {
+pub(super) fn tell(release: &str, it: &Known, is_current: bool) -> Revision {
     let app = it.app_version.as_str().map(|app| format!(" (app {app})"));
     let title = format!("{}{}, {}", it.chart, app.unwrap_or_default(), it.status);
     let availability = match it.status.as_str() {

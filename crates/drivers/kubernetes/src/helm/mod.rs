@@ -12,23 +12,27 @@ mod failed;
 mod history;
 mod hold;
 mod look;
+mod past;
 mod plan;
 mod process;
 mod program;
 mod ready;
 mod record;
+mod script;
 mod settle;
 mod start;
 mod values;
 
 pub use api::Api;
 pub use chart::{Chart, Rendered, Rendering, Unrendered};
+pub use past::{Kept, Rebuilt, ReleasePast, differences};
 pub use program::{Program, Unusable};
 pub use values::{WrongPath, put};
 
 pub(crate) use apply::{Handle, Work};
 pub(crate) use history::history;
 pub(crate) use look::Contents;
-pub(crate) use plan::{Step, after, desired, plan, to_state};
+pub(crate) use plan::{How, Step, after, desired, plan, to_state};
 pub(crate) use process::Processes;
 pub(crate) use record::record;
+pub(crate) use script::{commands, written};

@@ -165,6 +165,9 @@ pub(crate) fn plan(
         let is_named = wanted.facts["record"] == hash.as_str();
         let its = record.target(&target.name).and_then(|it| {
             let settings = Settings::of(it).ok()?;
+            if settings.chart.as_ref()?.is_kept {
+                return None;
+            }
             Some(desired(&settings, name, record, digests))
         });
         let its = its.and_then(|it| it.resources.get(&key).cloned());

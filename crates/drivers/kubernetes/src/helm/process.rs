@@ -1,14 +1,17 @@
 //! Helm at work: a process of its own, which goes on when this one ends, and is found again by whoever takes over.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
 
-/// How often it is looked whether a process that is not ours to wait for is there still.
+/// How often it is looked whether a process is there still, where the kernel does not tell.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long one that nobody wants any more may go on by itself, and how long it may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,9 +59,7 @@ impl Processes {
             let seen = ended.wait_for(Option::is_some).await;
             return seen.ok().and_then(|it| it.clone());
         }
-        while process.is_alive() {
-            tokio::time::sleep(LOOK).await;
-        }
+        process.ended().await;
         None
     }
 
@@ -88,24 +89,58 @@ impl Process {
         self.host == here() && stat(self.pid).is_some_and(is_it)
     }
 
-    /// Waits a moment for its end, and then ends it: first so that it can note that it was broken off.
-    pub(crate) async fn stop(&self) {
-        let begun = Instant::now();
-        for (signal, after) in [(Signal::TERM, PATIENCE), (Signal::KILL, PATIENCE * 2)] {
-            while self.is_alive() && begun.elapsed() < after {
-                tokio::time::sleep(LOOK).await;
-            }
-            if !self.is_alive() {
-                return;
-            }
-            let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-            // One that is gone by now needs no signal.
-            let _ = pid.map(|pid| kill_process(pid, signal));
+    /// Waits until it has ended, whoever started it.
+    async fn ended(&self) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        // Opened before it is recognised: what is recognised then is what was opened.
+        let pidfd = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        if !self.is_alive() {
+            return;
+        }
+        if let Some(Ok(pidfd)) = pidfd
+            && let Ok(end) = watch_end(pidfd)
+        {
+            // Without a word it could not be waited for.
+            let _ = end.await;
         }
         while self.is_alive() {
             tokio::time::sleep(LOOK).await;
         }
     }
+
+    /// Waits a moment for its end, and then ends it: first so that it can note that it was broken off.
+    pub(crate) async fn stop(&self) {
+        let mut ended = pin!(self.ended());
+        for signal in [Signal::TERM, Signal::KILL] {
+            if tokio::time::timeout(PATIENCE, &mut ended).await.is_ok() {
+                return;
+            }
+            if !self.is_alive() {
+                break;
+            }
+            let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+            // One that is gone by now needs no signal.
+            let _ = pid.map(|pid| kill_process(pid, signal));
+        }
+        ended.await;
+    }
+}
+
+/// A pidfd becomes readable when its process ends. A thread waits for that, as registering a descriptor with tokio takes unsafe
+/// code or a deprecated call; there is one for each helm that is waited for.
+fn watch_end(pidfd: OwnedFd) -> std::io::Result<oneshot::Receiver<()>> {
+    let (tell, end) = oneshot::channel();
+    let wait = move || {
+        let is_readable = PollFd::new(&pidfd, PollFlags::IN);
+        while poll(&mut [is_readable.clone()], None) == Err(rustix::io::Errno::INTR) {}
+        // Nobody may want to know any more.
+        let _ = tell.send(());
+    };
+    std::thread::Builder::new()
+        .name("end-of-helm".to_owned())
+        .stack_size(64 << 10)
+        .spawn(wait)?;
+    Ok(end)
 }
 
 /// A helm on this machine that somebody has at work on a release of that name, in that namespace or in one that it was not
@@ -164,6 +199,7 @@ fn stat(pid: u32) -> Option<(u64, char)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Poll;
 
     #[test]
     fn a_helm_is_known_by_what_it_was_told() {
@@ -198,6 +234,36 @@ mod tests {
         };
         assert!(!elsewhere.is_alive() && !elsewhere.is_of_here());
         child.kill().await.unwrap();
+        assert!(!process.is_alive());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_somebody_elses_process_is_seen() {
+        // Its parent is gone, so that it is nobody's here to wait for.
+        let output = tokio::process::Command::new("sh")
+            .args(["-c", "sleep 600 >/dev/null 2>&1 & echo $!"])
+            .output();
+        let output = output.await.unwrap();
+        let pid: u32 = String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let process = Process::of(pid).unwrap();
+        let mut ended = pin!(process.ended());
+        let is_pending =
+            std::future::poll_fn(|cx| Poll::Ready(ended.as_mut().poll(cx).is_pending()));
+        assert!(is_pending.await);
+        let before = Process {
+            start: process.start + 1,
+            ..process.clone()
+        };
+        before.ended().await;
+        let raw = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(raw, Signal::KILL).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), ended)
+            .await
+            .expect("it is seen");
         assert!(!process.is_alive());
     }
 }

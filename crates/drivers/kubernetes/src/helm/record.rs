@@ -127,10 +127,13 @@ pub(crate) async fn secret(
 
 /// The record in a Secret.
 pub(crate) fn read(secret: &Value) -> Result<Record, Error> {
-    let record = decode(&secret["data"]["release"]);
-    record
-        .and_then(|it| serde_json::from_value(it).map_err(|error| error.to_string()))
-        .map_err(|why| unreadable(secret, &why))
+    let record = serde_json::from_value(whole(secret)?);
+    record.map_err(|error| unreadable(secret, &error.to_string()))
+}
+
+/// All that it says.
+pub(crate) fn whole(secret: &Value) -> Result<Value, Error> {
+    decode(&secret["data"]["release"]).map_err(|why| unreadable(secret, &why))
 }
 
 fn unreadable(secret: &Value, why: &str) -> Error {

@@ -1,24 +1,26 @@
 //! Objects as people write them.
 
-use super::read::{Manifest, parse};
 use serde_json::Value;
 
 /// As people write it, in one document. Where YAML would not be read as the same it is JSON, which is YAML as well.
 pub fn to_yaml(object: &Value) -> String {
     let written = serde_saphyr::to_string(object).unwrap_or_default();
-    let manifest = Manifest {
-        file: String::new(),
-        text: written,
-    };
-    match parse(&manifest) {
-        Ok(read) if read.as_slice() == std::slice::from_ref(object) => manifest.text,
-        _ => format!("{object:#}\n"),
+    // Modes of files (0644) are read in two ways, as manifests and as values.
+    let is_same = [true, false].into_iter().all(|legacy| {
+        let options = serde_saphyr::options! { legacy_octal_numbers: legacy };
+        let read = serde_saphyr::from_str_with_options::<Value>(&written, options);
+        read.is_ok_and(|read| read == *object)
+    });
+    match is_same {
+        true => written,
+        false => format!("{object:#}\n"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::read::{Manifest, parse};
     use serde_json::json;
 
     #[test]
@@ -53,5 +55,7 @@ mod tests {
             text,
         };
         assert_eq!(parse(&manifest).expect("objects"), [object]);
+        // What is no object of the API, too.
+        assert_eq!(to_yaml(&json!({ "tag": 1 })), "tag: 1\n");
     }
 }

@@ -213,6 +213,7 @@ impl Shop {
             leaves: rendered.leaves,
             history_max: self.history_max,
             hook_timeout_ms: None,
+            is_kept: false,
         });
         target.settings = json!(settings);
         let used = SecretUse {
