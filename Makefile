@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PACKAGES := --workspace --locked
 
-.PHONY: help demo test check needs fmt lint deny docs sim storm bench bench-engine bench-kubernetes bench-switches
+.PHONY: help demo test test-kubernetes-crash check needs fmt lint deny docs sim storm bench bench-engine bench-kubernetes bench-switches
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -25,6 +25,9 @@ sim: ## 100,000 random deployments with everything that can go wrong; SEED=n pla
 
 storm: needs ## three workers on PostgreSQL killed in turn, 200 deployments of real processes, its restart and its switch
 	$(CARGO) test --locked -p belay-cli --test storm -- --nocapture
+
+test-kubernetes-crash: needs ## Belay killed at every journal append and every driver call of releases on Kubernetes; not in CI
+	BELAY_KUBERNETES_CRASH=all $(CARGO) test --locked -p belay-cli --test kubernetes -- crash:: --nocapture --test-threads=2
 
 check: fmt lint deny ## formatting, lints, licences
 

@@ -114,3 +114,11 @@ pub(crate) fn certificate(
     }
     run(request.current_dir(dir))
 }
+
+/// A file in base64, as Kubernetes has certificates in its objects.
+pub(crate) fn base64(file: &Path) -> Result<String, String> {
+    let mut encode = Command::new("openssl");
+    encode.args(["base64", "-A", "-in"]).arg(file);
+    let done = encode.output().map_err(|e| format!("openssl: {e}"))?;
+    String::from_utf8(done.stdout).map_err(|e| e.to_string())
+}

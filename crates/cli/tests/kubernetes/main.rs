@@ -3,6 +3,7 @@
 mod adoption;
 mod beside;
 mod checks;
+mod crash;
 mod errors;
 mod gitops;
 mod helm;
@@ -10,12 +11,15 @@ mod helm_adoption;
 mod helm_fetched;
 mod helm_scripts;
 mod helm_undeployed;
+mod outage;
 mod places;
+mod refused;
 mod scripts;
 mod shop;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
+mod twice;
 mod undeployed;
 mod users;
 mod ways;

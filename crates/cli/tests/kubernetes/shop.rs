@@ -12,7 +12,7 @@ pub(crate) const KEY: &str = "correct-horse-battery";
 
 pub(crate) struct Shop {
     pub(crate) project: Project,
-    plane: &'static ControlPlane,
+    pub(crate) plane: &'static ControlPlane,
     pub(crate) namespace: String,
 }
 
@@ -21,7 +21,11 @@ impl Shop {
     pub(crate) fn new() -> Self {
         // Dropped by nobody: it goes with this process.
         static PLANE: OnceLock<ControlPlane> = OnceLock::new();
-        let plane = PLANE.get_or_init(|| ControlPlane::serving().expect("a control plane"));
+        Self::on(PLANE.get_or_init(|| ControlPlane::serving().expect("a control plane")))
+    }
+
+    /// The same on another control plane.
+    pub(crate) fn on(plane: &'static ControlPlane) -> Self {
         let mut project = Project::new();
         let set = |name: &str, value: String| (name.to_owned(), value);
         let kubectl = plane.kubectl();
@@ -108,6 +112,22 @@ spec:
     pub(crate) fn another_namespace(&mut self) -> String {
         let another = self.plane.namespace().expect("a namespace");
         std::mem::replace(&mut self.namespace, another)
+    }
+
+    /// Has pods take a while until they are ready, so that there is a middle.
+    pub(crate) fn slow(&self, delay: &str) {
+        self.edit(
+            "k8s/api.yaml",
+            "metadata: { labels: { app: api } }",
+            &format!("metadata: {{ labels: {{ app: api }}, annotations: {{ kwok/ready-delay: {delay} }} }}"),
+        );
+    }
+
+    /// Something for the real client to read.
+    pub(crate) fn make(&self, object: &Value) {
+        self.project.write("made.json", &object.to_string());
+        let file = self.project.path().join("made.json");
+        self.kubectl(&["create", "-f", &file.display().to_string()]);
     }
 
     /// What the real client says of something in the namespace.

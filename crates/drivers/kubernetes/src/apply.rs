@@ -15,9 +15,10 @@ use belay_model::release::Target;
 use belay_model::state::{Resource, State};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How often an object that others change all the time is looked at again.
-pub(crate) const ATTEMPTS: u32 = 8;
+pub(crate) const ATTEMPTS: u32 = 24;
 
 /// One call of the driver that may change something.
 pub(crate) struct Work<'a> {
@@ -97,9 +98,7 @@ impl Work<'_> {
         let mut known = Known::of(self.cx, self.digests);
         let mut own_scale = false;
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.marker().check(self.cx).await?;
-            }
+            self.next(attempt).await?;
             let mut live = self.writer.cluster.get(Name::of(&named, self.home)).await?;
             self.is_as_seen(key, Some(&wanted), live.as_ref(), seen)?;
             let mut object = named.clone();
@@ -150,6 +149,8 @@ impl Work<'_> {
             let mut request = object.clone();
             if let Some(live) = &live {
                 replicas(&mut request, key, live, seen);
+                let there = self.live(live, &wanted, seen);
+                object::leave_to_others(&mut request, &wanted, &there);
                 request["metadata"]["resourceVersion"] =
                     live["metadata"]["resourceVersion"].clone();
             }
@@ -167,6 +168,16 @@ impl Work<'_> {
         Err(changes_all_the_time(key))
     }
 
+    /// Before another attempt: not in step with who writes all the time, and only where nobody has taken over.
+    async fn next(&self, attempt: u32) -> Result<(), Error> {
+        if attempt == 0 {
+            return Ok(());
+        }
+        let pause = u64::from(attempt * attempt % 17) * 4;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        self.marker().check(self.cx).await
+    }
+
     /// Makes a workload have that many pods; answers it.
     async fn scale(
         &self,
@@ -177,9 +188,7 @@ impl Work<'_> {
     ) -> Result<Value, Error> {
         let named = object::made(&named.resource());
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.marker().check(self.cx).await?;
-            }
+            self.next(attempt).await?;
             let Some(live) = self.writer.cluster.get(Name::of(&named, self.home)).await? else {
                 let message = format!("scale {key}: it is not there");
                 return Err(Error::not_applied(Class::Conflict, message));
@@ -197,9 +206,7 @@ impl Work<'_> {
     async fn remove(&self, key: &str, named: &Wanted, seen: &State) -> Result<(), Error> {
         let named = object::made(&named.resource());
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.marker().check(self.cx).await?;
-            }
+            self.next(attempt).await?;
             let Some(live) = self.writer.cluster.get(Name::of(&named, self.home)).await? else {
                 return Ok(());
             };

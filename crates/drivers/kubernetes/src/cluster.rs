@@ -1,10 +1,11 @@
 //! A connection to an API server, and the requests that only look.
 
+use crate::away::Patience;
 use crate::builtin;
 use crate::changes::{self, Listeners};
 use crate::error::failed;
 use crate::settings::Settings;
-use belay_driver::Error;
+use belay_driver::{Context, Error};
 use belay_model::error::Class;
 use futures_util::Stream;
 use k8s_openapi::api::core::v1::Pod;
@@ -83,17 +84,46 @@ impl Clusters {
         known.insert(how, cluster.clone());
         Ok(cluster)
     }
+
+    /// The next one to connect asks anew who we are.
+    pub(crate) fn forget(&self, settings: &Settings) {
+        let of =
+            |(path, context, _): &How| (path, context) == (&settings.kubeconfig, &settings.context);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|how, _| !of(how));
+    }
+
+    /// The same, and it is waited for where it is away for a moment.
+    pub(crate) async fn patient(
+        &self,
+        cx: &Context,
+        settings: &Settings,
+    ) -> Result<Arc<Cluster>, Error> {
+        let cluster = self.connect(settings).await?;
+        Ok(Arc::new(cluster.with(Patience::of(cx))))
+    }
 }
 
 pub(crate) struct Cluster {
     client: Client,
-    kinds: Mutex<Kinds>,
+    kinds: Arc<Mutex<Kinds>>,
     /// Kinds that nobody knew when they were asked for.
-    unknown: Mutex<BTreeMap<(String, String), Instant>>,
-    pub(crate) listeners: Listeners,
+    unknown: Arc<Mutex<BTreeMap<(String, String), Instant>>>,
+    pub(crate) listeners: Arc<Listeners>,
+    pub(crate) patience: Patience,
 }
 
 impl Cluster {
+    fn with(&self, patience: Patience) -> Self {
+        Self {
+            client: self.client.clone(),
+            kinds: self.kinds.clone(),
+            unknown: self.unknown.clone(),
+            listeners: self.listeners.clone(),
+            patience,
+        }
+    }
+
     async fn connect(settings: &Settings) -> Result<Self, Error> {
         let unusable = |error: &dyn std::fmt::Display| {
             Error::not_applied(Class::Unknown, format!("use the kubeconfig: {error}"))
@@ -122,9 +152,10 @@ impl Cluster {
             Client::try_from(config).map_err(|error| failed("use the kubeconfig", error))?;
         Ok(Self {
             client,
-            kinds: Mutex::default(),
-            unknown: Mutex::default(),
-            listeners: Listeners::default(),
+            kinds: Arc::default(),
+            unknown: Arc::default(),
+            listeners: Arc::default(),
+            patience: Patience::default(),
         })
     }
 
@@ -133,7 +164,7 @@ impl Cluster {
         let Some((api, resource)) = self.api(name).await? else {
             return Ok(None);
         };
-        let found = api.get_opt(name.name).await;
+        let found = self.patience.ask(|| api.get_opt(name.name)).await;
         let found = found.map_err(|error| failed(&format!("look at {name}"), error))?;
         Ok(found.map(|object| as_value(object, &resource)))
     }
@@ -147,7 +178,7 @@ impl Cluster {
         if !what.fields.is_empty() {
             parameters = parameters.fields(what.fields);
         }
-        let list = api.list(&parameters).await;
+        let list = self.patience.ask(|| api.list(&parameters)).await;
         let list = list.map_err(|error| failed(&what.in_words(), error))?;
         let version = list.metadata.resource_version.unwrap_or_default();
         let items = list.items.into_iter();
@@ -194,7 +225,7 @@ impl Cluster {
         if !what.fields.is_empty() {
             parameters = parameters.fields(what.fields);
         }
-        let events = api.watch(&parameters, version).await;
+        let events = self.patience.ask(|| api.watch(&parameters, version)).await;
         events.map_err(|error| failed(&what.in_words(), error))
     }
 
@@ -312,8 +343,9 @@ impl Cluster {
             return Ok(known);
         }
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let asked = pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await;
-        let found = match asked {
+        let kind_of = GroupVersionKind::gvk(group, version, kind);
+        let asked = self.patience.ask(|| pinned_kind(&self.client, &kind_of));
+        let found = match asked.await {
             Ok((resource, capabilities)) => (resource, capabilities.scope),
             // Somebody may make it known at any time, so that this is not remembered.
             Err(kube::Error::Discovery(_)) => return Ok(None),

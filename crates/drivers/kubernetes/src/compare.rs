@@ -93,7 +93,11 @@ fn fields(key: &str, want: &Resource, there: &Resource, have: &State) -> Vec<Dif
         if is_on_the_way || is_in_trouble || is_any(path, want, have) {
             continue;
         }
-        let weight = weight(key, path, one.as_ref(), other.as_ref(), state);
+        let is_of_others = object::is_of_others(want, path) && object::is_of_others(have, path);
+        let weight = match is_of_others {
+            true => Weight::Informational,
+            false => weight(key, path, one.as_ref(), other.as_ref(), state),
+        };
         let (_, want, have) = &mut by_weight[usize::from(weight == Weight::Informational)];
         want.insert(path.clone(), one.unwrap_or_default());
         have.insert(path.clone(), other.unwrap_or_default());

@@ -17,6 +17,7 @@ use belay_driver::{
     Applied, Capabilities, Capacity, Context, Driver, Error, Remark, Restorability, Revision,
     Settled, Split, Stage,
 };
+use belay_model::error::Class;
 use belay_model::id::RecordHash;
 use belay_model::plan::{Effect, Verb};
 use belay_model::release::{Record, Target};
@@ -152,22 +153,14 @@ impl Driver for Kubernetes {
     async fn observe(&self, cx: &Context, target: &Target) -> Result<State, Error> {
         let settings = Settings::of(target)?;
         let seen = in_time(cx, async {
-            let cluster = self.clusters.connect(&settings).await?;
-            let look = self.look(&cluster, &settings);
-            let mut seen = match &settings.helm {
-                Some(release) => state(look.release(release, &self.contents).await?),
-                None => {
-                    let mark = Mark::read(&cluster, &settings.namespace, target).await?;
-                    look.manifests(&settings, mark.as_ref()).await?
+            match self.seen(cx, target, &settings).await {
+                // What we said who we are with may have been replaced since: a plugin or a file is asked again.
+                Err(error) if error.class == Class::Authentication => {
+                    self.clusters.forget(&settings);
+                    self.seen(cx, target, &settings).await
                 }
-            };
-            let search = owners::Search {
-                cluster: &cluster,
-                home: &settings.namespace,
-                holder: &owners::holder(&self.store, &target.name),
-            };
-            search.tell(&mut seen).await?;
-            Ok(seen)
+                seen => seen,
+            }
         })
         .await?;
         self.saw(target, &seen);
@@ -188,7 +181,7 @@ impl Driver for Kubernetes {
         seen: &State,
     ) -> Result<Applied, Error> {
         let settings = Settings::of(target)?;
-        let cluster = self.clusters.connect(&settings).await?;
+        let cluster = self.clusters.patient(cx, &settings).await?;
         if let Some(step) = owners::Step::of(effect) {
             return self
                 .work(cluster, cx, target, &settings)
@@ -213,7 +206,7 @@ impl Driver for Kubernetes {
         handle: Option<&Value>,
     ) -> Result<Settled, Error> {
         let settings = Settings::of(target)?;
-        let cluster = self.clusters.connect(&settings).await?;
+        let cluster = self.clusters.patient(cx, &settings).await?;
         if let Some(step) = owners::Step::of(effect) {
             let work = self.work(cluster, cx, target, &settings);
             work.fence_gitops(&step).await?;
@@ -342,6 +335,32 @@ impl Driver for Kubernetes {
             Ok(all)
         })
         .await
+    }
+}
+
+impl Kubernetes {
+    async fn seen(
+        &self,
+        cx: &Context,
+        target: &Target,
+        settings: &Settings,
+    ) -> Result<State, Error> {
+        let cluster = self.clusters.patient(cx, settings).await?;
+        let look = self.look(&cluster, settings);
+        let mut seen = match &settings.helm {
+            Some(release) => state(look.release(release, &self.contents).await?),
+            None => {
+                let mark = Mark::read(&cluster, &settings.namespace, target).await?;
+                look.manifests(settings, mark.as_ref()).await?
+            }
+        };
+        let search = owners::Search {
+            cluster: &cluster,
+            home: &settings.namespace,
+            holder: &owners::holder(&self.store, &target.name),
+        };
+        search.tell(&mut seen).await?;
+        Ok(seen)
     }
 }
 

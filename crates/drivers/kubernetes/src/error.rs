@@ -21,7 +21,7 @@ pub(crate) fn failed(what: &str, error: kube::Error) -> Error {
 pub(crate) fn unsure(what: &str, error: kube::Error) -> Error {
     let may_be_done = match &error {
         // What the server could not do itself, or not in time, may have been written by then.
-        kube::Error::Api(status) => status.code >= 500,
+        kube::Error::Api(status) => status.code >= 500 && !was_not_admitted(status),
         error => !was_never_sent(error),
     };
     let mut error = failed(what, error);
@@ -31,8 +31,26 @@ pub(crate) fn unsure(what: &str, error: kube::Error) -> Error {
     error
 }
 
+/// Whoever is asked before anything is written said no, or nothing.
+fn was_not_admitted(status: &Status) -> bool {
+    let said = &status.message;
+    said.contains("failed calling webhook") || is_denied(said)
+}
+
+/// A webhook, or a policy, says no to what is in the release; whatever the number of its answer.
+fn is_denied(message: &str) -> bool {
+    let webhook = message.contains("admission webhook") && message.contains("denied the request");
+    webhook || (message.contains("AdmissionPolicy") && message.contains("denied request"))
+}
+
+/// The namespace is on its way out, or gone.
+fn is_without_namespace(message: &str) -> bool {
+    message.contains("because it is being terminated")
+        || (message.starts_with("namespaces \"") && message.ends_with("not found"))
+}
+
 /// Nobody took the connection.
-fn was_never_sent(error: &dyn std::error::Error) -> bool {
+pub(crate) fn was_never_sent(error: &dyn std::error::Error) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
         let io = cause.downcast_ref::<std::io::Error>();
@@ -46,10 +64,13 @@ fn was_never_sent(error: &dyn std::error::Error) -> bool {
 
 fn refused(what: &str, status: &Status) -> Error {
     let class = match status.code {
+        _ if is_denied(&status.message) => Class::Application,
+        // Somebody removes it, with all that is in it.
+        403 | 404 if is_without_namespace(&status.message) => Class::Conflict,
         401 => Class::Authentication,
         // A quota is an admission plugin, and says no as one.
         403 if status.message.contains("exceeded quota") => Class::Quota,
-        // So does a webhook, or a policy, about what is in the release.
+        // So do others, about what is in the release.
         403 if status.message.contains("denied") && status.message.contains("admission") => {
             Class::Application
         }

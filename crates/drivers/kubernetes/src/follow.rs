@@ -6,6 +6,8 @@ use crate::judge::{Course, judge, refusal, stuck};
 use crate::kinds::{self, Kind};
 use crate::look::revisions;
 use crate::pods::Trouble;
+use crate::probes::{self, Probes};
+use crate::stall::{self, Stall};
 use crate::workload;
 use crate::write::Writer;
 use crate::{compare, object};
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long nothing may move before what is in the way counts: a first pull may fail, and a quota be freed by an old pod.
 const REST: Duration = Duration::from_secs(5);
@@ -94,8 +97,9 @@ impl Follow<'_> {
     }
 
     pub(crate) async fn to_its_end(&self, rolling: &Rolling) -> Result<Settled, Error> {
+        let (mut stall, mut probes) = (Stall::new(), Probes::default());
         loop {
-            match self.watch(rolling).await? {
+            match self.watch(rolling, &mut stall, &mut probes).await? {
                 Ends::With(settled) => return Ok(settled),
                 Ends::Anew => {}
                 Ends::Fails(trouble, pods) => {
@@ -108,7 +112,12 @@ impl Follow<'_> {
         }
     }
 
-    async fn watch(&self, rolling: &Rolling) -> Result<Ends, Error> {
+    async fn watch(
+        &self,
+        rolling: &Rolling,
+        stall: &mut Stall,
+        probes: &mut Probes,
+    ) -> Result<Ends, Error> {
         let name = Name::of(self.named, self.home);
         let fields = format!("metadata.name={}", name.name);
         let own = List {
@@ -134,10 +143,14 @@ impl Follow<'_> {
         for pod in found {
             pods.insert(called(&pod), pod);
         }
+        let mut said_of_probes = probes::events(self.cluster(), name.namespace).await?;
         let mut told = String::new();
-        let mut is_at_rest = false;
+        // When something moved last, and whether what rests since then was asked about.
+        let (mut moved, mut is_asked) = (Instant::now(), false);
         loop {
             self.tell(kind, &object, &mut told);
+            probes.tell(&pods, self.cx.progress.as_ref());
+            let ends = stall.ends(kind, &object).filter(|_| !self.may_be_sick);
             let course = self.judge(kind, &object, &pods, rolling).await?;
             let in_the_way = match course {
                 Course::There => return Ok(Ends::With(Settled::Done)),
@@ -146,35 +159,50 @@ impl Follow<'_> {
                 Course::Fails(trouble) => return Ok(Ends::Fails(trouble, into(pods))),
                 Course::GoesOn(in_the_way) => in_the_way,
             };
-            if is_at_rest
-                && !self.may_be_sick
-                && let Some(trouble) = self.at_rest(in_the_way, &pods).await?
-            {
-                return Ok(Ends::Fails(trouble, into(pods)));
+            if !is_asked && !self.may_be_sick && moved.elapsed() >= REST {
+                is_asked = true;
+                if let Some(trouble) = self.at_rest(in_the_way, &pods).await? {
+                    return Ok(Ends::Fails(trouble, into(pods)));
+                }
             }
-            let was_at_rest = is_at_rest;
-            is_at_rest = false;
-            tokio::select! {
+            if ends.is_some_and(|ends| ends <= Instant::now()) {
+                let all: Vec<&Value> = pods.values().collect();
+                return Ok(Ends::Fails(stall::over(&object, &all), into(pods)));
+            }
+            let rests = moved + REST;
+            let has_moved = tokio::select! {
                 change = changes.next() => match change {
                     Some(Ok(WatchEvent::Added(it) | WatchEvent::Modified(it))) => {
                         object = self.as_value(it);
+                        true
                     }
                     Some(Ok(WatchEvent::Deleted(_))) => return Ok(Ends::With(Settled::Quiet)),
-                    Some(Ok(WatchEvent::Bookmark(_))) => {}
+                    Some(Ok(WatchEvent::Bookmark(_))) => false,
                     Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => return Ok(Ends::Anew),
                 },
                 change = pod_changes.next() => match change {
                     Some(Ok(WatchEvent::Added(it) | WatchEvent::Modified(it))) => {
                         let pod = serde_json::to_value(it).unwrap_or_default();
                         pods.insert(called(&pod), pod);
+                        true
                     }
                     Some(Ok(WatchEvent::Deleted(it))) => {
                         pods.remove(it.metadata.name.as_deref().unwrap_or_default());
+                        true
                     }
-                    Some(Ok(WatchEvent::Bookmark(_))) => {}
+                    Some(Ok(WatchEvent::Bookmark(_))) => false,
                     Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => return Ok(Ends::Anew),
                 },
-                () = tokio::time::sleep(REST), if !was_at_rest => is_at_rest = true,
+                // What is only said moves nothing.
+                Some(event) = said_of_probes.next() => {
+                    probes.hear(&event);
+                    false
+                }
+                () = at(Some(rests)), if !is_asked => false,
+                () = at(ends), if ends.is_some() => false,
+            };
+            if has_moved {
+                (moved, is_asked) = (Instant::now(), false);
             }
         }
     }
@@ -276,6 +304,14 @@ pub(crate) async fn until_gone(cluster: &Cluster, name: Name<'_>) -> Result<(), 
                 break;
             }
         }
+    }
+}
+
+/// Until that time; without one for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod apply;
+mod away;
 mod beside;
 mod builtin;
 mod bundle;
@@ -37,6 +38,7 @@ mod params;
 mod past;
 mod plan;
 mod pods;
+mod probes;
 mod quota;
 mod reach;
 pub mod render;
@@ -47,6 +49,7 @@ mod seen;
 mod sending;
 mod settings;
 mod shares;
+mod stall;
 mod surroundings;
 mod switch;
 mod takeover;

@@ -2,6 +2,7 @@
 
 use crate::compare::flatten;
 use crate::digests::Digests;
+use crate::write::MANAGER;
 use crate::{defaults, kinds, owners, ownership};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -69,6 +70,10 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
     ];
     for (name, value) in rare.into_iter().filter(|(_, value)| !value.is_null()) {
         facts[name] = value;
+    }
+    let diaries = ownership::diaries(&all, managed, MANAGER);
+    if !diaries.is_empty() {
+        facts[DIARIES] = json!(diaries);
     }
     Resource {
         spec,
@@ -182,6 +187,29 @@ fn is_diary(annotation: &str) -> bool {
         || annotation.starts_with("deployment.kubernetes.io/")
         || annotation.starts_with("deprecated.daemonset.template.generation")
         || annotation == FENCE
+}
+
+/// The fact that names labels and annotations of the object itself that others have put there: what they write into them from
+/// time to time is no change of what is meant.
+pub(crate) const DIARIES: &str = "diaries";
+
+/// Whether a field is one of those.
+pub(crate) fn is_of_others(resource: &Resource, path: &str) -> bool {
+    let mut paths = resource.facts[DIARIES].as_array().into_iter().flatten();
+    paths.any(|it| it == path)
+}
+
+/// Leaves to others what is theirs: on both sides, what is wanted and what is there.
+pub(crate) fn leave_to_others(request: &mut Value, wanted: &Resource, there: &Resource) {
+    for name in ["labels", "annotations"] {
+        let pairs = request["metadata"].get_mut(name);
+        if let Some(pairs) = pairs.and_then(Value::as_object_mut) {
+            pairs.retain(|key, _| {
+                let path = format!("metadata.{name}.{key}");
+                !(is_of_others(wanted, &path) && is_of_others(there, &path))
+            });
+        }
+    }
 }
 
 /// Where we write that an older worker may not change an object any more.

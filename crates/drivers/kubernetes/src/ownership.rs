@@ -3,7 +3,9 @@
 //! The format is that of the API server's `FieldsV1`: `f:NAME` a field, `k:{..}` an item of a list by its keys, `v:..` one of
 //! a set by its value, `.` the thing itself; an empty object is all that is there.
 
+use crate::compare::flatten;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// All that anybody said, but for status.
 pub(crate) fn said(managed: &[Value]) -> Value {
@@ -32,6 +34,24 @@ pub(crate) fn managers(managed: &[Value]) -> Vec<String> {
         format!("{} ({})", text("manager"), text("operation"))
     };
     managed.iter().map(name).collect()
+}
+
+/// Labels and annotations of the object itself that only others than this manager have said, by their paths.
+pub(crate) fn diaries(content: &Value, managed: &[Value], manager: &str) -> Vec<String> {
+    let said = |is_ours: bool| {
+        let entries = managed
+            .iter()
+            .filter(|entry| (entry["manager"] == manager) == is_ours);
+        let entries: Vec<Value> = entries.cloned().collect();
+        let fields = self::said(&entries)["f:metadata"].take();
+        match fields.is_object() {
+            true => flatten(&json!({ "metadata": part(&content["metadata"], &fields) })),
+            false => BTreeMap::new(),
+        }
+    };
+    let (ours, mut theirs) = (said(true), said(false));
+    theirs.retain(|path, _| !ours.contains_key(path));
+    theirs.into_keys().collect()
 }
 
 /// The part of a value that is in a set of fields.

@@ -82,7 +82,14 @@ impl Wanted {
             fields.retain(|it, _| {
                 matches!(
                     it.as_str(),
-                    "apiVersion" | "kind" | "name" | "namespace" | SENDS | SERVICES | object::ONLY
+                    "apiVersion"
+                        | "kind"
+                        | "name"
+                        | "namespace"
+                        | SENDS
+                        | SERVICES
+                        | object::ONLY
+                        | object::DIARIES
                 )
             });
         }

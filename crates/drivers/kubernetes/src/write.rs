@@ -108,8 +108,10 @@ impl Writer {
         let api = self.cluster.api(name).await?;
         let (api, resource) = api.ok_or_else(|| unknown(&name))?;
         let called = name.name.to_owned();
+        let patience = self.cluster.patience.clone();
         let sent = self.send(&what, async move {
-            api.patch(&called, &parameters, &patch).await
+            let request = || api.patch(&called, &parameters, &patch);
+            patience.send(request).await
         });
         match sent.await? {
             Ok(object) => Ok(Sent::Done(as_value(object, &resource))),
@@ -129,9 +131,11 @@ impl Writer {
             "metadata": { "resourceVersion": live["metadata"]["resourceVersion"] },
             "spec": { "replicas": count },
         }));
+        let patience = self.cluster.patience.clone();
         let sent = self.send(&what, async move {
-            api.patch_scale(&called, &PatchParams::default(), &patch)
-                .await
+            let parameters = PatchParams::default();
+            let request = || api.patch_scale(&called, &parameters, &patch);
+            patience.send(request).await
         });
         match sent.await? {
             Ok(_) => Ok(Sent::Done(Value::Null)),
@@ -152,7 +156,11 @@ impl Writer {
             field_manager: Some(MANAGER.to_owned()),
             ..PostParams::default()
         };
-        let sent = self.send(&what, async move { api.create(&parameters, &object).await });
+        let patience = self.cluster.patience.clone();
+        let sent = self.send(&what, async move {
+            let request = || api.create(&parameters, &object);
+            patience.send(request).await
+        });
         match sent.await? {
             Ok(object) => Ok(Sent::Done(as_value(object, &resource))),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Sent::Moved),
@@ -180,7 +188,11 @@ impl Writer {
             ..DeleteParams::default()
         };
         let called = name.name.to_owned();
-        let sent = self.send(&what, async move { api.delete(&called, &parameters).await });
+        let patience = self.cluster.patience.clone();
+        let sent = self.send(&what, async move {
+            let request = || api.delete(&called, &parameters);
+            patience.send(request).await
+        });
         match sent.await? {
             Ok(_) => Ok(Sent::Done(Value::Null)),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Sent::Done(Value::Null)),

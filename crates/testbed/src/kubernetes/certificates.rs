@@ -1,7 +1,7 @@
 //! The certificates of a control plane. A real authority, not the API server's own certificate: rustls refuses one that
 //! is its own issuer.
 
-use crate::certificates::certificate;
+use crate::certificates::{base64, certificate};
 use crate::release::run;
 use serde_json::json;
 use std::path::Path;
@@ -43,12 +43,7 @@ pub(super) fn make(dir: &Path) -> Result<Credentials, String> {
         "accounts.key",
     ]);
     run(key.current_dir(dir))?;
-    let base64 = |name: &str| {
-        let mut encode = Command::new("openssl");
-        encode.args(["base64", "-A", "-in", name]).current_dir(dir);
-        let done = encode.output().map_err(|e| format!("openssl: {e}"))?;
-        String::from_utf8(done.stdout).map_err(|e| e.to_string())
-    };
+    let base64 = |name: &str| base64(&dir.join(name));
     Ok(Credentials {
         authority: base64("ca.crt")?,
         certificate: base64("admin.crt")?,

@@ -3,6 +3,10 @@
 
 mod certificates;
 mod traffic;
+mod trouble;
+mod webhook;
+
+pub use webhook::{Answer, Webhook};
 
 use crate::go;
 use crate::keeper::Keeper;
@@ -12,6 +16,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long it may take until pods can be made; four seconds on a quiet machine.
@@ -19,6 +24,9 @@ const START: Duration = Duration::from_secs(120);
 
 /// Addresses of pods: nothing listens there, and addresses of loopback are refused for them.
 const PODS: &str = "10.244.0.0/16";
+
+/// What nodes have that kwok plays.
+const PLAYED: &str = "kwok.x-k8s.io/node=fake";
 
 /// What every container has written, as container runtimes keep it.
 const WRITTEN: &str = "2026-01-01T00:00:00.000000000Z stdout F starting\n2026-01-01T00:00:01.000000000Z stderr F cannot reach the database\n";
@@ -50,12 +58,14 @@ impl Helm {
 #[derive(Debug)]
 pub struct ControlPlane {
     // Stopped before anything else of it is gone.
-    keeper: Keeper,
+    keeper: Mutex<Keeper>,
     dir: PathBuf,
     programs: PathBuf,
     namespaces: AtomicU32,
     services: Range,
     is_serving: bool,
+    /// Where etcd's clients ask it, and where the API server is asked.
+    ports: (u16, u16),
 }
 
 /// The addresses of Services of one control plane: a part of loopback, so that something can listen there.
@@ -208,12 +218,13 @@ impl ControlPlane {
             .tempdir();
         let dir = dir.map_err(|e| e.to_string())?.keep();
         let mut plane = Self {
-            keeper: Keeper::of(&dir)?,
+            keeper: Mutex::new(Keeper::of(&dir)?),
             programs: programs.to_owned(),
             dir,
             namespaces: AtomicU32::new(0),
             services: Range::claim()?,
             is_serving,
+            ports: (free_port()?, free_port()?),
         };
         plane.launch()?;
         Ok(plane)
@@ -224,12 +235,11 @@ impl ControlPlane {
             std::fs::create_dir(self.dir.join(name)).map_err(|e| e.to_string())?;
         }
         let authority = certificates::make(&self.dir.join("pki"))?;
-        let (client, peer, secure) = (free_port()?, free_port()?, free_port()?);
-        let url = format!("https://127.0.0.1:{secure}");
+        let url = format!("https://127.0.0.1:{}", self.ports.1);
         let kubeconfig = certificates::kubeconfig(&authority, &url, Self::CONTEXT);
         std::fs::write(self.kubeconfig(), kubeconfig).map_err(|e| e.to_string())?;
-        self.etcd(client, peer)?;
-        self.api_server(client, secure)?;
+        self.etcd()?;
+        self.api_server()?;
         self.wait("the API server", || self.ask(&["get", "--raw", "/readyz"]))?;
         let kind = go::files().join("port-forward.yaml");
         run(self.kubectl().arg("create").arg("-f").arg(kind))?;
@@ -263,9 +273,10 @@ impl ControlPlane {
         }
     }
 
-    fn etcd(&mut self, client: u16, peer: u16) -> Result<(), String> {
+    fn etcd(&self) -> Result<(), String> {
         let mut etcd = self.program("etcd");
-        let [client, peer] = [client, peer].map(|port| format!("http://127.0.0.1:{port}"));
+        let [client, peer] =
+            [self.ports.0, free_port()?].map(|port| format!("http://127.0.0.1:{port}"));
         etcd.args(["--name", "test", "--unsafe-no-fsync", "--log-level", "warn"])
             .arg("--data-dir")
             .arg(self.dir.join("etcd"))
@@ -277,7 +288,8 @@ impl ControlPlane {
         self.serve("etcd", &etcd)
     }
 
-    fn api_server(&mut self, etcd: u16, port: u16) -> Result<(), String> {
+    fn api_server(&self) -> Result<(), String> {
+        let (etcd, port) = self.ports;
         let mut server = self.program("kube-apiserver");
         server
             .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd}")])
@@ -302,7 +314,7 @@ impl ControlPlane {
         self.serve("kube-apiserver", &server)
     }
 
-    fn controllers(&mut self) -> Result<(), String> {
+    fn controllers(&self) -> Result<(), String> {
         // Without a port of their own they ask the API server less, and can lose none.
         let common = [
             "--secure-port=0",
@@ -334,7 +346,9 @@ impl ControlPlane {
             .arg(self.kubeconfig())
             .arg("--config")
             .arg(self.stages()?)
-            .args(["--manage-all-nodes", "--cidr", PODS])
+            // A test may have a node of its own that nobody plays.
+            .args(["--manage-all-nodes=false", "--cidr", PODS])
+            .args(["--manage-nodes-with-annotation-selector", PLAYED])
             .args(["--node-ip", "127.0.0.1", "-v", "WARN"])
             // Where the API server asks for logs, and for connections to pods.
             .args(["--node-port", &node])
@@ -372,9 +386,13 @@ impl ControlPlane {
         self.dir.join("log").join(name)
     }
 
-    fn serve(&mut self, name: &str, server: &Command) -> Result<(), String> {
+    fn serve(&self, name: &str, server: &Command) -> Result<(), String> {
         let log = self.log(name);
-        self.keeper.start(server, &log)
+        self.keeper().start(server, &log)
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ask(&self, arguments: &[&str]) -> Result<(), String> {
@@ -406,8 +424,9 @@ impl ControlPlane {
 }
 
 fn node(number: u32) -> String {
+    let played = PLAYED.replace('=', ": ");
     format!(
-        "---\napiVersion: v1\nkind: Node\nmetadata: {{name: node-{number}, labels: \
+        "---\napiVersion: v1\nkind: Node\nmetadata: {{name: node-{number}, annotations: {{{played}}}, labels: \
          {{kubernetes.io/hostname: node-{number}, kubernetes.io/os: linux}}}}\n"
     )
 }

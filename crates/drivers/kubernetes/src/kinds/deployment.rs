@@ -38,6 +38,10 @@ impl Kind for Deployment {
         }
     }
 
+    fn has_deadline(&self) -> bool {
+        true
+    }
+
     fn revisions(&self) -> &'static str {
         "ReplicaSet"
     }

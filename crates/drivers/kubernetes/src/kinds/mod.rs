@@ -44,6 +44,11 @@ pub(crate) trait Kind: Send + Sync {
         true
     }
 
+    /// Whether the platform itself says when it has taken too long.
+    fn has_deadline(&self) -> bool {
+        false
+    }
+
     /// Whether a pod that does not get ready stays as it is, whatever the template says by now.
     fn keeps_stuck_pods(&self) -> bool {
         false

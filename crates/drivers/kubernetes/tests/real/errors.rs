@@ -1,6 +1,6 @@
 //! Who we are, what we may, and whether anybody answers.
 
-use crate::place::{Place, context, place, said};
+use crate::place::{Place, context, place, said, until};
 use belay_driver::{Context, Driver, Error};
 use belay_driver_kubernetes::Settings;
 use belay_model::error::{Class, Effect};
@@ -66,6 +66,62 @@ async fn a_wrong_token_is_authentication() {
     let error = refused(&context(), &changes).await;
     assert_eq!(error.class, Class::Authentication, "{error:?}");
     assert_eq!(error.platform_code.as_deref(), Some("401 Unauthorized"));
+}
+
+/// A token that has expired is refused as one that is wrong; here its account is gone, which takes a moment to be heard of.
+#[tokio::test]
+async fn a_token_that_is_good_no_more_is_asked_for_again() {
+    let place = place();
+    let account = format!("--serviceaccount={}:one", place.namespace);
+    place.kubectl(&[
+        "create",
+        "rolebinding",
+        "one",
+        "--clusterrole=cluster-admin",
+        &account,
+    ]);
+    let token = || {
+        place.kubectl(&["create", "serviceaccount", "one"]);
+        place.kubectl(&["create", "token", "one"]).trim().to_owned()
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("token");
+    // As a plugin of a cloud does, but that it never says how long.
+    let script = dir.path().join("plugin.sh");
+    let said = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}"#;
+    let plugin = format!("printf '{said}' \"$(cat {})\"\n", file.display());
+    std::fs::write(&script, plugin).expect("written");
+    std::fs::write(&file, token()).expect("written");
+    let changes: [&[&str]; 2] = [
+        &["unset", "users.admin"],
+        &[
+            "set-credentials",
+            "admin",
+            "--exec-api-version=client.authentication.k8s.io/v1",
+            "--exec-command=sh",
+            &format!("--exec-arg={}", script.display()),
+        ],
+    ];
+    let path = kubeconfig(&place, &dir, &changes);
+    let target = place.target_with(Settings {
+        kubeconfig: Some(path),
+        workloads: vec!["deployment/api".to_owned()],
+        ..Settings::default()
+    });
+    place.observe(&target).await;
+    place.kubectl(&["delete", "serviceaccount/one"]);
+    until("the token is good no more", async || {
+        match place.driver.observe(&context(), &target).await {
+            Ok(_) => false,
+            Err(error) => {
+                assert_eq!(error.class, Class::Authentication, "{error:?}");
+                true
+            }
+        }
+    })
+    .await;
+    std::fs::write(&file, token()).expect("written");
+    place.observe(&target).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Of the digests that stand for secret values.
@@ -31,7 +31,18 @@ pub(crate) struct Place {
 pub(crate) fn place() -> Place {
     // Dropped by nobody: it goes with this process.
     static PLANE: OnceLock<ControlPlane> = OnceLock::new();
-    let plane = PLANE.get_or_init(|| ControlPlane::start().expect("a control plane"));
+    on(PLANE.get_or_init(|| ControlPlane::start().expect("a control plane")))
+}
+
+/// A place of a control plane that nobody else has: its servers may be killed.
+pub(crate) fn alone() -> Place {
+    // Dropped by nobody, too.
+    on(Box::leak(Box::new(
+        ControlPlane::start().expect("a control plane"),
+    )))
+}
+
+fn on(plane: &'static ControlPlane) -> Place {
     Place {
         plane,
         namespace: plane.namespace().expect("a namespace"),
@@ -202,6 +213,36 @@ pub(crate) fn record(target: &Target) -> Record {
         secrets: BTreeMap::new(),
         sealed: None,
         targets: vec![target.clone()],
+    }
+}
+
+/// What is told while a driver works.
+#[derive(Default)]
+pub(crate) struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("no panic").clone()
+    }
+
+    /// Whether a line has these words.
+    pub(crate) fn has(&self, words: &str) -> bool {
+        self.lines().iter().any(|line| line.contains(words))
+    }
+}
+
+impl Progress for Told {
+    fn line(&self, text: &str) {
+        self.0.lock().expect("no panic").push(text.to_owned());
+    }
+}
+
+/// Waits until it is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

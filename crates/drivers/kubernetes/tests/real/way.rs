@@ -1,6 +1,6 @@
 //! Releases there and back, as the engine moves them: planned from what is seen, step by step.
 
-use crate::place::{Place, context, record};
+use crate::place::{Place, Told, context, record};
 use belay_driver::{Applied, Context, Driver, Error, Material, Settled, Stage};
 use belay_driver_kubernetes::Kubernetes;
 use belay_model::plan::Effect;
@@ -9,6 +9,7 @@ use belay_model::state::{Goal, State, States};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,6 +94,40 @@ impl Place {
         Ok(titles)
     }
 
+    /// The step of the workload, after those before it are done; and what is there then.
+    pub(crate) async fn up_to_the_roll(&self, target: &Target, goal: &Goal) -> (Effect, State) {
+        for effect in self.planned(target, goal, FORWARD).await {
+            let seen = self.observe(target).await;
+            if effect.title.contains(".apps/") {
+                return (effect, seen);
+            }
+            let done = perform(&self.driver, target, &effect, &seen, goal).await;
+            done.expect("done");
+        }
+        panic!("nothing runs");
+    }
+
+    /// Rolls to a release beside the test, which hears what is told.
+    pub(crate) async fn rolls(
+        &self,
+        manifest: &str,
+        deadline: Duration,
+    ) -> (Arc<Told>, JoinHandle<Result<(), Error>>) {
+        let target = self.target(manifest);
+        let goal = self.goal(&target);
+        let (effect, seen) = self.up_to_the_roll(&target, &goal).await;
+        let told = Arc::new(Told::default());
+        let cx = Context {
+            progress: told.clone(),
+            deadline_ms: u64::try_from(deadline.as_millis()).expect("a time"),
+            ..equipped(&goal)
+        };
+        let driver = self.another_driver();
+        let rolls =
+            tokio::spawn(async move { perform_as(&cx, &driver, &target, &effect, &seen).await });
+        (told, rolls)
+    }
+
     /// Forward to a release that works; what is there then.
     pub(crate) async fn deploy(&self, manifest: &str) -> (Target, State) {
         let target = self.target(manifest);
@@ -145,17 +180,27 @@ pub(crate) async fn perform(
     seen: &State,
     goal: &Goal,
 ) -> Result<(), Error> {
-    let cx = equipped(goal);
-    match in_time(driver.apply(&cx, target, effect, seen)).await? {
+    perform_as(&equipped(goal), driver, target, effect, seen).await
+}
+
+/// The same in a context of one's own: see [`equipped`].
+pub(crate) async fn perform_as(
+    cx: &Context,
+    driver: &Kubernetes,
+    target: &Target,
+    effect: &Effect,
+    seen: &State,
+) -> Result<(), Error> {
+    match in_time(driver.apply(cx, target, effect, seen)).await? {
         Applied::Done { .. } => Ok(()),
         Applied::Accepted { handle } => {
-            let settled = driver.settle(&cx, target, effect, Some(&handle));
+            let settled = driver.settle(cx, target, effect, Some(&handle));
             in_time(settled).await.map(|_| ())
         }
     }
 }
 
-fn equipped(goal: &Goal) -> Context {
+pub(crate) fn equipped(goal: &Goal) -> Context {
     let material = goal.records.iter().map(|(hash, record)| {
         let (record, secrets) = (record.clone(), BTreeMap::new());
         (hash.clone(), Material { record, secrets })

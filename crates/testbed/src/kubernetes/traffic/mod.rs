@@ -44,7 +44,7 @@ impl ControlPlane {
         let pipe = self.dir.join(name);
         mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).map_err(|e| format!("a pipe: {e}"))?;
         let mut kubectl = self.kubectl();
-        self.keeper
+        self.keeper()
             .start(kubectl.args(["get", "--raw", path]), &pipe)?;
         let read = move || {
             let Ok(lines) = File::open(&pipe) else { return };

@@ -1,0 +1,105 @@
+//! A server that is away for a moment, restarted or without its store: what only looks is asked again, and what nobody took is
+//! sent again. Whoever asks through us tries a few times within a second, and a control plane needs some seconds to come back.
+
+use crate::error::{causes, was_never_sent};
+use belay_driver::{Context, Progress};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a server is waited for at most: one that is updated is back by then.
+const LONGEST: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a server is waited for, and who is told.
+#[derive(Clone, Default)]
+pub(crate) struct Patience {
+    at_most: Duration,
+    progress: Option<Arc<dyn Progress>>,
+}
+
+impl Patience {
+    /// That of a call: a tenth of its time, so that it is over in time whoever is away.
+    pub(crate) fn of(cx: &Context) -> Self {
+        Self {
+            at_most: LONGEST.min(Duration::from_millis(cx.deadline_ms / 10)),
+            progress: Some(cx.progress.clone()),
+        }
+    }
+
+    /// Asks for something that changes nothing.
+    pub(crate) async fn ask<T, F>(&self, request: impl Fn() -> F) -> kube::Result<T>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        self.until(request, is_away).await
+    }
+
+    /// Sends what changes something: again only where nobody took it.
+    pub(crate) async fn send<T, F>(&self, request: impl Fn() -> F) -> kube::Result<T>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        self.until(request, |error| was_never_sent(error)).await
+    }
+
+    async fn until<T, F>(
+        &self,
+        request: impl Fn() -> F,
+        is_away: impl Fn(&kube::Error) -> bool,
+    ) -> kube::Result<T>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut was_away = false;
+        loop {
+            let error = match request().await {
+                Err(error) if is_away(&error) || (was_away && is_unsure_of_us(&error)) => error,
+                done => {
+                    if was_away && done.is_ok() {
+                        self.tell("the API server answers again");
+                    }
+                    return done;
+                }
+            };
+            if began.elapsed() + pause > self.at_most {
+                return Err(error);
+            }
+            if !was_away {
+                let (why, longest) = (causes(&error), self.at_most);
+                self.tell(&format!(
+                    "the API server is away ({why}); it is asked again, for up to {longest:?}"
+                ));
+            }
+            was_away = true;
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        if let Some(progress) = &self.progress {
+            progress.line(line);
+        }
+    }
+}
+
+/// Whether nobody answers, or somebody who cannot do so yet.
+fn is_away(error: &kube::Error) -> bool {
+    match error {
+        // One that says when to come back is heard.
+        kube::Error::Api(status) => {
+            let says_when = status.details.as_ref().map(|it| it.retry_after_seconds);
+            (500..=504).contains(&status.code) && says_when.unwrap_or(0) == 0
+        }
+        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => true,
+        _ => false,
+    }
+}
+
+/// A server that has just started does not know yet who has which rights.
+fn is_unsure_of_us(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403))
+}
