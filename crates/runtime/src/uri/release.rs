@@ -36,7 +36,10 @@ impl Belay {
         view: &View,
         request: &RollbackRequest,
     ) -> Result<Way, crate::Error> {
-        let settings = uri.settings(&request.env)?;
+        let settings = Settings {
+            gitops: request.gitops,
+            ..uri.settings(&request.env)?
+        };
         let driver = self.kubernetes().await?;
         let past = uri.release_past(&driver, &settings).await?;
         refuse_ours(uri, &past.marks)?;
