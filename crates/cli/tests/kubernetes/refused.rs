@@ -155,8 +155,8 @@ fn a_namespace_that_is_deleted_waits_for_a_person() {
         .pointer("/deployment/stuck")
         .map(Value::to_string)
         .unwrap_or_default();
-    assert!(
-        stuck.contains("namespace") && stuck.contains(&shop.namespace),
-        "{waits:#}"
-    );
+    let goes = stuck.contains("namespace") && stuck.contains(&shop.namespace);
+    // Where the platform was faster its objects are gone already.
+    let is_gone = stuck.contains("someone else changed the target") && stuck.contains("found null");
+    assert!(goes || is_gone, "{waits:#}");
 }

@@ -260,7 +260,8 @@ impl Cluster {
         let asked = |error| failed("ask the cluster what it knows", error);
         let version = self.client.apiserver_version().await.map_err(asked)?;
         let discovery = Discovery::new(self.client.clone());
-        let discovery = discovery.run().await.map_err(asked)?;
+        // In one answer: asked one by one, a group that somebody takes away meanwhile is an error.
+        let discovery = discovery.run_aggregated().await.map_err(asked)?;
         let mut all = Vec::new();
         for group in discovery.groups() {
             for version in group.versions() {
