@@ -140,6 +140,13 @@ impl Belay {
         let back = gone.taken_back(back);
 
         let mut remarks = scaled;
+        match self.require_rights_to(&record, &inputs, &view).await {
+            Ok(allowed) => remarks.extend(allowed.remarks()),
+            Err(error) => {
+                let refused = format!("this would be refused: failed to {error}");
+                remarks.push(refused);
+            }
+        }
         if let Some(error) = crate::deploy::quarantine(&view, &record) {
             remarks.push(format!("this would be refused: failed to {error}"));
         }

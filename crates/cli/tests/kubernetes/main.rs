@@ -1,5 +1,6 @@
 //! The real binary on a real control plane: what a user of Kubernetes sees, end to end; the real `kubectl` reads what is there.
 
+mod account;
 mod adoption;
 mod beside;
 mod checks;
@@ -10,6 +11,7 @@ mod helm_fetched;
 mod helm_scripts;
 mod helm_undeployed;
 mod places;
+mod rights;
 mod scripts;
 mod shop;
 #[path = "../support/mod.rs"]

@@ -34,6 +34,7 @@ mod object;
 mod ownership;
 mod params;
 mod past;
+pub mod permissions;
 mod plan;
 mod pods;
 mod reach;

@@ -1,6 +1,7 @@
 //! What is seen of a real control plane, with the real kubectl and helm at work on it. One control plane serves all tests,
 //! each in a namespace of its own.
 
+mod account;
 mod beside;
 mod between;
 mod changes;
@@ -11,6 +12,7 @@ mod failures;
 mod helm;
 mod others;
 mod place;
+mod rights;
 mod route;
 mod transition;
 mod way;
