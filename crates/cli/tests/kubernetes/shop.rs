@@ -1,5 +1,6 @@
 //! A service of its own in a namespace of its own.
 
+use crate::account::Account;
 use crate::support::project::{self, Project};
 use belay_testbed::ControlPlane;
 use serde_json::Value;
@@ -27,19 +28,24 @@ impl Shop {
     /// The same on another control plane.
     pub(crate) fn on(plane: &'static ControlPlane) -> Self {
         let mut project = Project::new();
+        let namespace = plane.namespace().expect("a namespace");
+        let account = Account::of(plane, &namespace);
         let set = |name: &str, value: String| (name.to_owned(), value);
         let kubectl = plane.kubectl();
         let programs = Path::new(kubectl.get_program()).parent().expect("a folder");
         let path = std::env::var("PATH").unwrap_or_default();
         project.env.extend([
-            set("KUBECONFIG", plane.kubeconfig().display().to_string()),
+            set("KUBECONFIG", account.kubeconfig().display().to_string()),
             set("PATH", format!("{}:{path}", programs.display())),
             set("KEY", KEY.to_owned()),
         ]);
+        project.before = Some(Box::new(move |project, arguments| {
+            account.may(project, arguments);
+        }));
         let shop = Self {
             project,
             plane,
-            namespace: plane.namespace().expect("a namespace"),
+            namespace,
         };
         shop.configure("info", "");
         shop.project.write(
@@ -108,6 +114,24 @@ spec:
         self.project.write(file, &text.replace(from, to));
     }
 
+    /// How the administrator connects, and anybody who is not Belay.
+    pub(crate) fn admin(&self) -> std::path::PathBuf {
+        self.plane.kubeconfig()
+    }
+
+    /// Lines of a shell that grant what an environment takes, as the administrator, and wait until it is so.
+    pub(crate) fn grant(&self, environment: &str) -> String {
+        let admin = self.admin().display().to_string();
+        let (doctor, account) = (
+            "belay doctor kubernetes",
+            format!("{}:belay", self.namespace),
+        );
+        format!(
+            "{doctor} -e {environment} --print-rbac --service-account {account} | kubectl --kubeconfig {admin} apply -f - >/dev/null\n\
+             until {doctor} -e {environment} >/dev/null 2>&1; do :; done\n"
+        )
+    }
+
     /// The same service in another namespace of its own.
     pub(crate) fn another_namespace(&mut self) -> String {
         let another = self.plane.namespace().expect("a namespace");
@@ -141,6 +165,13 @@ spec:
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         let mut kubectl = self.plane.kubectl();
         said(kubectl.args(["-n", &self.namespace]).args(arguments))
+    }
+
+    /// Whether the real client says yes.
+    pub(crate) fn may(&self, arguments: &[&str]) -> bool {
+        let mut kubectl = self.plane.kubectl();
+        let kubectl = kubectl.args(["-n", &self.namespace]).args(arguments);
+        kubectl.output().expect("started").status.success()
     }
 
     /// The manifests of the folder, as somebody without Belay puts them there.

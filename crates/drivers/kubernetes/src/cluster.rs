@@ -287,6 +287,11 @@ impl Cluster {
         self.pods(namespace).logs(pod, &parameters).await.ok()
     }
 
+    /// For kinds of which there are no objects.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The pods of a namespace, for what only they can be asked.
     pub(crate) fn pods(&self, namespace: &str) -> Api<Pod> {
         Api::namespaced(self.client.clone(), namespace)
@@ -328,7 +333,8 @@ impl Cluster {
         }))
     }
 
-    async fn kind(
+    /// What a kind is called in requests, and whether it has a namespace; none: the server does not know it.
+    pub(crate) async fn kind(
         &self,
         api_version: &str,
         kind: &str,

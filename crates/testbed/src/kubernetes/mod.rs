@@ -1,6 +1,7 @@
 //! A Kubernetes control plane on loopback: etcd, API server, controller manager and scheduler as they are, and kwok in
 //! the place of nodes. Pods are said to run, and nothing runs; `kubernetes/stages.yaml` says how they behave.
 
+mod audit;
 mod certificates;
 mod traffic;
 mod trouble;
@@ -12,6 +13,7 @@ use crate::go;
 use crate::keeper::Keeper;
 use crate::postgres::{free_port, pause};
 use crate::release::run;
+use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,6 +130,22 @@ impl ControlPlane {
     /// How to connect, as everybody's administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
+    }
+
+    /// How to connect as somebody else, who may do what they were granted and no more: by impersonation, which is as good as a
+    /// certificate of their own for all that is asked after it. Theirs is the same context.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn kubeconfig_as(&self, user: &str) -> Result<PathBuf, String> {
+        let text = std::fs::read_to_string(self.kubeconfig()).map_err(|e| e.to_string())?;
+        let mut config: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        config["users"][0]["user"]["as"] = json!(user);
+        let path = self
+            .dir
+            .join(format!("kubeconfig-{}", user.replace(':', "-")));
+        std::fs::write(&path, config.to_string()).map_err(|e| e.to_string())?;
+        Ok(path)
     }
 
     /// The context of [`ControlPlane::kubeconfig`].
@@ -311,6 +329,7 @@ impl ControlPlane {
             .arg(self.pki("accounts.key"))
             .args(["--service-cluster-ip-range", &self.services.text()])
             .args(["--enable-priority-and-fairness=false", "--profiling=false"]);
+        server.args(audit::arguments(&self.dir)?);
         self.serve("kube-apiserver", &server)
     }
 
