@@ -85,7 +85,10 @@ fn a_disk_that_fills_up_in_the_middle_stops_it_where_it_is() {
         "{text}\n{talk}"
     );
     filled.free();
-    let ended = project.json(0, &["watch"]);
+    // By its id: it may have ended before anybody watches.
+    let last = project.json(0, &["history", "-n", "1"]);
+    let id = last["deployments"][0]["id"].as_str().expect("an id");
+    let ended = project.json(0, &["watch", id]);
     assert_eq!(
         ended.pointer("/deployment/outcome/result"),
         Some(&Value::from("succeeded")),
