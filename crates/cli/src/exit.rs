@@ -178,6 +178,7 @@ impl From<belay_runtime::Error> for Failure {
                 .map(|skipped| format!("release {}: {}", skipped.release, skipped.why))
                 .collect(),
             Error::Uri(error) => error.detail(),
+            Error::Kubernetes(error) => error.detail(),
             _ => Vec::new(),
         };
         Self {

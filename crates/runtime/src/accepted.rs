@@ -17,6 +17,8 @@ pub enum Accepted {
         replaces: Vec<DeploymentId>,
         /// The one that was told to make way for it.
         supersedes: Option<DeploymentId>,
+        /// What people should know, one line each.
+        remarks: Vec<String>,
     },
     /// A deployment of the scope is open: it was told to go back (I12), and those that wait behind it were told to end.
     /// One that goes back already was told nothing: a second request does not turn it round.
@@ -36,6 +38,14 @@ pub enum Accepted {
 }
 
 impl Accepted {
+    /// What people should know, one line each.
+    pub fn remarks(&self) -> &[String] {
+        match self {
+            Self::New { remarks, .. } => remarks,
+            Self::Signal { .. } | Self::NothingToDo { .. } => &[],
+        }
+    }
+
     /// The deployment to follow, if there is one.
     pub fn id(&self) -> Option<&DeploymentId> {
         match self {

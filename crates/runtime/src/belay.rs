@@ -66,6 +66,7 @@ struct Inner {
     artifacts: Artifacts,
     retention: Retention,
     launcher: Launcher,
+    kubernetes: Arc<Late>,
     ports: Ports,
 }
 
@@ -144,7 +145,7 @@ impl Belay {
             verifier: Arc::new(verifier),
             runner: Arc::new(runner),
             secrets: Arc::new(SealedSecrets(sealed.clone())),
-            drivers: Arc::new(Registry::new(&launcher, stored, kubernetes)),
+            drivers: Arc::new(Registry::new(&launcher, stored, kubernetes.clone())),
         };
         Ok(Self(Arc::new(Inner {
             dir,
@@ -156,6 +157,7 @@ impl Belay {
             artifacts,
             retention: options.retention,
             launcher,
+            kubernetes,
             ports,
         })))
     }
@@ -237,6 +239,11 @@ impl Belay {
     /// See [`Belay::require_writable`].
     pub(crate) async fn require_key(&self) -> Result<(), Error> {
         self.0.sealed.check().await.map_err(Error::Key)
+    }
+
+    /// The driver of Kubernetes, for what is no part of the contract of drivers.
+    pub(crate) fn kubernetes(&self) -> &Late {
+        &self.0.kubernetes
     }
 
     pub(crate) fn launcher(&self) -> &Launcher {

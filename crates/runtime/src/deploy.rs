@@ -1,6 +1,7 @@
 //! Putting a release out: from a configuration to a deployment in the journal.
 
 use crate::config::Loaded;
+use crate::kubernetes::Allowed;
 use crate::prepare::Prepared;
 use crate::{Accepted, Belay, Error, Images};
 use belay_engine::ports::StoreError;
@@ -8,6 +9,7 @@ use belay_engine::queue::{self, Entered, Entrant};
 use belay_model::environment::{Event as InEnvironment, Standing, View};
 use belay_model::event::Inputs;
 use belay_model::id::{DeploymentId, EnvironmentName, ReleaseNumber, Scope};
+use belay_model::release::Record;
 use belay_model::summary::Summary;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -91,6 +93,7 @@ impl Belay {
                 deployment: deployment.clone(),
             });
         }
+        let allowed = self.require_rights_to(&record, &inputs, &view).await?;
         let release = record.release;
         let recorded = InEnvironment::Recorded {
             record: Box::new(record),
@@ -108,7 +111,21 @@ impl Belay {
             behind: behind.filter(|id| !replaces.contains(id)).collect(),
             replaces,
             supersedes,
+            remarks: allowed.remarks(),
         })
+    }
+
+    /// See [`Belay::require_rights`]: those that it takes to put a record out, and to go back from it.
+    pub(crate) async fn require_rights_to(
+        &self,
+        record: &Record,
+        inputs: &Inputs,
+        view: &View,
+    ) -> Result<Allowed, Error> {
+        let serving = view.serving().map(|known| &known.record);
+        let records = std::iter::once(record).chain(serving);
+        let is_asked = !inputs.checks.is_empty();
+        self.require_rights(&inputs.scope, records, is_asked).await
     }
 
     /// A deployment that is asked for now.
@@ -154,7 +171,7 @@ pub(crate) fn not_entered(scope: &Scope, error: queue::Error) -> Error {
 }
 
 /// The refusal of quarantined content.
-pub(crate) fn quarantine(view: &View, record: &belay_model::release::Record) -> Option<Error> {
+pub(crate) fn quarantine(view: &View, record: &Record) -> Option<Error> {
     let known = view.records.get(&record.hash())?;
     if known.standing != Standing::Quarantined {
         return None;

@@ -63,7 +63,7 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// `E0340` to `E0343`, `E0345` to `E0349`, `E0353` to `E0358`: it cannot go to Kubernetes as it is written.
+    /// `E0336` to `E0338`, `E0340` to `E0343`, `E0345` to `E0349`, `E0353` to `E0358`: it cannot go to Kubernetes as it is written.
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::Error),
     /// `E0320` to `E0325`, `E0359`: it cannot be done with what a URI names.
@@ -379,6 +379,8 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Uri(error) => error.exit(),
+            Self::Kubernetes(error) if error.is_failure() => Exit::Failed,
+            Self::Kubernetes(kubernetes::Error::Forbidden { .. }) => Exit::Blocked,
             Self::Configuration(_)
             | Self::NoEnvironment { .. }
             | Self::Secret { .. }

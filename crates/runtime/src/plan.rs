@@ -140,6 +140,13 @@ impl Belay {
         let back = gone.taken_back(back);
 
         let mut remarks = scaled;
+        match self.require_rights_to(&record, &inputs, &view).await {
+            Ok(allowed) => remarks.extend(allowed.remarks()),
+            Err(error) => {
+                let refused = format!("this would be refused: failed to {error}");
+                remarks.push(refused);
+            }
+        }
         for remark in all.remarks(&looking(), &from, &plan).await {
             remarks.push(match remark.refusal() {
                 Some(refusal) => format!("this would be refused: {refusal}"),

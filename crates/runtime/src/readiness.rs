@@ -174,6 +174,22 @@ impl Belay {
             readiness.reasons.push(away.to_string());
             return Ok(());
         }
+        let view = self.view(scope).await?;
+        let serving = view.serving().map(|known| &known.record);
+        let records = goal.records.values().chain(serving);
+        let allowed = match self.require_rights(scope, records, false).await {
+            Ok(allowed) => {
+                readiness.reasons.extend(allowed.unknown);
+                true
+            }
+            Err(error) => {
+                readiness.reasons.push(error.to_string());
+                if let Error::Kubernetes(error) = &error {
+                    readiness.reasons.extend(error.detail());
+                }
+                false
+            }
+        };
         match targets.restorable(&looking(), &goal).await {
             Err((_, failure)) => readiness.reasons.push(failure.message),
             Ok(Restorability::No(lines)) => {
@@ -203,6 +219,7 @@ impl Belay {
             readiness.reasons.push(crate::artifacts::chain(&error));
             readiness.ready &= readiness.warm;
         }
+        readiness.ready &= allowed;
         if readiness.predicted_ms.is_none() {
             let last = self.last_way_back_ms(scope).await?;
             readiness.measured = last.map(|_| Measured::WayBack);

@@ -114,7 +114,12 @@ impl Belay {
             Kind::Undo { of } => Some(of),
             Kind::Deploy | Kind::Return { .. } => None,
         };
-        self.require_restorable(&goal, undone).await?;
+        let serving = view.serving().map(|known| &known.record);
+        let records = goal.records.values().chain(serving);
+        let allowed = self.require_rights(scope, records, false);
+        let restorable = self.require_restorable(&goal, undone);
+        // Side by side: who goes back is in a hurry.
+        let (allowed, ()) = tokio::try_join!(allowed, restorable)?;
         let id = self.new_id();
         let (mut record, mut more) = (record, resealed);
         if let (Some(found), Some(record)) = (found, &mut record) {
@@ -167,6 +172,7 @@ impl Belay {
             id: new.id,
             release,
             behind: Vec::new(),
+            remarks: allowed.remarks(),
         })
     }
 

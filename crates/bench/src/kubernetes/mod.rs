@@ -3,6 +3,7 @@
 mod beside;
 mod endpoints;
 mod helm;
+mod idle;
 mod rolling;
 mod shop;
 
@@ -13,6 +14,12 @@ use std::path::Path;
 
 pub(crate) async fn measure(belay: &Path, rows: &mut Rows, only: Option<&str>) -> Result<()> {
     let is_wanted = |part: &str| only.is_none_or(|only| only == part);
+    if is_wanted("idle") {
+        idle::measure(belay, rows).await?;
+    }
+    if only == Some("idle") {
+        return Ok(());
+    }
     let plane = tokio::task::spawn_blocking(ControlPlane::serving).await?;
     let plane = &plane.map_err(|error| anyhow!(error))?;
     if is_wanted("warm") {

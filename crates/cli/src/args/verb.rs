@@ -1,8 +1,8 @@
 //! The verbs, in the order in which help lists them.
 
 use super::{
-    Abort, Adopt, Check, Demo, Deploy, Freeze, Give, History, Logs, Plan, Promote, Proxy, Ready,
-    Release, Retry, Rollback, Say, Status, Store, Supervise, Watch, Worker,
+    Abort, Adopt, Check, Demo, Deploy, Doctor, Freeze, Give, History, Logs, Plan, Promote, Proxy,
+    Ready, Release, Retry, Rollback, Say, Status, Store, Supervise, Watch, Worker,
 };
 use clap::Subcommand;
 
@@ -82,14 +82,7 @@ Examples:
     Proxy(Proxy),
     #[command(subcommand)]
     Store(Store),
-    #[command(
-        about = "Say whether the store, its server, its key and its disk are as they should be; exits 8 if not",
-        before_help = "\
-Examples:
-  belay doctor
-  belay doctor -o json"
-    )]
-    Doctor,
+    Doctor(Doctor),
     Demo(Demo),
     Worker(Worker),
     #[command(hide = true)]

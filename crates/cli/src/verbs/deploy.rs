@@ -49,6 +49,9 @@ pub(crate) async fn carry_out(
             return Ok(Report::new(text, json));
         }
     };
+    for line in accepted.remarks() {
+        cx.output.say(&printable(line));
+    }
     for old in replaces {
         cx.output.say(&format!(
             "{id} takes the place of {old}, which had not begun"
@@ -119,16 +122,7 @@ pub(crate) fn request(
     let loaded = load(cx, place.service.as_ref(), |service| {
         format!("belay deploy {service} -e ENV")
     })?;
-    let mut known = loaded.config.environments.keys();
-    let environment = match (&place.env, known.next(), known.next()) {
-        (Some(named), _, _) => named.clone(),
-        (None, Some(only), None) => only.clone(),
-        _ => {
-            let names: Vec<_> = loaded.config.environments.keys().cloned().collect();
-            let failure = Failure::usage("there are several environments: say which");
-            return Err(failure.next(format!("belay deploy -e ENV, one of: {}", names.join(", "))));
-        }
-    };
+    let environment = environment(&loaded, place, "deploy")?;
     Ok(DeployRequest {
         environment,
         released: Released::New {
@@ -142,6 +136,20 @@ pub(crate) fn request(
         env: crate::cx::variables(),
         loaded,
     })
+}
+
+/// The environment that is meant: the one that is named, or the only one.
+pub(crate) fn environment(loaded: &Loaded, place: &Place, verb: &str) -> Result<String, Failure> {
+    let mut known = loaded.config.environments.keys();
+    match (&place.env, known.next(), known.next()) {
+        (Some(named), _, _) => Ok(named.clone()),
+        (None, Some(only), None) => Ok(only.clone()),
+        _ => {
+            let names: Vec<_> = loaded.config.environments.keys().cloned().collect();
+            let failure = Failure::usage("there are several environments: say which");
+            Err(failure.next(format!("belay {verb} -e ENV, one of: {}", names.join(", "))))
+        }
+    }
 }
 
 /// Images by container; one without a name is that of the only container.

@@ -1,11 +1,24 @@
 //! `belay doctor`: whether what Belay depends on is as it should be. Changes nothing; its exit code is a gate.
 
+use crate::args::{About, Doctor};
 use crate::cx::Cx;
 use crate::exit::{Exit, Failure};
 use crate::output::Report;
+use crate::verbs::rights;
 use serde_json::json;
 
-pub(crate) async fn run(cx: &Cx) -> Result<Report, Failure> {
+pub(crate) async fn run(cx: &Cx, args: &Doctor) -> Result<Report, Failure> {
+    match args.about {
+        None if args.place.service.is_some() || args.place.env.is_some() => Err(Failure::usage(
+            "say what to look at there: the store belongs to all services",
+        )
+        .next("belay doctor kubernetes")),
+        None => store(cx).await,
+        Some(About::Kubernetes) => rights::run(cx, args).await,
+    }
+}
+
+async fn store(cx: &Cx) -> Result<Report, Failure> {
     let belay = cx.open_alone().await?;
     let found = belay.doctor().await;
     let lines = found.iter().map(|one| {

@@ -18,6 +18,7 @@ mod proxy;
 mod ready;
 mod release;
 mod revisions;
+mod rights;
 mod rollback;
 mod say;
 mod script;
@@ -62,7 +63,7 @@ pub(crate) async fn run(cx: &Cx, verb: Verb) -> Result<Report, Failure> {
         Verb::Release(args) => release::run(cx, args).await,
         Verb::Proxy(args) => proxy::run(cx, &args).await,
         Verb::Store(args) => store::run(cx, args).await,
-        Verb::Doctor => doctor::run(cx).await,
+        Verb::Doctor(args) => doctor::run(cx, &args).await,
         Verb::Demo(args) => demo::run(cx, args).await,
         Verb::Worker(args) => worker::run(cx, &args).await,
         // Run before there is an async runtime; see main.

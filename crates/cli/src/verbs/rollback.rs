@@ -164,6 +164,9 @@ async fn perform(
         Accepted::Signal { ended, .. } => Some(ended.as_slice()),
         _ => None,
     };
+    for line in accepted.remarks() {
+        cx.output.say(&printable(line));
+    }
     belay.ensure_worker().await?;
     if detach {
         return Ok(Report::new(

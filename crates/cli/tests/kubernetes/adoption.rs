@@ -111,6 +111,10 @@ impl Shop {
         );
         // Nobody waits ten minutes for the end of a bake here.
         let commands = commands.replace("belay deploy", "belay deploy --until promoted");
+        // Whoever may grant it lets Belay do what the page is about.
+        drop(self.project.command(&["adopt", ours]));
+        let plan = format!("{}belay plan", self.grant("production"));
+        let commands = commands.replace("belay plan", &plan);
         self.project.write("empty/commands.sh", &commands);
         let belay = Path::new(env!("CARGO_BIN_EXE_belay"));
         let folder = belay.parent().expect("a folder").display();

@@ -11,9 +11,12 @@ impl Shop {
 
 #[test]
 fn a_release_that_somebody_would_undo_is_refused_or_holds_them() {
-    let shop = Shop::new();
+    let shop = Shop::with_deliverers();
     shop.apply();
     shop.flux();
+    // One for the namespace, and one for each right in the whole cluster.
+    let well = shop.project.json(0, &["doctor", "kubernetes"]);
+    assert_eq!(well["kubernetes"][0]["requests"], 1 + 4, "{well:#}");
     let plan = shop.project.json(0, &["plan"])["plan"].clone();
     let remarks = plan["remarks"].to_string();
     let who = format!(
@@ -58,7 +61,7 @@ fn a_release_that_somebody_would_undo_is_refused_or_holds_them() {
 
 #[test]
 fn a_way_back_of_what_belay_never_deployed_says_what_is_done_about_them() {
-    let shop = Shop::new();
+    let shop = Shop::with_deliverers();
     shop.apply();
     shop.flux();
     shop.kubectl(&["set", "image", "deployment/api", "api=shop/api:2"]);

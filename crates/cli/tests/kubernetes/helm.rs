@@ -65,6 +65,7 @@ impl Shop {
         helm.args(arguments)
             .args(["--namespace", &self.namespace])
             .envs(self.project.env.iter().cloned())
+            .env("KUBECONFIG", self.admin())
             .current_dir(self.project.path())
             .stdin(Stdio::null());
         helm

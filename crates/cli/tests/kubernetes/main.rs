@@ -1,5 +1,6 @@
 //! The real binary on a real control plane: what a user of Kubernetes sees, end to end; the real `kubectl` reads what is there.
 
+mod account;
 mod adoption;
 mod beside;
 mod checks;
@@ -14,6 +15,7 @@ mod helm_undeployed;
 mod outage;
 mod places;
 mod refused;
+mod rights;
 mod scripts;
 mod shop;
 #[path = "../support/mod.rs"]

@@ -1,5 +1,6 @@
 //! A service of its own in a namespace of its own.
 
+use crate::account::Account;
 use crate::support::project::{self, Project};
 use belay_testbed::ControlPlane;
 use serde_json::Value;
@@ -27,19 +28,24 @@ impl Shop {
     /// The same on another control plane.
     pub(crate) fn on(plane: &'static ControlPlane) -> Self {
         let mut project = Project::new();
+        let namespace = plane.namespace().expect("a namespace");
+        let account = Account::of(plane, &namespace);
         let set = |name: &str, value: String| (name.to_owned(), value);
         let kubectl = plane.kubectl();
         let programs = Path::new(kubectl.get_program()).parent().expect("a folder");
         let path = std::env::var("PATH").unwrap_or_default();
         project.env.extend([
-            set("KUBECONFIG", plane.kubeconfig().display().to_string()),
+            set("KUBECONFIG", account.kubeconfig().display().to_string()),
             set("PATH", format!("{}:{path}", programs.display())),
             set("KEY", KEY.to_owned()),
         ]);
+        project.before = Some(Box::new(move |project, arguments| {
+            account.may(project, arguments);
+        }));
         let shop = Self {
             project,
             plane,
-            namespace: plane.namespace().expect("a namespace"),
+            namespace,
         };
         shop.configure("info", "");
         shop.project.write(
@@ -85,10 +91,19 @@ spec:
         self.project.write("k8s/route.yaml", route);
     }
 
-    /// The cluster knows what Flux applies with, and the API of the shop is one of its kustomization's objects; nobody acts for it.
+    /// On a cluster that knows what Argo CD and Flux apply with; nobody acts for them.
+    pub(crate) fn with_deliverers() -> Self {
+        // One of its own: what others look at, and may, would change under their hands.
+        static PLANE: OnceLock<ControlPlane> = OnceLock::new();
+        Self::on(PLANE.get_or_init(|| {
+            let plane = ControlPlane::serving().expect("a control plane");
+            plane.know_deliverers().expect("their kinds");
+            plane
+        }))
+    }
+
+    /// The API of the shop is one of the objects of a kustomization.
     pub(crate) fn flux(&self) {
-        static KNOWN: OnceLock<()> = OnceLock::new();
-        KNOWN.get_or_init(|| self.plane.know_deliverers().expect("the kinds of Flux"));
         let apps = "{ apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: { name: apps }, \
                     spec: { interval: 10m, prune: true, sourceRef: { kind: GitRepository, name: shop } } }";
         self.project.write("flux.yaml", apps);
@@ -106,6 +121,24 @@ spec:
         let text = std::fs::read_to_string(self.project.path().join(file)).expect("read");
         assert!(text.contains(from), "{file} has no {from}");
         self.project.write(file, &text.replace(from, to));
+    }
+
+    /// How the administrator connects, and anybody who is not Belay.
+    pub(crate) fn admin(&self) -> std::path::PathBuf {
+        self.plane.kubeconfig()
+    }
+
+    /// Lines of a shell that grant what an environment takes, as the administrator, and wait until it is so.
+    pub(crate) fn grant(&self, environment: &str) -> String {
+        let admin = self.admin().display().to_string();
+        let (doctor, account) = (
+            "belay doctor kubernetes",
+            format!("{}:belay", self.namespace),
+        );
+        format!(
+            "{doctor} -e {environment} --print-rbac --service-account {account} | kubectl --kubeconfig {admin} apply -f - >/dev/null\n\
+             until {doctor} -e {environment} >/dev/null 2>&1; do :; done\n"
+        )
     }
 
     /// The same service in another namespace of its own.
@@ -141,6 +174,13 @@ spec:
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         let mut kubectl = self.plane.kubectl();
         said(kubectl.args(["-n", &self.namespace]).args(arguments))
+    }
+
+    /// Whether the real client says yes.
+    pub(crate) fn may(&self, arguments: &[&str]) -> bool {
+        let mut kubectl = self.plane.kubectl();
+        let kubectl = kubectl.args(["-n", &self.namespace]).args(arguments);
+        kubectl.output().expect("started").status.success()
     }
 
     /// The manifests of the folder, as somebody without Belay puts them there.

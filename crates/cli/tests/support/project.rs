@@ -23,9 +23,14 @@ pub(crate) struct Project {
     pub(crate) port: u16,
     /// Of every command, and so of the workers that they start.
     pub(crate) env: Vec<(String, String)>,
+    /// Done before each command, with its arguments.
+    pub(crate) before: Option<Before>,
     /// Keep the ports from other tests while the proxy does not hold them.
     claims: Mutex<Vec<UnixListener>>,
 }
+
+/// See [`Project::before`].
+pub(crate) type Before = Box<dyn Fn(&Project, &[&str]) + Send + Sync>;
 
 /// Whose life a process of Belay is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,7 @@ impl Project {
             dir,
             port,
             env: Vec::new(),
+            before: None,
             claims: Mutex::new(vec![claim]),
         }
     }
@@ -98,6 +104,14 @@ impl Project {
 
     /// The command, not run yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        if let Some(before) = &self.before {
+            before(self, arguments);
+        }
+        self.bare(arguments)
+    }
+
+    /// The same with nothing done before it.
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_belay"));
         command
             .args(arguments)

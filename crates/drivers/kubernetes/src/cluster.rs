@@ -8,6 +8,7 @@ use crate::settings::Settings;
 use belay_driver::{Context, Error};
 use belay_model::error::Class;
 use futures_util::Stream;
+use http::header::{HeaderValue, USER_AGENT};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams};
@@ -24,6 +25,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How long it may take to reach the server, so that a call with a long deadline does not hang on a dead address.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// What we are called in requests.
+const AGENT: &str = concat!("belay/", env!("CARGO_PKG_VERSION"));
 
 /// How long it counts that the server does not know a kind: what is hardly ever there is not asked for all the time.
 const UNKNOWN: Duration = Duration::from_secs(300);
@@ -148,6 +152,9 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT);
         // Whether it is worth while to try again is the engine's question.
         config.default_retry = false;
+        // So that the audit log of a cluster says who it was.
+        let agent = HeaderValue::from_static(AGENT);
+        config.headers.push((USER_AGENT, agent));
         let client =
             Client::try_from(config).map_err(|error| failed("use the kubeconfig", error))?;
         Ok(Self {
@@ -288,6 +295,11 @@ impl Cluster {
         self.pods(namespace).logs(pod, &parameters).await.ok()
     }
 
+    /// For kinds of which there are no objects.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The pods of a namespace, for what only they can be asked.
     pub(crate) fn pods(&self, namespace: &str) -> Api<Pod> {
         Api::namespaced(self.client.clone(), namespace)
@@ -329,7 +341,8 @@ impl Cluster {
         }))
     }
 
-    async fn kind(
+    /// What a kind is called in requests, and whether it has a namespace; none: the server does not know it.
+    pub(crate) async fn kind(
         &self,
         api_version: &str,
         kind: &str,

@@ -36,6 +36,7 @@ mod owners;
 mod ownership;
 mod params;
 mod past;
+pub mod permissions;
 mod plan;
 mod pods;
 mod probes;

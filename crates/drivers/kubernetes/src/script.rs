@@ -140,9 +140,11 @@ impl Script {
     }
 
     fn scale(&self, wanted: &Wanted, replicas: u32) -> Vec<String> {
-        let name = named(&object::made(&wanted.resource()));
-        let scale = format!("{} scale {name} --replicas={replicas}", self.kubectl);
-        vec![scale, self.rolled_out(&name)]
+        let object = object::made(&wanted.resource());
+        // As the step does it: `kubectl scale` would take a right more.
+        let change = json!({ "spec": { "replicas": replicas } });
+        let scale = self.patch("merge", &object, &change);
+        vec![scale, self.rolled_out(&named(&object))]
     }
 
     pub(crate) fn rolled_out(&self, name: &str) -> String {

@@ -16,7 +16,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 /// Where the chart lies in the artifact.
-const CHART: &str = "chart";
+pub(super) const CHART: &str = "chart";
 /// Values that belong to the release.
 const VALUES: &str = "values.json";
 /// Larger ones are no values (bytes).
@@ -31,40 +31,9 @@ impl Belay {
         base: &Path,
         images: &[&Images],
     ) -> Result<ArtifactDigest, crate::Error> {
-        let failed = |why: String| crate::Error::Artifact {
-            path: PathBuf::from(release.chart.as_deref().unwrap_or_default()),
-            why,
-        };
+        let failed = |why: String| unreadable(release, why);
         let dir = tempfile::tempdir_in(self.dir()).map_err(|error| failed(error.to_string()))?;
-        let chart = dir.path().join(CHART);
-        match release.kind() {
-            Ok(ReleaseKind::Chart(path)) => {
-                copy(&base.join(path), &chart).map_err(|error| failed(error.to_string()))?;
-            }
-            Ok(ReleaseKind::RemoteChart(name, version)) => {
-                pull(name, version, dir.path(), &chart).await?
-            }
-            _ => unreachable!("it is no chart"),
-        }
-        let mut values = json!({});
-        for file in &release.values {
-            merge(&mut values, read(&base.join(file))?);
-        }
-        for (path, source) in &release.values_from {
-            let ValueSource::Image(name, part) = source else {
-                continue;
-            };
-            let found = images.iter().rev().find_map(|it| match name {
-                None => it.only.as_ref(),
-                Some(name) => it.named.get(name),
-            });
-            // The one that the chart has by itself.
-            let Some(image) = found else { continue };
-            put_at(&mut values, path, json!(part.of(image)))?;
-        }
-        for given in images {
-            fits(release, given)?;
-        }
+        let values = gather(release, base, images, dir.path()).await?;
         std::fs::write(dir.path().join(VALUES), values.to_string())
             .map_err(|error| failed(error.to_string()))?;
         let added = self.artifacts().add(dir.path()).await;
@@ -89,6 +58,47 @@ impl Belay {
             _ => Err(Error::NoChart.into()),
         }
     }
+}
+
+fn unreadable(release: &ReleaseSource, why: String) -> crate::Error {
+    let path = PathBuf::from(release.chart.as_deref().unwrap_or_default());
+    crate::Error::Artifact { path, why }
+}
+
+/// Puts a chart into a folder, as [`CHART`]; answers the release's values.
+pub(super) async fn gather(
+    release: &ReleaseSource,
+    base: &Path,
+    images: &[&Images],
+    dir: &Path,
+) -> Result<Value, crate::Error> {
+    let chart = dir.join(CHART);
+    match release.kind() {
+        Ok(ReleaseKind::Chart(path)) => copy(&base.join(path), &chart)
+            .map_err(|error| unreadable(release, error.to_string()))?,
+        Ok(ReleaseKind::RemoteChart(name, version)) => pull(name, version, dir, &chart).await?,
+        _ => unreachable!("it is no chart"),
+    }
+    let mut values = json!({});
+    for file in &release.values {
+        merge(&mut values, read(&base.join(file))?);
+    }
+    for (path, source) in &release.values_from {
+        let ValueSource::Image(name, part) = source else {
+            continue;
+        };
+        let found = images.iter().rev().find_map(|it| match name {
+            None => it.only.as_ref(),
+            Some(name) => it.named.get(name),
+        });
+        // The one that the chart has by itself.
+        let Some(image) = found else { continue };
+        put_at(&mut values, path, json!(part.of(image)))?;
+    }
+    for given in images {
+        fits(release, given)?;
+    }
+    Ok(values)
 }
 
 /// What is given on the command line has to reach the chart.

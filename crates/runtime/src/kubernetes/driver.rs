@@ -46,7 +46,7 @@ impl Late {
         }
     }
 
-    async fn ours(&self) -> Result<&Kubernetes, Error> {
+    pub(super) async fn ours(&self) -> Result<&Kubernetes, Error> {
         let open = async || {
             let unusable = |class, error: &dyn std::error::Error| {
                 let message = format!("find out whose targets they are: {}", chain(error));

@@ -58,6 +58,22 @@ pub enum Error {
     /// `E0357`: the cluster cannot be asked what it knows, which a chart may depend on.
     #[error("render the chart for the cluster: {0}")]
     Asked(String),
+    /// `E0336`: who asks may not do there what it takes.
+    #[error("do it on the cluster: {} may not do all that it takes, and nothing was changed", .who.as_deref().unwrap_or("this account"))]
+    Forbidden {
+        /// As whom the cluster knows us.
+        who: Option<String>,
+        /// What is missing, one line each.
+        missing: Vec<String>,
+        /// What is meant, as the command line has it.
+        place: String,
+    },
+    /// `E0337`: an environment has no target on Kubernetes.
+    #[error("find a target on Kubernetes in the environment `{0}`: it has none")]
+    NotOnKubernetes(String),
+    /// `E0338`: the cluster did not say what we may do.
+    #[error("{0}")]
+    Unasked(String),
     /// `E0358`: a release that was not made of a chart cannot be a Helm release.
     #[error("find the chart of the release: it was made of something else")]
     NoChart,
@@ -76,6 +92,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// More lines that explain it.
+    pub fn detail(&self) -> Vec<String> {
+        match self {
+            Self::Forbidden { missing, .. } => missing.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is no mistake of whoever asked.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Unasked(_))
+    }
+
     /// The stable code; docs/errors has a page of that name.
     pub fn code(&self) -> &'static str {
         match self {
@@ -92,6 +121,9 @@ impl Error {
             Self::Values { .. } => "E0355",
             Self::InClear { .. } => "E0356",
             Self::Asked(_) => "E0357",
+            Self::Forbidden { .. } => "E0336",
+            Self::NotOnKubernetes(_) => "E0337",
+            Self::Unasked(_) => "E0338",
             Self::NoChart => "E0358",
             Self::NoService(_) => "E0346",
             Self::WhichService(_) => "E0347",
@@ -115,7 +147,16 @@ impl Error {
                 "have the chart write it into a Secret, and refer to that one".to_owned()
             }
             Self::Asked(_) => {
-                "see that the cluster answers: `belay check`, `kubectl version`".to_owned()
+                "see that the cluster answers: `kubectl version`; and what you may do there: `belay doctor kubernetes`".to_owned()
+            }
+            Self::Forbidden { place, .. } => {
+                format!("belay doctor kubernetes {place} --print-rbac    a Role that allows it, for whoever may grant that")
+            }
+            Self::NotOnKubernetes(_) => {
+                "name one that has with `-e ENV`, or what is meant by `--namespace` and `--strategy`".to_owned()
+            }
+            Self::Unasked(_) => {
+                "see that the cluster answers: `kubectl auth whoami`".to_owned()
             }
             Self::NoChart => {
                 "deploy it again from its chart, or promote another release".to_owned()

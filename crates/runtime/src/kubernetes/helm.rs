@@ -54,37 +54,14 @@ impl Belay {
             base,
             &request.env,
         )?;
-        let (chart, mut values) = self.chart(&record.artifact).await?;
-        for file in &target.values {
-            merge(&mut values, read(&base.join(file))?);
-        }
-        merge(&mut values, json!(target.set));
-        let mut named = BTreeMap::new();
-        for (path, source) in &request.loaded.config.release.values_from {
-            let missing = |what: String| Error::Values {
-                what: format!("give the chart {what} at `{path}`: there is none of that name"),
-                next: "correct `values_from`, or add it".to_owned(),
-            };
-            match source {
-                ValueSource::Image(..) => {}
-                ValueSource::Config => put_at(&mut values, path, json!(record.config))?,
-                ValueSource::Setting(name) => {
-                    let value = record.config.get(name);
-                    let value = value.ok_or_else(|| missing(format!("the setting `{name}`")))?;
-                    put_at(&mut values, path, json!(value))?;
-                }
-                ValueSource::Secret(name) => {
-                    if !secrets.contains_key(name) {
-                        return Err(missing(format!("the secret `{name}`")).into());
-                    }
-                    named.insert(path.clone(), name.clone());
-                }
-            }
-        }
-        let mut all = values.clone();
-        for (path, name) in &named {
-            put_at(&mut all, path, json!(secrets[name]))?;
-        }
+        let (chart, values) = self.chart(&record.artifact).await?;
+        let Filled { values, named, all } = fill(
+            values,
+            target,
+            base,
+            &request.loaded.config.release.values_from,
+            (&record.config, secrets),
+        )?;
         let release = target.release.clone();
         let mut settings = Settings {
             kubeconfig: cluster.kubeconfig,
@@ -113,6 +90,7 @@ impl Belay {
             secrets: named,
             random: rendered.random,
             leaves: rendered.leaves,
+            hooks: Chart::kinds_of(&rendered.hooks),
             history_max: target.history_max,
             hook_timeout_ms: target.hook_timeout.map(|it| it.as_ms()),
             is_kept: false,
@@ -123,6 +101,57 @@ impl Belay {
         target.settings = json!(settings);
         Ok(())
     }
+}
+
+/// Values of a chart.
+pub(super) struct Filled {
+    /// Without those of secrets.
+    values: Value,
+    /// Secrets by their paths.
+    named: BTreeMap<String, String>,
+    /// All of them.
+    pub(super) all: Value,
+}
+
+/// Lays what an environment has over the values of a release: its own, then settings and secrets by their names.
+pub(super) fn fill(
+    mut values: Value,
+    target: &HelmTarget,
+    base: &Path,
+    values_from: &BTreeMap<String, ValueSource>,
+    (config, secrets): (&BTreeMap<String, String>, &Clear),
+) -> Result<Filled, Error> {
+    for file in &target.values {
+        merge(&mut values, read(&base.join(file))?);
+    }
+    merge(&mut values, json!(target.set));
+    let mut named = BTreeMap::new();
+    for (path, source) in values_from {
+        let missing = |what: String| Error::Values {
+            what: format!("give the chart {what} at `{path}`: there is none of that name"),
+            next: "correct `values_from`, or add it".to_owned(),
+        };
+        match source {
+            ValueSource::Image(..) => {}
+            ValueSource::Config => put_at(&mut values, path, json!(config))?,
+            ValueSource::Setting(name) => {
+                let value = config.get(name);
+                let value = value.ok_or_else(|| missing(format!("the setting `{name}`")))?;
+                put_at(&mut values, path, json!(value))?;
+            }
+            ValueSource::Secret(name) => {
+                if !secrets.contains_key(name) {
+                    return Err(missing(format!("the secret `{name}`")));
+                }
+                named.insert(path.clone(), name.clone());
+            }
+        }
+    }
+    let mut all = values.clone();
+    for (path, name) in &named {
+        put_at(&mut all, path, json!(secrets[name]))?;
+    }
+    Ok(Filled { values, named, all })
 }
 
 async fn rendered(settings: &Settings, chart: &Path, values: &Value) -> Result<Rendered, Error> {

@@ -35,7 +35,7 @@ impl Uri {
     ) -> Result<PlatformHistory, crate::Error> {
         let settings = self.settings(env)?;
         let driver = match belay {
-            Some(belay) => belay.kubernetes().await?,
+            Some(belay) => belay.own_driver().await?,
             None => nobodys(),
         };
         let what = self.what.clone();
@@ -90,7 +90,7 @@ pub(super) fn nobodys() -> Kubernetes {
 
 impl Belay {
     /// The driver of this store, for what is no part of its contract.
-    pub(super) async fn kubernetes(&self) -> Result<Kubernetes, crate::Error> {
+    pub(super) async fn own_driver(&self) -> Result<Kubernetes, crate::Error> {
         let identity = self.database().identity().await?;
         Ok(Kubernetes::new(self.blobs().await?.digest_key(), identity))
     }

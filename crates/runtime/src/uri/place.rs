@@ -113,6 +113,21 @@ impl Uri {
         }
     }
 
+    /// The one whose deployments belong to a scope; none: it is that of a configuration.
+    pub(crate) fn of(scope: &Scope) -> Option<Self> {
+        let (context, namespace) = scope.environment.as_str().rsplit_once('/')?;
+        let (kind, name) = scope.service.as_str().split_once('/')?;
+        let what = match kind {
+            "helm" => What::Release(name.to_owned()),
+            _ => What::Workload(scope.service.as_str().parse().ok()?),
+        };
+        Some(Self {
+            context: Some(context.to_owned()).filter(|it| it != HERE),
+            namespace: namespace.to_owned(),
+            what,
+        })
+    }
+
     /// How people call it: `deployment/api`.
     pub fn title(&self) -> String {
         match &self.what {
@@ -129,7 +144,7 @@ impl Uri {
     }
 
     /// What its driver is told. `env`: the variables of whoever asks.
-    pub(super) fn settings(
+    pub(crate) fn settings(
         &self,
         env: &BTreeMap<String, String>,
     ) -> Result<Settings, crate::Error> {
@@ -185,6 +200,7 @@ mod tests {
             (context, namespace)
         );
         assert_eq!(uri.scope().to_string(), scope);
+        assert_eq!(Uri::of(&uri.scope()).as_ref(), Some(&uri));
         assert_eq!(uri.to_string().parse::<Uri>().unwrap(), uri);
     }
 

@@ -40,7 +40,7 @@ impl Belay {
             gitops: request.gitops,
             ..uri.settings(&request.env)?
         };
-        let driver = self.kubernetes().await?;
+        let driver = self.own_driver().await?;
         let past = uri.release_past(&driver, &settings).await?;
         refuse_ours(uri, &past.marks)?;
         let records = self.records_of_release(&driver, &settings).await?;

@@ -41,7 +41,7 @@ impl Belay {
             return self.way_of_release(uri, view, request).await;
         };
         let settings = uri.settings(&request.env)?;
-        let driver = self.kubernetes().await?;
+        let driver = self.own_driver().await?;
         let past = uri.past(&driver, &settings).await?;
         refuse_ours(uri, &past.marks)?;
         let records = self.records_of(&settings).await?;

@@ -1,6 +1,7 @@
 //! A Kubernetes control plane on loopback: etcd, API server, controller manager and scheduler as they are, and kwok in
 //! the place of nodes. Pods are said to run, and nothing runs; `kubernetes/stages.yaml` says how they behave.
 
+mod audit;
 mod certificates;
 mod traffic;
 mod trouble;
@@ -12,6 +13,7 @@ use crate::go;
 use crate::keeper::Keeper;
 use crate::postgres::{free_port, pause};
 use crate::release::run;
+use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,6 +66,8 @@ pub struct ControlPlane {
     namespaces: AtomicU32,
     services: Range,
     is_serving: bool,
+    /// Where it writes down what it is asked, if it does.
+    audit: Option<PathBuf>,
     /// Where etcd's clients ask it, and where the API server is asked.
     ports: (u16, u16),
 }
@@ -101,7 +105,7 @@ impl ControlPlane {
     /// # Errors
     /// Why there is none, for people.
     pub fn serving() -> Result<Self, String> {
-        Self::in_three_attempts(true)
+        Self::in_three_attempts(true, audit::folder())
     }
 
     /// Starts one with two nodes, and waits until it takes pods. The programs are built when nobody has built them.
@@ -109,15 +113,24 @@ impl ControlPlane {
     /// # Errors
     /// Why there is none, for people.
     pub fn start() -> Result<Self, String> {
-        Self::in_three_attempts(false)
+        Self::in_three_attempts(false, audit::folder())
     }
 
-    fn in_three_attempts(is_serving: bool) -> Result<Self, String> {
+    /// Starts one as [`ControlPlane::start`] does, which writes down what it is asked, in files `*.audit` of a folder: an event of
+    /// Kubernetes' audit log in each line.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn audited(folder: &Path) -> Result<Self, String> {
+        Self::in_three_attempts(false, Some(folder.to_owned()))
+    }
+
+    fn in_three_attempts(is_serving: bool, audit: Option<PathBuf>) -> Result<Self, String> {
         let programs = go::kubernetes()?;
         // A free port may be taken by someone else before a server has it.
         let mut last = String::new();
         for _ in 0..3 {
-            match Self::attempt(&programs, is_serving) {
+            match Self::attempt(&programs, is_serving, audit.clone()) {
                 Ok(plane) => return Ok(plane),
                 Err(error) => last = error,
             }
@@ -128,6 +141,22 @@ impl ControlPlane {
     /// How to connect, as everybody's administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
+    }
+
+    /// How to connect as somebody else, who may do what they were granted and no more: by impersonation, which is as good as a
+    /// certificate of their own for all that is asked after it. Theirs is the same context.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn kubeconfig_as(&self, user: &str) -> Result<PathBuf, String> {
+        let text = std::fs::read_to_string(self.kubeconfig()).map_err(|e| e.to_string())?;
+        let mut config: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        config["users"][0]["user"]["as"] = json!(user);
+        let path = self
+            .dir
+            .join(format!("kubeconfig-{}", user.replace(':', "-")));
+        std::fs::write(&path, config.to_string()).map_err(|e| e.to_string())?;
+        Ok(path)
     }
 
     /// The context of [`ControlPlane::kubeconfig`].
@@ -212,7 +241,7 @@ impl ControlPlane {
         Ok(name)
     }
 
-    fn attempt(programs: &Path, is_serving: bool) -> Result<Self, String> {
+    fn attempt(programs: &Path, is_serving: bool, audit: Option<PathBuf>) -> Result<Self, String> {
         let dir = tempfile::Builder::new()
             .prefix("belay-kubernetes-")
             .tempdir();
@@ -224,6 +253,7 @@ impl ControlPlane {
             namespaces: AtomicU32::new(0),
             services: Range::claim()?,
             is_serving,
+            audit,
             ports: (free_port()?, trouble::lasting_port()?),
         };
         plane.launch()?;
@@ -311,6 +341,9 @@ impl ControlPlane {
             .arg(self.pki("accounts.key"))
             .args(["--service-cluster-ip-range", &self.services.text()])
             .args(["--enable-priority-and-fairness=false", "--profiling=false"]);
+        if let Some(folder) = &self.audit {
+            server.args(audit::arguments(&self.dir, folder)?);
+        }
         self.serve("kube-apiserver", &server)
     }
 

@@ -38,6 +38,9 @@ pub struct Chart {
     /// What helm leaves behind when the release is taken back, in words.
     #[serde(default)]
     pub leaves: Vec<String>,
+    /// The kinds of what helm makes beside its manifest (hooks, definitions of kinds): `apiVersion` and `kind`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<(String, String)>,
     /// How many revisions helm keeps; absent: as many as it does by itself.
     #[serde(default)]
     pub history_max: Option<u32>,
@@ -50,6 +53,14 @@ pub struct Chart {
 }
 
 impl Chart {
+    /// The kinds of these objects, each once.
+    pub fn kinds_of(objects: &[Value]) -> Vec<(String, String)> {
+        let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+        let kind = |it: &Value| (text(&it["apiVersion"]), text(&it["kind"]));
+        let kinds: BTreeSet<(String, String)> = objects.iter().map(kind).collect();
+        kinds.into_iter().collect()
+    }
+
     /// What stands for values where they may not stand themselves; `key` is the driver's.
     pub fn digests_of(key: &[u8; 32], values: &Value) -> Value {
         let mut values = values.clone();
@@ -72,7 +83,7 @@ pub struct Rendering<'a> {
     pub values: &'a Value,
     /// Whether there is one before it.
     pub is_upgrade: bool,
-    /// Version of the cluster, such as `v1.37.1`.
+    /// Version of the cluster, such as `v1.37.1`; empty: the one that this helm was made for.
     pub kube_version: &'a str,
     /// What its API has: `apps/v1`, `apps/v1/Deployment`.
     pub api_versions: &'a [String],
@@ -83,7 +94,7 @@ pub struct Rendering<'a> {
 pub struct Rendered {
     /// The objects of its manifest, with the marks that helm puts on each.
     pub objects: Vec<Value>,
-    /// Its hooks.
+    /// Its hooks; and where it has definitions of kinds beside its templates, what such a one is.
     pub hooks: Vec<Value>,
     /// Paths by object in which it says something else each time.
     pub random: BTreeMap<String, Vec<String>>,
@@ -139,7 +150,7 @@ impl Rendering<'_> {
         Ok(Rendered {
             leaves: self.leaves(&objects, &hooks),
             objects: marked(objects, self.release, self.namespace),
-            hooks,
+            hooks: [hooks, self.definitions()].concat(),
             random,
             name: name(&metadata),
             app_version: metadata["appVersion"].clone(),
@@ -164,6 +175,9 @@ impl Rendering<'_> {
 
     async fn once(&self) -> Result<Vec<Value>, Unrendered> {
         let mut command = Command::new(self.program.path());
+        let version =
+            (!self.kube_version.is_empty()).then_some(["--kube-version", self.kube_version]);
+        let version = version.into_iter().flatten();
         command
             .args(["template", self.release])
             .arg(self.chart)
@@ -174,7 +188,7 @@ impl Rendering<'_> {
                 "-",
                 "--skip-tests",
             ])
-            .args(["--kube-version", self.kube_version])
+            .args(version)
             .arg(format!("--api-versions={}", self.api_versions.join(",")))
             .args(self.is_upgrade.then_some("--is-upgrade"))
             .stdin(Stdio::piped())
@@ -197,6 +211,17 @@ impl Rendering<'_> {
         }
         let text = String::from_utf8_lossy(&output.stdout);
         manifest::parse(&text).map_err(|error| self.failed(&error.message))
+    }
+
+    /// What one is, where there are some, in the chart or in one within it.
+    fn definitions(&self) -> Vec<Value> {
+        let within = std::fs::read_dir(self.chart.join("charts"));
+        let within = within.into_iter().flatten().flatten().map(|it| it.path());
+        let mut folders = within.chain([self.chart.to_owned()]);
+        let definition =
+            json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition" });
+        let has_some = folders.any(|it| it.join("crds").is_dir());
+        has_some.then_some(definition).into_iter().collect()
     }
 
     fn leaves(&self, objects: &[Value], hooks: &[Value]) -> Vec<String> {

@@ -128,6 +128,7 @@ impl Kubernetes {
                 name: record.chart_name(),
                 app_version: record.chart.metadata["appVersion"].clone(),
                 digests: release.spec["values"].clone(),
+                hooks: Chart::kinds_of(&record.hook_objects()?),
                 is_kept: true,
                 ..Chart::default()
             }),

@@ -182,6 +182,13 @@ impl Record {
         Ok(marked(objects, &self.name, &self.namespace))
     }
 
+    /// Its hooks, as they are written.
+    pub(crate) fn hook_objects(&self) -> Result<Vec<Value>, Error> {
+        let texts = self.hooks.iter().filter_map(|it| it["manifest"].as_str());
+        let parsed: Result<Vec<Vec<Value>>, Error> = texts.map(manifest::parse).collect();
+        Ok(parsed?.concat())
+    }
+
     /// Nothing of it is left but the record.
     pub(crate) fn is_uninstalled(&self) -> bool {
         self.info.status == "uninstalled"

@@ -86,7 +86,7 @@ impl Ground {
             Lies::InPlace | Lies::Beside => place(),
         };
         let dir = tempfile::tempdir().expect("a directory");
-        std::fs::copy(place.plane.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
+        std::fs::copy(place.account.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
         Self {
             driver: Arc::new(place.another_driver()),
             place,

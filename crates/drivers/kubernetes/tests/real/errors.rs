@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// A kubeconfig that differs.
 fn kubeconfig(place: &Place, dir: &tempfile::TempDir, changes: &[&[&str]]) -> PathBuf {
     let path = dir.path().join("kubeconfig");
-    std::fs::copy(place.plane.kubeconfig(), &path).expect("copied");
+    std::fs::copy(place.account.kubeconfig(), &path).expect("copied");
     for change in changes {
         let mut kubectl = place.plane.kubectl();
         // The last one counts.

@@ -1,6 +1,7 @@
 //! What is seen of a real control plane, with the real kubectl and helm at work on it. One control plane serves all tests,
 //! each in a namespace of its own.
 
+mod account;
 mod admission;
 mod away;
 mod beside;
@@ -16,6 +17,7 @@ mod nodes;
 mod others;
 mod owners;
 mod place;
+mod rights;
 mod route;
 mod slow;
 mod storms;

@@ -1,6 +1,8 @@
 //! Where a test works: a namespace of the shared control plane.
 
+use crate::account::Account;
 use belay_driver::{Context, Driver, Progress};
+use belay_driver_kubernetes::permissions::{Asked, Purpose};
 use belay_driver_kubernetes::{Kubernetes, Settings, parse_manifest};
 use belay_model::id::{
     ArtifactDigest, DeploymentId, EnvironmentName, ReleaseNumber, Scope, ServiceName,
@@ -26,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) plane: &'static ControlPlane,
     pub(crate) namespace: String,
     pub(crate) driver: Kubernetes,
+    /// Whom Belay is there, and what that one may do.
+    pub(crate) account: Account,
 }
 
 pub(crate) fn place() -> Place {
@@ -43,9 +47,11 @@ pub(crate) fn alone() -> Place {
 }
 
 fn on(plane: &'static ControlPlane) -> Place {
+    let namespace = plane.namespace().expect("a namespace");
     Place {
         plane,
-        namespace: plane.namespace().expect("a namespace"),
+        account: Account::of(plane, &namespace),
+        namespace,
         driver: Kubernetes::new(&KEY, STORE),
     }
 }
@@ -107,16 +113,16 @@ impl Place {
         })
     }
 
-    /// The rest of the settings as they are.
+    /// The rest of the settings as they are. Belay may do there what it takes to deploy to it, and no more.
     pub(crate) fn target_with(&self, settings: Settings) -> Target {
+        let kubeconfig = settings.kubeconfig.clone();
         let settings = Settings {
-            kubeconfig: settings
-                .kubeconfig
-                .or_else(|| Some(self.plane.kubeconfig())),
+            kubeconfig: kubeconfig.or_else(|| Some(self.account.kubeconfig())),
             context: Some(ControlPlane::CONTEXT.to_owned()),
             namespace: self.namespace.clone(),
             ..settings
         };
+        self.account.may(&settings, Purpose::Deploy(Asked::Never));
         Target {
             driver: "kubernetes".to_owned(),
             name: "api/test".to_owned(),

@@ -5,6 +5,7 @@ use crate::way::{FORWARD, in_time};
 use async_trait::async_trait;
 use belay_driver::{Applied, Artifacts, Context, Driver, Error, Material, Settled, Stage};
 use belay_driver_kubernetes::helm::{Chart, Program, Rendering, put};
+use belay_driver_kubernetes::permissions::{Asked, Purpose};
 use belay_driver_kubernetes::{Kubernetes, Settings};
 use belay_model::id::{ArtifactDigest, RecordHash};
 use belay_model::plan::Effect;
@@ -112,9 +113,10 @@ pub(crate) fn shop(version: Helm) -> Shop {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a directory");
         std::fs::write(path, text).expect("written");
     }
-    std::fs::copy(place.plane.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
+    std::fs::copy(place.account.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
     let driver = driver(&place, version, dir.path());
     let target = place.release("shop");
+    place.account.may(&chart(), Purpose::Deploy(Asked::Never));
     Shop {
         place,
         version,
@@ -123,6 +125,27 @@ pub(crate) fn shop(version: Helm) -> Shop {
         target,
         history_max: None,
         abandoned_after_ms: None,
+    }
+}
+
+/// What the chart has, as belay.yaml tells it: the release may be there before Belay is.
+fn chart() -> Settings {
+    let object =
+        |(api_version, kind): &(&str, &str)| json!({ "apiVersion": api_version, "kind": kind });
+    let kinds = [
+        ("apps/v1", "Deployment"),
+        ("v1", "ConfigMap"),
+        ("v1", "Secret"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ];
+    Settings {
+        helm: Some("shop".to_owned()),
+        objects: kinds.iter().map(object).collect(),
+        chart: Some(Chart {
+            hooks: vec![("batch/v1".to_owned(), "Job".to_owned())],
+            ..Chart::default()
+        }),
+        ..Settings::default()
     }
 }
 
@@ -211,6 +234,7 @@ impl Shop {
             secrets: BTreeMap::from([("token".to_owned(), "TOKEN".to_owned())]),
             random: rendered.random,
             leaves: rendered.leaves,
+            hooks: Chart::kinds_of(&rendered.hooks),
             history_max: self.history_max,
             hook_timeout_ms: None,
             is_kept: false,

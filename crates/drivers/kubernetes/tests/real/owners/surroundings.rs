@@ -140,7 +140,9 @@ async fn a_namespace_that_goes_or_is_not_there_is_refused() {
         "-p",
         r#"{"metadata":{"finalizers":null}}"#,
     ]);
+    // Where there is no namespace nobody can be granted anything in it.
     let mut elsewhere = target;
+    elsewhere.settings["kubeconfig"] = serde_json::json!(place.plane.kubeconfig());
     elsewhere.settings["namespace"] = serde_json::json!("never-there");
     says(
         &place.lines(&elsewhere).await,
