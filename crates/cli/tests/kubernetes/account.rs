@@ -127,15 +127,15 @@ impl Account {
 
     /// For whoever compares it with what was used.
     fn note(&self, rights: &Value) {
-        let Some(folder) = std::env::var_os("BELAY_AUDIT") else {
+        let Some(path) = self.plane.beside_audit("granted") else {
             return;
         };
-        let path = PathBuf::from(folder).join(format!("{}.granted", std::process::id()));
         let mut file = std::fs::OpenOptions::new();
         let mut file = file.create(true).append(true).open(path).expect("a file");
         for right in rights.as_array().expect("a list") {
             let mut line = right.clone();
             line["user"] = self.user().into();
+            line["by"] = std::process::id().into();
             file.write_all(format!("{line}\n").as_bytes())
                 .expect("written");
         }

@@ -41,7 +41,7 @@ fn each_row_is_told_from_the_others() {
 /// A group, a resource and a verb.
 type Request = (String, String, String);
 
-/// What each account was granted, and what for.
+/// What each account of a control plane was granted, and what for.
 type Granted = BTreeMap<String, BTreeMap<Request, BTreeSet<String>>>;
 
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -51,22 +51,31 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     files.filter(is_it).collect()
 }
 
-fn lines(folder: &Path, ending: &str) -> impl Iterator<Item = Value> {
-    let lines = files(folder, ending).into_iter().flat_map(|it| {
-        let file = File::open(it).expect("a file");
-        BufReader::new(file).lines().map_while(Result::ok)
-    });
+/// The files of an audit log that belong to what was granted on a control plane: a long log is more than one.
+fn audits(folder: &Path, granted: &Path) -> impl Iterator<Item = PathBuf> {
+    let plane = granted.file_stem().unwrap_or_default().to_os_string();
+    let is_of_it = move |it: &PathBuf| {
+        let name = it.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&*plane.to_string_lossy())
+    };
+    files(folder, "audit").into_iter().filter(is_of_it)
+}
+
+fn lines(file: &Path) -> impl Iterator<Item = Value> {
+    let lines = BufReader::new(File::open(file).expect("a file")).lines();
     // The last line of a server that was killed may be half of one.
-    lines.filter_map(|it| serde_json::from_str(&it).ok())
+    lines
+        .map_while(Result::ok)
+        .filter_map(|it| serde_json::from_str(&it).ok())
 }
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn granted(folder: &Path) -> Granted {
+fn granted(file: &Path) -> Granted {
     let mut granted = Granted::new();
-    for line in lines(folder, "granted") {
+    for line in lines(file) {
         let own = granted.entry(text(&line["user"])).or_default();
         for verb in line["verbs"].as_array().into_iter().flatten() {
             let request = (text(&line["group"]), text(&line["resource"]), text(verb));
@@ -102,25 +111,33 @@ const UNSEEN: [(&str, &str); 2] = [
 #[test]
 fn each_right_was_needed_by_a_test() {
     let folder = std::env::var_os("BELAY_AUDIT").map(PathBuf::from);
+    let planes = folder.iter().flat_map(|it| files(it, "granted"));
+    let planes: Vec<PathBuf> = planes.collect();
+    let by = planes
+        .iter()
+        .flat_map(|it| lines(it))
+        .map(|it| it["by"].to_string());
     // Those of the driver, and those of the whole binary: neither needs all of it.
-    let Some(folder) = folder.filter(|it| files(it, "granted").len() > 1) else {
+    let Some(folder) = folder.filter(|_| by.collect::<BTreeSet<_>>().len() > 1) else {
         println!("skipped: what the tests asked was not written down; `scripts/test` has it done");
         return;
     };
-    let granted = granted(&folder);
     let mut needed: BTreeSet<(String, String)> = BTreeSet::new();
-    for event in lines(&folder, "audit") {
-        let Some((user, request, is_record)) = done(&event) else {
-            continue;
-        };
-        let Some(whys) = granted.get(&user).and_then(|it| it.get(&request)) else {
-            continue;
-        };
-        let is_of_it = |it: &&String| it.starts_with("helm keeps") == is_record;
-        let mut whys = whys.iter().filter(is_of_it);
-        // What two rows grant is no proof for either.
-        if let (Some(why), None) = (whys.next(), whys.next()) {
-            needed.insert((why.clone(), request.2));
+    for plane in planes {
+        let granted = granted(&plane);
+        for event in audits(&folder, &plane).flat_map(|it| lines(&it).collect::<Vec<_>>()) {
+            let Some((user, request, is_record)) = done(&event) else {
+                continue;
+            };
+            let Some(whys) = granted.get(&user).and_then(|it| it.get(&request)) else {
+                continue;
+            };
+            let is_of_it = |it: &&String| it.starts_with("helm keeps") == is_record;
+            let mut whys = whys.iter().filter(is_of_it);
+            // What two rows grant is no proof for either.
+            if let (Some(why), None) = (whys.next(), whys.next()) {
+                needed.insert((why.clone(), request.2));
+            }
         }
     }
     let all = rows().flat_map(|(why, verbs)| verbs.iter().map(move |verb| (why, *verb)));

@@ -18,10 +18,15 @@ pub(super) fn folder() -> Option<PathBuf> {
 pub(super) fn arguments(dir: &Path, folder: &Path) -> Result<[String; 2], String> {
     let policy = dir.join("audit.yaml");
     std::fs::write(&policy, POLICY).map_err(|e| format!("the audit policy: {e}"))?;
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let log = folder.join(format!("{name}.audit"));
+    let log = folder.join(name(dir, "audit"));
     Ok([
         format!("--audit-policy-file={}", policy.display()),
         format!("--audit-log-path={}", log.display()),
     ])
+}
+
+/// What a file of a control plane is called.
+pub(super) fn name(dir: &Path, ending: &str) -> String {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    format!("{name}.{ending}")
 }

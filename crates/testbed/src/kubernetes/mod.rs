@@ -159,6 +159,12 @@ impl ControlPlane {
         Ok(path)
     }
 
+    /// A file beside those of its audit log, whose names begin alike; none where nothing is written down.
+    pub fn beside_audit(&self, ending: &str) -> Option<PathBuf> {
+        let folder = self.audit.as_deref()?;
+        Some(folder.join(audit::name(&self.dir, ending)))
+    }
+
     /// The context of [`ControlPlane::kubeconfig`].
     pub const CONTEXT: &str = "test";
 

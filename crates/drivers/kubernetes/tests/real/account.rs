@@ -77,15 +77,14 @@ impl Account {
 
     /// For whoever compares it with what was used: see `tests/rights.rs`.
     fn note(&self, rights: &Rights) {
-        let Some(folder) = std::env::var_os("BELAY_AUDIT") else {
+        let Some(path) = self.plane.beside_audit("granted") else {
             return;
         };
-        let path = PathBuf::from(folder).join(format!("{}.granted", std::process::id()));
         let mut file = std::fs::OpenOptions::new();
         let file = file.create(true).append(true).open(path);
         for it in &rights.all {
             let line = json!({
-                "user": self.user, "group": it.group, "resource": it.resource, "verbs": it.verbs, "why": it.why,
+                "by": std::process::id(), "user": self.user, "group": it.group, "resource": it.resource, "verbs": it.verbs, "why": it.why,
             });
             let line = format!("{line}\n");
             file.as_ref()
