@@ -165,17 +165,11 @@ fn what_gets_sick_beside_the_old_one_goes_back_to_it() {
     let shop = Shop::beside("blue_green", "");
     let users = Users::of(&shop);
     shop.edit("belay.yaml", "bake: 0s", "bake: 10m");
-    shop.edit(
-        "k8s/api.yaml",
-        "metadata: { labels: { app: api } }",
-        "metadata: { labels: { app: api }, annotations: { kwok/unready-after: 4s } }",
-    );
-    let bad = shop
-        .project
-        .json(3, &["deploy", "--image", TWO])
-        .to_string();
-    // By the moment: in the bake, or as it begins.
-    assert!(bad.contains("release 2 is not ready"), "{bad}");
+    let until_promoted = ["deploy", "--image", TWO, "--until", "promoted"];
+    shop.project.json(0, &until_promoted);
+    shop.makes_pods_unready(TWO);
+    let bad = shop.project.json(3, &["watch"]).to_string();
+    assert!(bad.contains("is not ready any more"), "{bad}");
     users.are_served_by(ONE);
 }
 
