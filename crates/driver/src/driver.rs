@@ -210,7 +210,7 @@ pub trait Driver: Send + Sync {
     }
 
     /// What people should know before any of `effects`, planned from `from`, is done; changes nothing. What cannot be looked at for
-    /// want of rights is left out.
+    /// want of rights is left out. Without an effect: what is in the way of every change of the target.
     ///
     /// # Errors
     /// The platform does not answer.

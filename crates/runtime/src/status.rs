@@ -8,13 +8,18 @@ use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber, Scope};
 use belay_model::release::Record;
 use belay_model::state::{Health, ROUTE, State};
 use belay_model::summary::{Phase, Summary};
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many deployments are looked through for the last one that ended.
 const HISTORY: usize = 30;
-/// How long a look at a target may take. A status that waits for a broken target helps nobody.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a look at a target may take. A status that waits long for a broken target helps nobody; one that gives up on a target
+/// that is only slow, as where the machine is busy, does not, either. Whoever refuses connections is known at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many scopes are looked at at once: the broken targets of several are waited for together.
+const AT_ONCE: usize = 16;
 
 /// What serves.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,11 +100,8 @@ impl Belay {
     pub async fn status(&self) -> Result<Vec<ScopeStatus>, Error> {
         let mut scopes = self.scopes().await?;
         scopes.sort();
-        let mut told = Vec::new();
-        for scope in scopes {
-            told.push(self.status_of(scope).await?);
-        }
-        Ok(told)
+        let told = stream::iter(scopes).map(|scope| self.status_of(scope));
+        told.buffered(AT_ONCE).try_collect().await
     }
 
     async fn status_of(&self, scope: Scope) -> Result<ScopeStatus, Error> {
@@ -156,13 +158,12 @@ impl Belay {
         let Some(known) = view.serving().or_else(newest) else {
             return BTreeMap::new();
         };
-        let mut told = BTreeMap::new();
-        for target in &known.record.targets {
+        let looks = known.record.targets.iter().map(async |target| {
             let name = target.name.clone();
             let status = self.as_it_is(view, &known.record, &name, is_known).await;
-            told.insert(name, status);
-        }
-        told
+            (name, status)
+        });
+        join_all(looks).await.into_iter().collect()
     }
 
     async fn as_it_is(

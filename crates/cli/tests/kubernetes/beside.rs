@@ -21,14 +21,11 @@ impl Shop {
 
     /// A group as `belay status` shows it.
     fn group(&self, release: u32) -> Option<Value> {
-        // It says that it could not look where an answer takes too long.
-        let groups = until("the groups are seen", || {
-            let status = self.project.json(0, &["status"]);
-            status["services"][0]["targets"][0]["groups"]
-                .as_array()
-                .cloned()
-        });
-        groups.into_iter().find(|group| group["release"] == release)
+        let status = self.project.json(0, &["status"]);
+        let groups = status["services"][0]["targets"][0]["groups"].as_array();
+        let groups = groups.unwrap_or_else(|| panic!("nobody looked: {status:#}"));
+        let mut groups = groups.iter();
+        groups.find(|group| group["release"] == release).cloned()
     }
 
     pub(crate) fn weight(&self, release: u32) -> Option<u64> {
@@ -165,17 +162,11 @@ fn what_gets_sick_beside_the_old_one_goes_back_to_it() {
     let shop = Shop::beside("blue_green", "");
     let users = Users::of(&shop);
     shop.edit("belay.yaml", "bake: 0s", "bake: 10m");
-    shop.edit(
-        "k8s/api.yaml",
-        "metadata: { labels: { app: api } }",
-        "metadata: { labels: { app: api }, annotations: { kwok/unready-after: 4s } }",
-    );
-    let bad = shop
-        .project
-        .json(3, &["deploy", "--image", TWO])
-        .to_string();
-    // By the moment: in the bake, or as it begins.
-    assert!(bad.contains("release 2 is not ready"), "{bad}");
+    let until_promoted = ["deploy", "--image", TWO, "--until", "promoted"];
+    shop.project.json(0, &until_promoted);
+    shop.makes_pods_unready(TWO);
+    let bad = shop.project.json(3, &["watch"]).to_string();
+    assert!(bad.contains("is not ready any more"), "{bad}");
     users.are_served_by(ONE);
 }
 

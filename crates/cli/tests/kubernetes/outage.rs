@@ -2,7 +2,9 @@
 //! one of their own, as its servers are killed.
 
 use crate::shop::{Shop, until};
+use crate::support::project::is_paused;
 use belay_testbed::ControlPlane;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn plane() -> &'static ControlPlane {
@@ -10,28 +12,46 @@ fn plane() -> &'static ControlPlane {
     Box::leak(Box::new(ControlPlane::start().expect("a control plane")))
 }
 
-/// Release 1 is there.
-fn shop(plane: &'static ControlPlane, strategy: &str) -> Shop {
+/// Release 1 is there. `at`: where the worker of the next one stands still until it is continued.
+fn shop(plane: &'static ControlPlane, strategy: &str, at: Option<&str>) -> Shop {
     let mut shop = Shop::on(plane);
     let points = shop.project.path().join("points").display().to_string();
     shop.configure("info", &format!("    strategy: {strategy}\n"));
     shop.project.json(0, &["deploy"]);
     // The next command starts a worker that writes down where it is.
     shop.project.kill_worker();
-    shop.project
-        .env
-        .push(("BELAY_CRASH_POINTS".to_owned(), points));
+    let env = &mut shop.project.env;
+    env.push(("BELAY_CRASH_POINTS".to_owned(), points));
+    env.extend(at.map(|at| ("BELAY_CRASH_AT".to_owned(), at.to_owned())));
     shop
 }
 
-/// How many steps have begun.
-fn steps(shop: &Shop) -> usize {
+/// The steps that have begun, each as often as it was tried.
+fn steps(shop: &Shop) -> Vec<String> {
     let points = std::fs::read_to_string(shop.project.path().join("points"));
     let points = points.unwrap_or_default();
-    points
-        .lines()
-        .filter(|line| line.starts_with("apply.before "))
-        .count()
+    let steps = points.lines().filter_map(|line| {
+        let (_, title) = line.strip_prefix("apply.before ")?.split_once(' ')?;
+        Some(title.to_owned())
+    });
+    steps.collect()
+}
+
+/// The titles of the steps of release 2 that change the cluster.
+fn planned(shop: &Shop) -> Vec<String> {
+    let plan = shop.project.json(0, &["plan", "--image", "shop/api:2"]);
+    let steps = plan["plan"]["steps"].as_array().expect("steps").iter();
+    let changing = steps.filter(|it| !it["wave"].is_null());
+    let titles = changing.map(|it| it["title"].as_str().expect("a title").to_owned());
+    titles.collect()
+}
+
+/// The worker, where it stands still before a step that is not among the first `passed`.
+fn stands(shop: &Shop, passed: usize) -> Option<i32> {
+    let worker = || shop.project.find(" worker --detached ");
+    (steps(shop).len() > passed)
+        .then(worker)?
+        .filter(|it| is_paused(*it))
 }
 
 /// The images of all pods that are ready.
@@ -56,8 +76,10 @@ fn the_api_server_is_killed_at_each_step() {
         "{ canary: [{ to: 50%, for: 1s }] }",
         "blue_green",
     ];
-    let shops = strategies.map(|strategy| shop(plane, strategy));
-    let ended = std::sync::atomic::AtomicUsize::new(0);
+    let mut shops = strategies.map(|strategy| shop(plane, strategy, Some("apply.before")));
+    let planned = shops.each_ref().map(planned);
+    let ended = AtomicUsize::new(0);
+    let mut passed = [0; 3];
     std::thread::scope(|scope| {
         for shop in &shops {
             let ended = &ended;
@@ -65,30 +87,51 @@ fn the_api_server_is_killed_at_each_step() {
                 let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                     shop.project.json(0, &["deploy", "--image", "shop/api:2"])
                 }));
-                ended.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                ended.fetch_add(1, Ordering::SeqCst);
                 done.expect("deployed, and neither gone back nor stuck");
             });
         }
-        let mut seen = [0; 3];
-        let mut kills = 0;
-        while ended.load(std::sync::atomic::Ordering::SeqCst) < shops.len() {
-            let now = [&shops[0], &shops[1], &shops[2]].map(steps);
-            if now != seen {
-                seen = now;
-                kills += 1;
+        while ended.load(Ordering::SeqCst) < shops.len() {
+            for (shop, passed) in shops.iter().zip(&mut passed) {
+                let Some(worker) = stands(shop, *passed) else {
+                    continue;
+                };
+                *passed += 1;
+                // In turns before its first request, and when it has begun.
+                if *passed % 2 == 0 {
+                    shop.project.go_on(worker);
+                }
                 plane.kill_api_server().expect("killed");
+                if *passed % 2 == 1 {
+                    shop.project.go_on(worker);
+                }
                 plane.start_api_server().expect("started");
                 plane.answers().expect("it is back");
             }
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        // Where the machine is slow several steps are done until it is seen.
-        assert!(kills >= 3, "killed {kills} times: {seen:?}");
     });
-    for shop in &shops {
+    for ((shop, passed), planned) in shops.iter().zip(passed).zip(&planned) {
+        let killed_at = &steps(shop)[..passed];
+        let spared: Vec<&String> = planned
+            .iter()
+            .filter(|it| !killed_at.contains(it))
+            .collect();
+        assert!(
+            spared.is_empty(),
+            "nothing was killed at {spared:?}, but at {killed_at:?}"
+        );
+    }
+    let kills: usize = passed.iter().sum();
+    assert!(kills >= 5, "killed {kills} times: {planned:?}");
+    for shop in &mut shops {
         until("release 2 alone serves, or its old group stands by", || {
             images(shop).contains(&"shop/api:2".to_owned())
         });
+        shop.project.kill_worker();
+        shop.project
+            .env
+            .retain(|(name, _)| name != "BELAY_CRASH_AT");
         shop.project.json(0, &["rollback", "--yes"]);
     }
 }
@@ -96,9 +139,9 @@ fn the_api_server_is_killed_at_each_step() {
 #[test]
 fn etcd_stands_still_for_a_while() {
     let plane = plane();
-    let shop = shop(plane, "rolling");
+    let shop = shop(plane, "rolling", None);
     let deploying = shop.project.beside(&["deploy", "--image", "shop/api:2"]);
-    until("it has begun", || steps(&shop) > 0);
+    until("it has begun", || !steps(&shop).is_empty());
     plane.stop_etcd().expect("stopped");
     // So long is the outage.
     let end = Instant::now() + Duration::from_secs(20);

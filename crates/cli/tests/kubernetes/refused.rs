@@ -134,8 +134,8 @@ fn rights_that_are_taken_away_wait_for_a_person_and_retry_goes_on() {
     assert_eq!(shop.image(), "shop/api:1", "{ends:#}");
 }
 
-#[test]
-fn a_namespace_that_is_deleted_waits_for_a_person() {
+/// A release is on its way when somebody deletes its namespace. `deleted`: does so; the worker stands still meanwhile if it `waits`.
+fn is_deleted(waits: bool, deleted: impl Fn(&Shop)) {
     let shop = Shop::new();
     shop.project.json(0, &["deploy"]);
     shop.slow("60s");
@@ -144,19 +144,53 @@ fn a_namespace_that_is_deleted_waits_for_a_person() {
         shop.get(&["deployment", "api"])["spec"]["template"]["spec"]["containers"][0]["image"]
             == "shop/api:2"
     });
-    let mut kubectl = shop.plane.kubectl();
-    let gone = kubectl
-        .args(["delete", "namespace", &shop.namespace])
-        .status();
-    assert!(gone.expect("kubectl").success());
+    let worker = shop.project.find(" worker --detached ").expect("a worker");
+    if waits {
+        shop.project.pause(worker);
+    }
+    deleted(&shop);
+    if waits {
+        shop.project.go_on(worker);
+    }
     let waits = shop.project.json(5, &["watch"]);
     drop(deploying);
     let stuck = waits
         .pointer("/deployment/stuck")
         .map(Value::to_string)
         .unwrap_or_default();
-    let goes = stuck.contains("namespace") && stuck.contains(&shop.namespace);
-    // Where the platform was faster its objects are gone already.
-    let is_gone = stuck.contains("someone else changed the target") && stuck.contains("found null");
-    assert!(goes || is_gone, "{waits:#}");
+    assert!(
+        stuck.contains("namespace") && stuck.contains(&shop.namespace),
+        "{waits:#}"
+    );
+}
+
+fn delete_namespace(shop: &Shop, more: &[&str]) {
+    let mut kubectl = shop.plane.kubectl();
+    let delete = kubectl.args(["delete", "namespace", &shop.namespace]);
+    assert!(delete.args(more).status().expect("kubectl").success());
+}
+
+#[test]
+fn a_namespace_that_is_deleted_waits_for_a_person() {
+    is_deleted(false, |shop| delete_namespace(shop, &[]));
+}
+
+#[test]
+fn a_namespace_whose_objects_are_gone_already_waits_for_a_person() {
+    is_deleted(true, |shop| {
+        // The mark is there for as long as it is held, so that whoever looks sees that all the rest is missing.
+        let lease = shop.kubectl(&["get", "lease", "-o", "name"]);
+        let held = r#"{"metadata":{"finalizers":["example.com/held"]}}"#;
+        shop.kubectl(&["patch", lease.trim(), "--type=merge", "-p", held]);
+        delete_namespace(shop, &["--wait=false"]);
+        until("its objects are gone", || {
+            let all = shop.get(&["deployments,services,pods"]);
+            all["items"].as_array().expect("a list").is_empty()
+        });
+    });
+}
+
+#[test]
+fn a_namespace_that_is_gone_already_waits_for_a_person() {
+    is_deleted(true, |shop| delete_namespace(shop, &[]));
 }

@@ -204,11 +204,12 @@ spec:
         )
     }
 
-    /// All that serve now go on, and do not any more.
-    pub(crate) fn makes_pods_unready(&self) {
+    /// Those of an image that serve now go on, and do not any more.
+    pub(crate) fn makes_pods_unready(&self, image: &str) {
         let pods = self.get(&["pods"]);
         let patch = r#"{"status":{"conditions":[{"type":"Ready","status":"False"}]}}"#;
-        for pod in pods["items"].as_array().expect("a list") {
+        let pods = pods["items"].as_array().expect("a list").iter();
+        for pod in pods.filter(|pod| pod["spec"]["containers"][0]["image"] == image) {
             let name = pod["metadata"]["name"].as_str().expect("a name");
             let mut kubectl = self.plane.kubectl();
             let kubectl = kubectl.args(["-n", &self.namespace, "patch", "pod", name]);

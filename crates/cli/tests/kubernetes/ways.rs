@@ -100,7 +100,7 @@ fn what_gets_sick_in_the_bake_goes_back_by_itself() {
     shop.edit("belay.yaml", "bake: 0s", "bake: 10m");
     let until_promoted = ["deploy", "--image", "shop/api:2", "--until", "promoted"];
     shop.project.json(0, &until_promoted);
-    shop.makes_pods_unready();
+    shop.makes_pods_unready("shop/api:2");
     let bad = shop.project.json(3, &["watch"]).to_string();
     assert!(bad.contains("is not ready any more"), "{bad}");
     assert_eq!(shop.image(), "shop/api:1");

@@ -290,6 +290,17 @@ impl Project {
         fitting.filter(|(pid, _)| kill(*pid)).count()
     }
 
+    /// All of it stands still.
+    pub(crate) fn pause(&self, pid: i32) {
+        assert!(signal(pid, Signal::STOP), "{pid} was there");
+    }
+
+    /// Waits until it stands still, and has it go on.
+    pub(crate) fn go_on(&self, pid: i32) {
+        until("it stands still", || is_paused(pid).then_some(()));
+        assert!(signal(pid, Signal::CONT), "{pid} was there");
+    }
+
     /// SIGKILLs it.
     pub(crate) fn kill(&self, pid: i32) {
         assert!(kill(pid), "{pid} was there");
@@ -328,6 +339,18 @@ impl Drop for Project {
     fn drop(&mut self) {
         self.kill_everything();
     }
+}
+
+/// Whether every thread of a process stands still.
+pub(crate) fn is_paused(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let states = threads.into_iter().flatten().flatten().map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // `pid (name) T ...`, and a name may have anything in it.
+        stat.rsplit(')').next().map(|rest| rest.starts_with(" T"))
+    });
+    let states: Vec<bool> = states.flatten().collect();
+    !states.is_empty() && states.into_iter().all(|it| it)
 }
 
 fn kill(pid: i32) -> bool {

@@ -64,7 +64,8 @@ impl Patience {
                     return done;
                 }
             };
-            if began.elapsed() + pause > self.at_most {
+            let wait = says_when(&error).unwrap_or(pause);
+            if began.elapsed() + wait > self.at_most {
                 return Err(error);
             }
             if !was_away {
@@ -74,7 +75,7 @@ impl Patience {
                 ));
             }
             was_away = true;
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(wait).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
@@ -89,14 +90,19 @@ impl Patience {
 /// Whether nobody answers, or somebody who cannot do so yet.
 fn is_away(error: &kube::Error) -> bool {
     match error {
-        // One that says when to come back is heard.
-        kube::Error::Api(status) => {
-            let says_when = status.details.as_ref().map(|it| it.retry_after_seconds);
-            (500..=504).contains(&status.code) && says_when.unwrap_or(0) == 0
-        }
+        kube::Error::Api(status) => (500..=504).contains(&status.code),
         kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => true,
         _ => false,
     }
+}
+
+/// When to come back, by one that says so: as a server does that has not installed all of its paths yet.
+fn says_when(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 /// A server that has just started does not know yet who has which rights.

@@ -4,6 +4,7 @@
 
 mod admission;
 mod back;
+mod cause;
 mod confirm;
 mod foreseen;
 mod hand_over;

@@ -138,10 +138,12 @@ impl Course {
         let now = [(name.to_owned(), seen.clone())].into_iter().collect();
         let foreign = foreseen.foreign(&own, &now);
         if !foreign.is_empty() && !self.state().step(id).1.is_as_it_is {
-            return Err(Stays::Foreign(format!(
+            let changed = format!(
                 "someone else changed {name} before its phase began: {}; `retry` goes on with it as it is",
                 foreign.join("; ")
-            )));
+            );
+            let why = self.explained(name, &seen, changed).await;
+            return Err(Stays::Foreign(why));
         }
         Ok(Some(seen))
     }
@@ -184,7 +186,7 @@ impl Course {
                 Err((outcome, state)) => {
                     return Note::Attempted {
                         attempt,
-                        outcome,
+                        outcome: reach.explained(outcome, state.as_ref()).await,
                         state,
                     };
                 }
@@ -198,7 +200,7 @@ impl Course {
             };
             Note::Attempted {
                 attempt,
-                outcome,
+                outcome: reach.explained(outcome, state.as_ref()).await,
                 state,
             }
         });
@@ -280,6 +282,17 @@ impl Course {
         times: Times,
     ) -> Result<(), StoreError> {
         let foreign = self.foreign(id, &finish, state.as_ref());
+        let why = match (&state, self.state().goes_back()) {
+            (Some(now), false) if !foreign.is_empty() => {
+                let changed = format!(
+                    "someone else changed the target while Belay worked on it: {}; `retry` goes on with it as it is",
+                    foreign.join("; ")
+                );
+                let name = self.state().target_of(id).unwrap_or_default();
+                Some(self.explained(name, now, changed).await)
+            }
+            _ => None,
+        };
         self.journal.push(Event::Finished {
             step: id,
             attempt,
@@ -288,12 +301,8 @@ impl Course {
             times,
         });
         conclude::after_step(&mut self.journal, &self.ports, id).await?;
-        if !foreign.is_empty() && !self.state().goes_back() {
+        if let Some(why) = why.filter(|_| !self.state().goes_back()) {
             // I10: forward, what someone else changed is theirs to judge; a retry goes on with it as it is.
-            let why = format!(
-                "someone else changed the target while Belay worked on it: {}; `retry` goes on with it as it is",
-                foreign.join("; ")
-            );
             self.journal.push(Event::parked(None, why));
         }
         Ok(())
@@ -370,6 +379,11 @@ impl Course {
 }
 
 impl Reach {
+    /// Of calls that run nothing.
+    pub(super) fn context(&self) -> &Context {
+        &self.cx
+    }
+
     pub(super) async fn observe(&self) -> Result<State, Failure> {
         let seen = self.driver.observe(&self.cx, &self.target).await;
         seen.map_err(Failure::from)

@@ -5,7 +5,8 @@
 //! engine or in a driver knows of it. `BELAY_CRASH_POINTS` names a file to which each point is written as it is
 //! passed, one line each: `apply.inside 3 the route is set`. The number counts the points of that name over all
 //! processes that write to the file. `BELAY_CRASH_AT=apply.inside:3` stops there: the line `stopped` is written, then
-//! the process stops itself and never passes.
+//! the process stops itself and never passes. `BELAY_CRASH_AT=apply.inside` stops at each point of that name in the same way,
+//! without that line, and goes on from it when somebody continues the process.
 //!
 //! *Inside* a driver's call is wherever it asks a port or tells its progress; in between it changes nothing else.
 //!
@@ -45,7 +46,7 @@ fn points() -> Option<&'static Points> {
 }
 
 impl Points {
-    /// Passes a point, or stops at it for ever. `about` is for people.
+    /// Passes a point, or stops at it: for ever, or until somebody continues the process. `about` is for people.
     fn pass(&self, name: &str, about: &str) {
         if let Err(error) = self.written(name, about) {
             // A point that is not counted makes every later one another: better no run than a wrong one.
@@ -70,6 +71,11 @@ impl Points {
         if self.at.as_deref() == Some(format!("{name}:{number}").as_str()) {
             writeln!(file, "stopped")?;
             stop();
+        }
+        // Others may count meanwhile.
+        drop(file);
+        if self.at.as_deref() == Some(name) {
+            kill_process(getpid(), Signal::STOP)?;
         }
         Ok(())
     }

@@ -9,7 +9,6 @@ use crate::way::Way;
 use crate::{Belay, RollbackRequest};
 use belay_driver_kubernetes::helm::{Kept, ReleasePast};
 use belay_driver_kubernetes::{Kubernetes, Settings};
-use belay_engine::goal;
 use belay_model::back::Risk;
 use belay_model::environment::{Known, Standing, View};
 use belay_model::id::Scope;
@@ -85,29 +84,18 @@ impl Belay {
                 Some(self.record_of(uri, made, source(&leaves)).await?)
             }
         };
-        let of_runs = runs.iter().map(|(_, record)| record);
-        let targets = self.targets(std::iter::once(&record).chain(of_runs))?;
-        let mut goal = goal::of_record(&targets, &record);
-        goal.title = title;
         let mut remarks: Vec<String> = choice.warning.into_iter().collect();
         remarks.push(
             "helm calls a revision deployed when it was sent, and not when it worked: its workloads are followed".to_owned(),
         );
-        Ok(Way::Return {
-            record: Box::new(record),
-            goal,
-            accepts: None,
-            hands: Vec::new(),
-            keeps_hands: true,
-            skipped: Vec::new(),
-            undeployed: Some(Box::new(Undeployed {
-                leaves,
-                passed_over: choice.passed_over,
-                remarks,
-                runs,
-                release,
-            })),
-        })
+        let found = Undeployed {
+            leaves,
+            passed_over: choice.passed_over,
+            remarks,
+            runs,
+            release,
+        };
+        self.way_to(record, title, found)
     }
 
     async fn leads_to(

@@ -129,7 +129,24 @@ impl Belay {
                 Some(self.record_of(uri, found, source(&leaves)).await?)
             }
         };
-        let of_runs = runs.iter().map(|(_, record)| record);
+        let found = Undeployed {
+            leaves,
+            passed_over: choice.passed_over,
+            remarks,
+            runs,
+            release,
+        };
+        self.way_to(record, title, found)
+    }
+
+    /// To a version that was made a record of. `title`: that version, in words.
+    pub(super) fn way_to(
+        &self,
+        record: Record,
+        title: String,
+        found: Undeployed,
+    ) -> Result<Way, crate::Error> {
+        let of_runs = found.runs.iter().map(|(_, record)| record);
         let targets = self.targets(std::iter::once(&record).chain(of_runs))?;
         let mut goal = goal::of_record(&targets, &record);
         goal.title = title;
@@ -141,13 +158,7 @@ impl Belay {
             // The goal as it is named here.
             keeps_hands: true,
             skipped: Vec::new(),
-            undeployed: Some(Box::new(Undeployed {
-                leaves,
-                passed_over: choice.passed_over,
-                remarks,
-                runs,
-                release,
-            })),
+            undeployed: Some(Box::new(found)),
         })
     }
 

@@ -6,7 +6,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::copy;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct Proxy {
@@ -14,7 +13,8 @@ pub(super) struct Proxy {
     /// Pods by slice.
     slices: Mutex<BTreeMap<Place, Slice>>,
     listens: Mutex<BTreeSet<SocketAddr>>,
-    turn: AtomicUsize,
+    /// Of each Service, how many connections came to it: each of its pods has its turn, whatever comes to others.
+    turns: Mutex<BTreeMap<Place, usize>>,
 }
 
 struct Slice {
@@ -28,7 +28,7 @@ impl Proxy {
             servers,
             slices: Mutex::default(),
             listens: Mutex::default(),
-            turn: AtomicUsize::new(0),
+            turns: Mutex::default(),
         }
     }
 
@@ -98,8 +98,10 @@ impl Proxy {
         let slices = self.slices.lock().unwrap_or_else(PoisonError::into_inner);
         let own = slices.values().filter(|slice| slice.service == *service);
         let ready: Vec<&Place> = own.flat_map(|slice| &slice.ready).collect();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let chosen = ready.get(turn % ready.len().max(1))?;
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(service.clone()).or_default();
+        *turn += 1;
+        let chosen = ready.get(*turn % ready.len().max(1))?;
         self.servers.address(chosen)
     }
 }

@@ -1,13 +1,13 @@
 //! Argo CD: its applications, and what its controller does.
 
 use super::{Place, api, place_with_deliverers, says};
+use crate::place::until;
 use crate::way::{FORWARD, perform};
 use belay_driver::{Driver, Stage};
 use belay_driver_kubernetes::Gitops;
 use belay_model::release::Target;
 use belay_model::state::State;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 /// An application in the test's own namespace that applies `api`.
 pub(super) struct Application<'a> {
@@ -100,11 +100,10 @@ spec:
 
     /// Its controller until it was asked to compare, and has.
     pub(super) async fn asked(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while self.get()["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null() {
-            assert!(Instant::now() < deadline, "nobody asks");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("it is asked to compare", async || {
+            !self.get()["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null()
+        })
+        .await;
         self.reconcile();
     }
 
@@ -141,35 +140,37 @@ fn automated(application: &Application<'_>) -> Value {
     application.get()["spec"]["syncPolicy"]["automated"].clone()
 }
 
+/// One line is said of releasing this image so, and it has these words.
+async fn said_of(place: &Place, image: &str, gitops: Option<Gitops>, words: &str) {
+    says(
+        &place.lines(&place.release_of(image, gitops)).await,
+        &[words],
+    );
+}
+
 #[tokio::test]
 async fn a_release_that_argo_cd_would_undo_is_refused() {
     let place = place_with_deliverers();
     let application = Application::new(&place, SELF_HEAL);
     let namespace = &place.namespace;
     let who = format!("the Argo CD application {namespace}/shop applies deployment.apps/api");
-    let told = place.lines(&place.release_of("app:2", None)).await;
-    says(
-        &told,
-        &[&format!(
-            "E0326 {who}, and would undo this at once; to go on, write `gitops: hold`"
-        )],
-    );
-    let told = place
-        .lines(&place.release_of("app:2", Some(Gitops::Ignore)))
-        .await;
-    says(
-        &told,
-        &[&format!("WARNING: {who}, and will undo this at once")],
-    );
-    let told = place
-        .lines(&place.release_of("app:2", Some(Gitops::Hold)))
-        .await;
-    says(
-        &told,
-        &[&format!(
-            "{who}, and would undo this at once: it is held first"
-        )],
-    );
+    let said = [
+        (
+            None,
+            "E0326",
+            "would undo this at once; to go on, write `gitops: hold`",
+        ),
+        (Some(Gitops::Ignore), "WARNING:", "will undo this at once"),
+        (
+            Some(Gitops::Hold),
+            "",
+            "would undo this at once: it is held first",
+        ),
+    ];
+    for (gitops, level, what) in said {
+        let words = format!("{level} {who}, and {what}");
+        said_of(&place, "app:2", gitops, words.trim_start()).await;
+    }
     // It is undone, as was said.
     let target = place.release_of("app:2", Some(Gitops::Ignore));
     assert_eq!(
@@ -263,15 +264,13 @@ async fn a_hold_comes_first_and_goes_when_the_source_says_what_runs() {
         (place.image().as_str(), automated(&application)),
         ("app:2", Value::Null)
     );
-    let told = place
-        .lines(&place.release_of("app:3", Some(Gitops::Hold)))
-        .await;
-    says(
-        &told,
-        &[&format!(
-            "{name} applies deployment.apps/api: it is held by Belay since dep_way"
-        )],
-    );
+    said_of(
+        &place,
+        "app:3",
+        Some(Gitops::Hold),
+        &format!("{name} applies deployment.apps/api: it is held by Belay since dep_way"),
+    )
+    .await;
 
     // Going back it stays where it is, as the source says something else by then (the bad one).
     *application.source.borrow_mut() = "app:2".to_owned();
