@@ -133,12 +133,14 @@ impl Work<'_> {
                     there,
                     &self.live(there, &wanted, seen),
                     self.digests,
-                    |entry| takeover::is_applied_by(entry, MANAGER),
+                    |entry| ownership::is_application(entry, MANAGER),
                 );
                 if !foreign.is_empty() && !force {
                     return Err(theirs(key, foreign));
                 }
-                if !foreign.is_empty() {
+                // Forced or not, what others have said just so stays theirs, too: the next change of it would be a conflict.
+                let is_first = force && !ownership::is_applied_by(there, MANAGER);
+                if !foreign.is_empty() || is_first {
                     let fields = takeover::of(there, MANAGER);
                     match self.writer.merge(self.home, there.clone(), fields).await? {
                         Sent::Done(it) => live = Some(it),

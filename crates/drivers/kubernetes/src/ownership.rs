@@ -27,6 +27,17 @@ pub(crate) fn is_scaled(managed: &[Value]) -> bool {
     managed.iter().any(scaled)
 }
 
+/// Whether a manager has applied an object.
+pub(crate) fn is_applied_by(live: &Value, manager: &str) -> bool {
+    let managed = live["metadata"]["managedFields"].as_array();
+    managed.is_some_and(|all| all.iter().any(|it| is_application(it, manager)))
+}
+
+/// Whether an entry is what a manager has applied.
+pub(crate) fn is_application(entry: &Value, manager: &str) -> bool {
+    entry["manager"] == manager && entry["operation"] == "Apply" && entry["subresource"].is_null()
+}
+
 /// Who said anything of it, and how: `belay (Apply)`.
 pub(crate) fn managers(managed: &[Value]) -> Vec<String> {
     let name = |entry: &Value| {

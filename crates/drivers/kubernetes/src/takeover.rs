@@ -5,7 +5,7 @@
 use crate::compare::{flatten, musts};
 use crate::digests::Digests;
 use crate::object;
-use crate::ownership::{merge, part};
+use crate::ownership::{is_application, merge, part};
 use belay_model::state::Resource;
 use serde_json::{Map, Value, json};
 
@@ -44,7 +44,7 @@ pub(crate) fn foreign(
 
 /// The change that makes all of it a manager's, but for labels and annotations of the object itself, and what a subresource set.
 pub(crate) fn of(live: &Value, manager: &str) -> Value {
-    let is_ours = |entry: &Value| is_applied_by(entry, manager);
+    let is_ours = |entry: &Value| is_application(entry, manager);
     let managed = live["metadata"]["managedFields"].as_array();
     let mut managed = managed.cloned().unwrap_or_default();
     let mut taken = json!({});
@@ -71,9 +71,4 @@ pub(crate) fn of(live: &Value, manager: &str) -> Value {
     }
     let version = &live["metadata"]["resourceVersion"];
     json!({ "metadata": { "managedFields": managed, "resourceVersion": version } })
-}
-
-/// Whether it is what a manager has applied.
-pub(crate) fn is_applied_by(entry: &Value, manager: &str) -> bool {
-    entry["manager"] == manager && entry["operation"] == "Apply" && entry["subresource"].is_null()
 }

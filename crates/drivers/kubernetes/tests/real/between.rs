@@ -46,6 +46,19 @@ async fn forward_nothing_is_taken_from_others_and_back_it_is() {
     assert_eq!(place.kubectl(&label), "shop");
 }
 
+/// The first release changes what pods are given, and leaves the image as it was: that is its own all the same.
+#[tokio::test]
+async fn what_kubectl_said_just_so_is_taken_over_too() {
+    let place = place();
+    place.kubectl_with(&["apply", "-f", "-"], &shop("app:1", 1));
+    for (image, config) in [("app:1", 2), ("app:2", 2)] {
+        let target = place.target(&shop(image, config));
+        place.settled(&target).await;
+        let gone = place.go(&target, &place.goal(&target), FORWARD).await;
+        gone.unwrap_or_else(|error| panic!("{image}: {error:?}"));
+    }
+}
+
 #[tokio::test]
 async fn the_image_that_others_have_set_is_named() {
     let place = place();
