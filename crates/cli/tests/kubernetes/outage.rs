@@ -4,7 +4,8 @@
 use crate::shop::{Shop, until};
 use crate::support::project::is_paused;
 use belay_testbed::ControlPlane;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 fn plane() -> &'static ControlPlane {
@@ -68,72 +69,74 @@ fn images(shop: &Shop) -> Vec<String> {
     images
 }
 
+/// Deploys release 2, and kills the API server once at each of its steps, in turns before its first request and when it has begun;
+/// a step that was cut off is tried again, and is spared then. Answers the steps it was killed at.
+fn deploy_through_kills(shop: &Shop) -> Vec<String> {
+    let ended = AtomicBool::new(false);
+    let (mut passed, mut killed_at) = (0, Vec::new());
+    std::thread::scope(|scope| {
+        let deploying = scope.spawn(|| {
+            let deploy = || shop.project.json(0, &["deploy", "--image", "shop/api:2"]);
+            let done = catch_unwind(AssertUnwindSafe(deploy));
+            ended.store(true, Ordering::SeqCst);
+            done.expect("deployed, and neither gone back nor stuck");
+        });
+        while !ended.load(Ordering::SeqCst) {
+            std::thread::park_timeout(Duration::from_millis(5));
+            let Some(worker) = stands(shop, passed) else {
+                continue;
+            };
+            let step = steps(shop).swap_remove(passed);
+            passed += 1;
+            if killed_at.contains(&step) {
+                shop.project.go_on(worker);
+                continue;
+            }
+            killed_at.push(step);
+            let is_begun = killed_at.len() % 2 == 0;
+            if is_begun {
+                shop.project.go_on(worker);
+            }
+            shop.plane.kill_api_server().expect("killed");
+            if !is_begun {
+                shop.project.go_on(worker);
+            }
+            shop.plane.start_api_server().expect("started");
+            shop.plane.answers().expect("it is back");
+        }
+        deploying.join().expect("no panic");
+    });
+    killed_at
+}
+
 #[test]
 fn the_api_server_is_killed_at_each_step() {
     let plane = plane();
-    let strategies = [
+    let mut kills = 0;
+    for strategy in [
         "rolling",
         "{ canary: [{ to: 50%, for: 1s }] }",
         "blue_green",
-    ];
-    let mut shops = strategies.map(|strategy| shop(plane, strategy, Some("apply.before")));
-    let planned = shops.each_ref().map(planned);
-    let ended = AtomicUsize::new(0);
-    let mut passed = [0; 3];
-    std::thread::scope(|scope| {
-        for shop in &shops {
-            let ended = &ended;
-            scope.spawn(move || {
-                let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    shop.project.json(0, &["deploy", "--image", "shop/api:2"])
-                }));
-                ended.fetch_add(1, Ordering::SeqCst);
-                done.expect("deployed, and neither gone back nor stuck");
-            });
-        }
-        while ended.load(Ordering::SeqCst) < shops.len() {
-            for (shop, passed) in shops.iter().zip(&mut passed) {
-                let Some(worker) = stands(shop, *passed) else {
-                    continue;
-                };
-                *passed += 1;
-                // In turns before its first request, and when it has begun.
-                if *passed % 2 == 0 {
-                    shop.project.go_on(worker);
-                }
-                plane.kill_api_server().expect("killed");
-                if *passed % 2 == 1 {
-                    shop.project.go_on(worker);
-                }
-                plane.start_api_server().expect("started");
-                plane.answers().expect("it is back");
-            }
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-    });
-    for ((shop, passed), planned) in shops.iter().zip(passed).zip(&planned) {
-        let killed_at = &steps(shop)[..passed];
-        let spared: Vec<&String> = planned
-            .iter()
-            .filter(|it| !killed_at.contains(it))
-            .collect();
+    ] {
+        let mut shop = shop(plane, strategy, Some("apply.before"));
+        let planned = planned(&shop);
+        let killed_at = deploy_through_kills(&shop);
+        let is_spared = |it: &&String| !killed_at.contains(it);
+        let spared: Vec<&String> = planned.iter().filter(is_spared).collect();
         assert!(
             spared.is_empty(),
             "nothing was killed at {spared:?}, but at {killed_at:?}"
         );
-    }
-    let kills: usize = passed.iter().sum();
-    assert!(kills >= 5, "killed {kills} times: {planned:?}");
-    for shop in &mut shops {
+        kills += killed_at.len();
         until("release 2 alone serves, or its old group stands by", || {
-            images(shop).contains(&"shop/api:2".to_owned())
+            images(&shop).contains(&"shop/api:2".to_owned())
         });
         shop.project.kill_worker();
-        shop.project
-            .env
-            .retain(|(name, _)| name != "BELAY_CRASH_AT");
+        let env = &mut shop.project.env;
+        env.retain(|(name, _)| name != "BELAY_CRASH_AT");
         shop.project.json(0, &["rollback", "--yes"]);
     }
+    assert!(kills >= 5, "killed {kills} times");
 }
 
 #[test]

@@ -111,6 +111,22 @@ fn values_of_secrets_are_asked_for() {
     assert_eq!(shop.given("secret", "secretRef")["KEY"], encoded());
 }
 
+/// Kinds that are not the server's own are patched in another way.
+#[test]
+fn what_was_added_to_a_route_is_taken_out() {
+    let shop = Shop::new();
+    shop.routes();
+    shop.project.json(0, &["deploy"]);
+    shop.project.json(0, &["deploy", "--image", "shop/api:2"]);
+    let hosts = r#"{"spec":{"hostnames":["theirs.example"]}}"#;
+    shop.kubectl(&["patch", "httproute", "api", "--type=merge", "-p", hosts]);
+    let script = shop.script(&["rollback"]);
+    assert!(shop.run(&script, &[]));
+    assert_eq!(shop.image(), "shop/api:1");
+    assert!(shop.get(&["httproute", "api"])["spec"]["hostnames"].is_null());
+    shop.has_nothing_to_do();
+}
+
 #[test]
 fn of_what_belay_never_deployed() {
     let shop = Shop::new();

@@ -6,9 +6,11 @@
 use crate::params::{Need, Params, Wanted};
 use crate::settings::Settings;
 use crate::write::MANAGER;
-use crate::{capacity, digests::Digests, kinds, object, owners, router, sending, workload};
+use crate::{
+    builtin, capacity, digests::Digests, kinds, object, owners, router, sending, workload,
+};
 use belay_model::state::{Resource, State};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Ends the objects that are written into the script; no line of JSON is like it.
 pub(crate) const END: &str = "BELAY";
@@ -228,7 +230,12 @@ impl Script {
         wanted: &Resource,
         there: &Resource,
     ) -> Option<String> {
-        let mut patch = surplus("", &wanted.spec, &there.spec)?;
+        let text = |name: &str| object[name].as_str().unwrap_or_default();
+        let is_known = builtin::kind(text("apiVersion"), text("kind")).is_some();
+        let mut patch = match is_known {
+            true => surplus::strategic("", &wanted.spec, &there.spec)?,
+            false => surplus::plain(&wanted.spec, &there.spec)?,
+        };
         if let Some(fields) = patch.as_object_mut() {
             fields.retain(|name, _| name != "metadata" && name != "rollout");
             if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) {
@@ -239,7 +246,8 @@ impl Script {
         if patch == json!({}) {
             return None;
         }
-        Some(self.patch("strategic", object, &patch))
+        let how = if is_known { "strategic" } else { "merge" };
+        Some(self.patch(how, object, &patch))
     }
 
     fn patch(&self, how: &str, object: &Value, patch: &Value) -> String {
@@ -341,50 +349,6 @@ pub(crate) fn named(object: &Value) -> String {
     }
 }
 
-/// A strategic merge patch that takes out what is there and not wanted; none: there is nothing of the kind. `list`: the name of
-/// the field.
-fn surplus(list: &str, want: &Value, have: &Value) -> Option<Value> {
-    match (want, have) {
-        (Value::Object(want), Value::Object(have)) => {
-            let fields = have.iter().filter_map(|(name, have)| {
-                let patch = match want.get(name) {
-                    Some(want) => surplus(name, want, have)?,
-                    None => Value::Null,
-                };
-                Some((name.clone(), patch))
-            });
-            let fields: Map<String, Value> = fields.collect();
-            (!fields.is_empty()).then_some(Value::Object(fields))
-        }
-        (Value::Array(want), Value::Array(have)) => {
-            let key = keys(list)?;
-            let items = have.iter().filter_map(|have| {
-                let is_it = |want: &&Value| want[key] == have[key];
-                let mut patch = match want.iter().find(is_it) {
-                    Some(want) => surplus("", want, have)?,
-                    None => json!({ "$patch": "delete" }),
-                };
-                patch[key] = have[key].clone();
-                Some(patch)
-            });
-            let items: Vec<Value> = items.collect();
-            (!items.is_empty()).then_some(Value::Array(items))
-        }
-        _ => None,
-    }
-}
-
-/// What the API merges the items of a list by; none: it is one thing, and set whole.
-fn keys(list: &str) -> Option<&'static str> {
-    match list {
-        "containers" | "initContainers" | "volumes" | "env" | "imagePullSecrets" => Some("name"),
-        "volumeMounts" => Some("mountPath"),
-        "volumeDevices" => Some("devicePath"),
-        "hostAliases" => Some("ip"),
-        _ => None,
-    }
-}
-
 /// What stands in a document for the value of a variable, until it is [`filled`].
 pub(crate) fn in_place_of(variable: &str) -> String {
     format!("\u{1}{variable}\u{1}")
@@ -428,5 +392,6 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
+mod surplus;
 #[cfg(test)]
 mod tests;

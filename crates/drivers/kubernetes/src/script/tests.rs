@@ -11,37 +11,6 @@ fn settings() -> Settings {
 }
 
 #[test]
-fn what_others_added_is_taken_out_by_its_key() {
-    let container = |more: Value| {
-        let mut container = json!({ "name": "app", "image": "app:1" });
-        container["env"] = more;
-        json!({ "containers": [container] })
-    };
-    let env = |names: &[&str]| -> Value {
-        names
-            .iter()
-            .map(|it| json!({ "name": it, "value": "x" }))
-            .collect()
-    };
-    assert_eq!(
-        surplus("", &container(env(&["A"])), &container(env(&["A", "B"]))),
-        Some(
-            json!({ "containers": [{ "name": "app", "env": [{ "$patch": "delete", "name": "B" }] }] })
-        ),
-    );
-    assert_eq!(
-        surplus("", &container(env(&["A"])), &container(env(&["A"]))),
-        None
-    );
-    let one = json!({ "a": { "b": 1 }, "args": ["x"] });
-    let other = json!({ "a": { "b": 2, "c": 3 }, "args": ["y"], "d": 4 });
-    assert_eq!(
-        surplus("", &one, &other),
-        Some(json!({ "a": { "c": null }, "d": null }))
-    );
-}
-
-#[test]
 fn values_of_secrets_come_from_variables() {
     let data = json!({ "db.url": "hmac:00", "KEY": "hmac:11", "plain": "eA==", "odd": "`$\\" });
     let named =

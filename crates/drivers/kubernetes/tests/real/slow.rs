@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// A workload of another kind that says how long nothing may move.
+/// A workload of another kind.
 fn of(kind: &str, image: &str) -> String {
     let own = match kind {
         "StatefulSet" => "serviceName: api\n  replicas: 2",
@@ -15,17 +15,22 @@ fn of(kind: &str, image: &str) -> String {
     };
     shop(image, 1)
         .replace("kind: Deployment", &format!("kind: {kind}"))
-        .replace(
-            "metadata: {name: api}",
-            "metadata: {name: api, annotations: {belay.dev/progress-deadline-seconds: '2'}}",
-        )
         .replace("replicas: 2", own)
+}
+
+/// It says how long nothing may move.
+fn in_a_hurry(kind: &str, image: &str) -> String {
+    of(kind, image).replace(
+        "metadata: {name: api}",
+        "metadata: {name: api, annotations: {belay.dev/progress-deadline-seconds: '2'}}",
+    )
 }
 
 async fn has_a_deadline(kind: &str) {
     let place = place();
     let (target, before) = place.deploy(&of(kind, "app:1")).await;
-    let next = place.target(&of(kind, "manual:2"));
+    // The way back may take what it takes.
+    let next = place.target(&in_a_hurry(kind, "manual:2"));
     let gone = place.go(&next, &place.goal(&next), FORWARD).await;
     let (_, error) = gone.expect_err("it does not get there");
     assert_eq!(error.class, Class::Timeout, "{error:?}");
