@@ -94,8 +94,7 @@ fn fields(key: &str, want: &Resource, there: &Resource, have: &State) -> Vec<Dif
             continue;
         }
         let is_of_others = object::is_of_others(want, path) && object::is_of_others(have, path);
-        let is_filled_in = one.is_none() && object::is_filled_in(have, path);
-        let weight = match is_of_others || is_filled_in {
+        let weight = match is_of_others {
             true => Weight::Informational,
             false => weight(key, path, one.as_ref(), other.as_ref(), state),
         };

@@ -3,7 +3,7 @@
 use crate::compare::flatten;
 use crate::digests::Digests;
 use crate::write::MANAGER;
-use crate::{builtin, defaults, kinds, owners, ownership};
+use crate::{defaults, kinds, owners, ownership};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use belay_model::state::{Health, Resource};
@@ -63,9 +63,6 @@ pub(crate) fn live(object: &Value, digests: &Digests, belongs: bool) -> Resource
     facts["managers"] = json!(ownership::managers(managed));
     facts["scaled"] = json!(ownership::is_scaled(managed));
     facts["filled_in"] = json!(filled);
-    if is_custom(object) && ownership::is_solely_of(managed, MANAGER) {
-        facts[SOLELY_OURS] = json!(true);
-    }
     let rare = [
         (owners::CLAIMS, owners::claims(object)),
         (DELETED, metadata["deletionTimestamp"].clone()),
@@ -213,19 +210,6 @@ pub(crate) fn leave_to_others(request: &mut Value, wanted: &Resource, there: &Re
             });
         }
     }
-}
-
-/// The fact that nobody but us has said anything of an object whose kind is not the server's own.
-const SOLELY_OURS: &str = "solely_ours";
-
-fn is_custom(object: &Value) -> bool {
-    let text = |name: &str| object[name].as_str().unwrap_or_default();
-    builtin::kind(text("apiVersion"), text("kind")).is_none()
-}
-
-/// Whether a field was filled in by the server: lists of such kinds are mostly owned as a whole, with what was filled in their items.
-pub(crate) fn is_filled_in(there: &Resource, path: &str) -> bool {
-    there.facts[SOLELY_OURS] == true && path.contains('[')
 }
 
 /// Where we write that an older worker may not change an object any more.

@@ -38,12 +38,6 @@ pub(crate) fn is_application(entry: &Value, manager: &str) -> bool {
     entry["manager"] == manager && entry["operation"] == "Apply" && entry["subresource"].is_null()
 }
 
-/// Whether nobody but a manager said anything that is no part of a subresource, and it by applying.
-pub(crate) fn is_solely_of(managed: &[Value], manager: &str) -> bool {
-    let mut meant = managed.iter().filter(|it| it["subresource"].is_null());
-    meant.clone().next().is_some() && meant.all(|it| is_application(it, manager))
-}
-
 /// Who said anything of it, and how: `belay (Apply)`.
 pub(crate) fn managers(managed: &[Value]) -> Vec<String> {
     let name = |entry: &Value| {
