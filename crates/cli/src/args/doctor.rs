@@ -50,7 +50,7 @@ pub(crate) struct Doctor {
     )]
     pub(crate) gitops: Option<Gitops>,
     /// Without a configuration: where Deployments with their Services, ConfigMaps and Secrets are put out
-    #[arg(long, requires = "print_rbac", conflicts_with_all = ["service", "env", "read_only"])]
+    #[arg(long, requires = "print_rbac", conflicts_with_all = ["service", "env", "read_only", "gitops"])]
     pub(crate) namespace: Option<String>,
     /// The same: how
     #[arg(

@@ -109,3 +109,44 @@ fn says_when(error: &kube::Error) -> Option<Duration> {
 fn is_unsure_of_us(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+    use serde_json::json;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Asks a server that answers just once that it is not there yet, and says so.
+    async fn asked(seconds: u32, at_most: Duration) -> (kube::Result<()>, Duration) {
+        let patience = Patience {
+            at_most,
+            progress: None,
+        };
+        let busy = json!({ "status": "Failure", "code": 503, "details": { "retryAfterSeconds": seconds } });
+        let times = AtomicU32::new(0);
+        let began = tokio::time::Instant::now();
+        let answer = patience.ask(async || {
+            if times.fetch_add(1, Ordering::Relaxed) > 0 {
+                return Ok(());
+            }
+            let status: Status = serde_json::from_value(busy.clone()).expect("a status");
+            Err(kube::Error::Api(Box::new(status)))
+        });
+        (answer.await, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_when_to_come_back_is_asked_then() {
+        let minute = Duration::from_secs(60);
+        let (answer, took) = asked(7, minute).await;
+        assert!(answer.is_ok() && took >= Duration::from_secs(7), "{took:?}");
+        let (answer, took) = asked(0, minute).await;
+        assert!(answer.is_ok() && took < Duration::from_secs(1), "{took:?}");
+        let (answer, took) = asked(7, Duration::from_secs(5)).await;
+        assert!(
+            answer.is_err() && took.is_zero(),
+            "later than we may wait: {took:?}"
+        );
+    }
+}
