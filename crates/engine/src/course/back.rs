@@ -98,6 +98,7 @@ impl Course {
             return Ok(());
         }
         self.has_looked();
+        self.has_seen(before.iter().map(|(name, _)| name));
         let number = u16::try_from(self.state().plans.len()).expect("rollbacks are bounded");
         let way_back = match (targets, doubt) {
             (Ok(_), Some((why, _))) => WayBack::nowhere(vec![why]),

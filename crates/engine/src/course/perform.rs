@@ -159,8 +159,10 @@ impl Course {
             Work::Effect(effect) => effect,
             Work::Run(run) => return self.perform_run(step, attempt, run),
         };
-        // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left.
+        // On the way back a foreign change is captured and overwritten (I10): what is there counts, not what we left, unless that was
+        // seen just now.
         let is_back = self.state().goes_back();
+        let is_fresh = self.was_just_seen(step);
         let left = self.left_of(step);
         let doubt = self.doubt_of(step, &effect, &left);
         let reach = self.reach(step, attempt, &effect);
@@ -178,7 +180,7 @@ impl Course {
             };
             let seen = match doubt {
                 Some(doubt) => reach.before_again(&effect, &doubt, is_back).await,
-                None if is_back => Ok(reach.observe().await.unwrap_or(left)),
+                None if is_back && !is_fresh => Ok(reach.observe().await.unwrap_or(left)),
                 None => Ok(left),
             };
             let seen = match seen {
@@ -293,6 +295,10 @@ impl Course {
             }
             _ => None,
         };
+        if state.is_some() {
+            let name = self.state().target_of(id).map(str::to_owned);
+            self.has_seen(name.as_deref());
+        }
         self.journal.push(Event::Finished {
             step: id,
             attempt,

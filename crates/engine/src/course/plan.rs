@@ -80,6 +80,7 @@ impl Course {
             Ok(planned) => planned,
             Err(failure) => return Ok(Some(format!("could not plan: {}", failure.message))),
         };
+        self.has_seen(found.iter().map(|(name, _)| name));
         let told = self.remarks(&targets, &found, &plan).await;
         // Going back is held up by nothing.
         let refusal = told.iter().find_map(Remark::refusal);

@@ -30,6 +30,10 @@ pub const LOOK_MS: u64 = 5 * 60 * 1000;
 /// How long calls in hand are waited for once no step begins any more (I12), microseconds.
 const GRACE_US: i64 = 10_000_000;
 
+/// How long what was seen counts as what is there on the way back: who goes back is in a hurry, and a driver refuses to change
+/// what moved since.
+const FRESH_US: i64 = 100_000;
+
 /// Times that a driver measured, Unix microseconds by name.
 pub(super) type Times = BTreeMap<String, i64>;
 
@@ -54,6 +58,8 @@ pub struct Course {
     halted_us: Option<i64>,
     /// Looks in a row at what is there that failed.
     blind: u32,
+    /// When a target was seen as it was left, Unix microseconds; of those that nothing was begun on since.
+    seen_us: BTreeMap<String, i64>,
 }
 
 impl Course {
@@ -68,6 +74,7 @@ impl Course {
             is_halt: false,
             halted_us: None,
             blind: 0,
+            seen_us: BTreeMap::new(),
         })
     }
 
@@ -360,6 +367,21 @@ impl Course {
     /// A look succeeded.
     pub(super) fn has_looked(&mut self) {
         self.blind = 0;
+    }
+
+    /// These were seen just now, and are left so.
+    pub(super) fn has_seen<'a>(&mut self, targets: impl IntoIterator<Item = &'a str>) {
+        let now_us = self.journal.now_us();
+        let seen = targets.into_iter().map(|name| (name.to_owned(), now_us));
+        self.seen_us.extend(seen);
+    }
+
+    /// Something begins on a step's target: whether it was seen only a moment ago.
+    pub(super) fn was_just_seen(&mut self, step: StepId) -> bool {
+        let name = self.state().target_of(step).unwrap_or_default().to_owned();
+        let now_us = self.journal.now_us();
+        let seen_us = self.seen_us.remove(&name);
+        seen_us.is_some_and(|seen_us| (0..FRESH_US).contains(&(now_us - seen_us)))
     }
 
     /// What should be there on a step's target before it.
