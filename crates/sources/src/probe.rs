@@ -36,7 +36,7 @@ pub(crate) struct Sight {
 
 /// What to ask.
 pub(crate) enum Ask {
-    Http(HttpProbe),
+    Http(Box<HttpProbe>),
     Tcp,
     /// A command line, and the directory it runs in.
     Command(CommandLine, PathBuf),

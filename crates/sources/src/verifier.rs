@@ -150,7 +150,7 @@ impl Sources {
         let (ask, kind) = match kind {
             CheckKind::Http(http) => {
                 let probe = HttpProbe::new(http).map_err(|why| unusable("http", why))?;
-                (Ask::Http(probe), "http")
+                (Ask::Http(Box::new(probe)), "http")
             }
             CheckKind::Tcp => (Ask::Tcp, "tcp"),
             CheckKind::Command(line) => {

@@ -5,6 +5,7 @@ mod adoption;
 mod beside;
 mod checks;
 mod crash;
+mod custom;
 mod errors;
 mod gitops;
 mod helm;

@@ -116,12 +116,6 @@ fn values_of_secrets_are_asked_for() {
 fn what_was_added_to_a_route_is_taken_out() {
     let shop = Shop::new();
     shop.routes();
-    // All is said that the server would fill in.
-    let route = r#"{ apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: { name: api }, spec: {
-        parentRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: web }], rules: [{
-        matches: [{ path: { type: PathPrefix, value: / } }],
-        backendRefs: [{ group: "", kind: Service, name: api, port: 8080, weight: 1 }] }] } }"#;
-    shop.project.write("k8s/route.yaml", route);
     shop.project.json(0, &["deploy"]);
     shop.project.json(0, &["deploy", "--image", "shop/api:2"]);
     let hosts = r#"{"spec":{"hostnames":["theirs.example"]}}"#;

@@ -100,7 +100,8 @@ impl Work<'_> {
         for attempt in 0..ATTEMPTS {
             self.next(attempt).await?;
             let mut live = self.writer.cluster.get(Name::of(&named, self.home)).await?;
-            self.is_as_seen(key, Some(&wanted), live.as_ref(), seen)?;
+            self.is_as_seen(key, Some(&wanted), live.as_ref(), seen)
+                .await?;
             let mut object = named.clone();
             let sent = sending::as_sent(&mut object, &wanted, live.as_ref(), seen);
             sent.map_err(|why| {
@@ -127,14 +128,10 @@ impl Work<'_> {
                 return Err(Error::not_applied(Class::Application, message));
             }
             if let Some(there) = &live {
-                let foreign = takeover::foreign(
-                    key,
-                    &wanted,
-                    there,
-                    &self.live(there, &wanted, seen),
-                    self.digests,
-                    |entry| ownership::is_application(entry, MANAGER),
-                );
+                let now = self.live(there, &wanted, seen).await?;
+                let foreign = takeover::foreign(key, &wanted, there, &now, self.digests, |entry| {
+                    ownership::is_application(entry, MANAGER)
+                });
                 if !foreign.is_empty() && !force {
                     return Err(theirs(key, foreign));
                 }
@@ -151,7 +148,7 @@ impl Work<'_> {
             let mut request = object.clone();
             if let Some(live) = &live {
                 replicas(&mut request, key, live, seen);
-                let there = self.live(live, &wanted, seen);
+                let there = self.live(live, &wanted, seen).await?;
                 object::leave_to_others(&mut request, &wanted, &there);
                 request["metadata"]["resourceVersion"] =
                     live["metadata"]["resourceVersion"].clone();
@@ -195,7 +192,7 @@ impl Work<'_> {
                 let message = format!("scale {key}: it is not there");
                 return Err(Error::not_applied(Class::Conflict, message));
             };
-            self.is_as_seen(key, None, Some(&live), seen)?;
+            self.is_as_seen(key, None, Some(&live), seen).await?;
             let version = &live["metadata"]["resourceVersion"];
             let fields = json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
             if let Sent::Done(it) = self.writer.merge(self.home, live, fields).await? {
@@ -215,7 +212,7 @@ impl Work<'_> {
             if !live["metadata"]["deletionTimestamp"].is_null() {
                 return Ok(());
             }
-            self.is_as_seen(key, None, Some(&live), seen)?;
+            self.is_as_seen(key, None, Some(&live), seen).await?;
             let runs = kinds::of(&live).is_some();
             if let Sent::Done(_) = self.writer.delete(&live, runs).await? {
                 return Ok(());
@@ -225,14 +222,25 @@ impl Work<'_> {
     }
 
     /// What is there, as it is in states. `like`: the same in a state.
-    pub(crate) fn live(&self, live: &Value, like: &Resource, seen: &State) -> Resource {
-        let mut resource = object::live(live, self.digests, true);
+    pub(crate) async fn live(
+        &self,
+        live: &Value,
+        like: &Resource,
+        seen: &State,
+    ) -> Result<Resource, Error> {
+        let mut resource = self.resource(live).await?;
         sending::as_in_states(&mut resource, seen, &like.facts[router::SERVICES]);
-        resource
+        Ok(resource)
+    }
+
+    /// The same of what stands alone.
+    pub(crate) async fn resource(&self, live: &Value) -> Result<Resource, Error> {
+        let cluster = &self.writer.cluster;
+        cluster.resource(live, self.digests, true).await
     }
 
     /// Refuses where somebody was there since. That it is as wanted already is nothing to refuse.
-    fn is_as_seen(
+    async fn is_as_seen(
         &self,
         key: &str,
         wanted: Option<&Resource>,
@@ -240,10 +248,11 @@ impl Work<'_> {
         seen: &State,
     ) -> Result<(), Error> {
         let like = wanted.or(seen.resources.get(key));
-        let now = live.map(|live| match like {
-            Some(like) => self.live(live, like, seen),
-            None => object::live(live, self.digests, true),
-        });
+        let now = match (live, like) {
+            (Some(live), Some(like)) => Some(self.live(live, like, seen).await?),
+            (Some(live), None) => Some(self.resource(live).await?),
+            (None, _) => None,
+        };
         let (what, fields) = match (seen.resources.get(key), &now) {
             (None, None) => return Ok(()),
             (Some(seen), Some(now)) => {

@@ -3,10 +3,15 @@
 use crate::away::Patience;
 use crate::builtin;
 use crate::changes::{self, Listeners};
+use crate::connection::Connection;
+use crate::digests::Digests;
 use crate::error::failed;
+use crate::object;
+use crate::schemas::Schemas;
 use crate::settings::Settings;
 use belay_driver::{Context, Error};
 use belay_model::error::Class;
+use belay_model::state::Resource;
 use futures_util::Stream;
 use http::header::{HeaderValue, USER_AGENT};
 use k8s_openapi::api::core::v1::Pod;
@@ -22,9 +27,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-
-/// How long it may take to reach the server, so that a call with a long deadline does not hang on a dead address.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// What we are called in requests.
 const AGENT: &str = concat!("belay/", env!("CARGO_PKG_VERSION"));
@@ -109,10 +111,11 @@ impl Clusters {
 }
 
 pub(crate) struct Cluster {
-    client: Client,
+    connection: Arc<Connection>,
     kinds: Arc<Mutex<Kinds>>,
     /// Kinds that nobody knew when they were asked for.
     unknown: Arc<Mutex<BTreeMap<(String, String), Instant>>>,
+    schemas: Arc<Schemas>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) patience: Patience,
 }
@@ -120,9 +123,10 @@ pub(crate) struct Cluster {
 impl Cluster {
     fn with(&self, patience: Patience) -> Self {
         Self {
-            client: self.client.clone(),
+            connection: self.connection.clone(),
             kinds: self.kinds.clone(),
             unknown: self.unknown.clone(),
+            schemas: self.schemas.clone(),
             listeners: self.listeners.clone(),
             patience,
         }
@@ -149,16 +153,14 @@ impl Cluster {
             }
         };
         let mut config = config?;
-        config.connect_timeout = Some(CONNECT);
         // Whether it is worth while to try again is the engine's question.
         config.default_retry = false;
         // So that the audit log of a cluster says who it was.
         let agent = HeaderValue::from_static(AGENT);
         config.headers.push((USER_AGENT, agent));
-        let client =
-            Client::try_from(config).map_err(|error| failed("use the kubeconfig", error))?;
         Ok(Self {
-            client,
+            connection: Arc::new(Connection::new(config)?),
+            schemas: Arc::default(),
             kinds: Arc::default(),
             unknown: Arc::default(),
             listeners: Arc::default(),
@@ -198,7 +200,7 @@ impl Cluster {
         let Some((resource, _)) = self.kind(what.api_version, what.kind).await? else {
             return Ok(Vec::new());
         };
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let api: Api<DynamicObject> = Api::all_with(self.client(), &resource);
         let list = api.list(&ListParams::default().fields(what.fields)).await;
         let list = list.map_err(|error| failed(&what.in_words(), error))?;
         let items = list.items.into_iter();
@@ -226,8 +228,7 @@ impl Cluster {
         what: List<'_>,
         version: &str,
     ) -> Result<impl Stream<Item = kube::Result<WatchEvent<DynamicObject>>> + use<>, Error> {
-        let api = self.api(what.name()).await?;
-        let (api, _) = api.ok_or_else(|| unknown(&what))?;
+        let api = self.api_apart(&what).await?;
         let mut parameters = WatchParams::default().labels(what.labels);
         if !what.fields.is_empty() {
             parameters = parameters.fields(what.fields);
@@ -244,8 +245,7 @@ impl Cluster {
         version: &str,
     ) -> Result<impl Stream<Item = kube::Result<WatchEvent<PartialObjectMeta>>> + use<>, Error>
     {
-        let api = self.api(what.name()).await?;
-        let (api, _) = api.ok_or_else(|| unknown(&what))?;
+        let api = self.api_apart(&what).await?;
         let parameters = WatchParams::default().timeout(changes::OPEN_SECONDS);
         let events = api.watch_metadata(&parameters, version).await;
         events.map_err(|error| failed(&what.in_words(), error))
@@ -265,8 +265,8 @@ impl Cluster {
     /// The server's version, and the groups and kinds that it knows: `apps/v1`, `apps/v1/Deployment`.
     pub(crate) async fn api_versions(&self) -> Result<(String, Vec<String>), Error> {
         let asked = |error| failed("ask the cluster what it knows", error);
-        let version = self.client.apiserver_version().await.map_err(asked)?;
-        let discovery = Discovery::new(self.client.clone());
+        let version = self.client().apiserver_version().await.map_err(asked)?;
+        let discovery = Discovery::new(self.client());
         // In one answer: asked one by one, a group that somebody takes away meanwhile is an error.
         let discovery = discovery.run_aggregated().await.map_err(asked)?;
         let mut all = Vec::new();
@@ -285,6 +285,35 @@ impl Cluster {
         Ok((version.git_version, all))
     }
 
+    /// What the kinds of a group and version (`GROUP/VERSION`) look like, as OpenAPI has it; none where nobody may know.
+    pub(crate) async fn openapi(&self, version: &str) -> Result<Option<Value>, Error> {
+        let path = format!("/openapi/v3/apis/{version}");
+        let client = self.client();
+        let request = async || {
+            let request = http::Request::get(&path).body(Vec::new());
+            let request = request.map_err(kube::Error::HttpError)?;
+            client.request::<Value>(request).await
+        };
+        match self.patience.ask(request).await {
+            Ok(document) => Ok(Some(document)),
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
+            Err(error) => Err(failed(&format!("ask what {version} looks like"), error)),
+        }
+    }
+
+    /// An object as it is in states. `belongs`: it is there because of the target, and goes with it.
+    pub(crate) async fn resource(
+        &self,
+        object: &Value,
+        digests: &Digests,
+        belongs: bool,
+    ) -> Result<Resource, Error> {
+        let mut resource = object::live(object, digests, belongs);
+        let schema = self.schemas.of(self, object).await?;
+        schema.leave_out(&mut resource);
+        Ok(resource)
+    }
+
     /// The last lines that a container of a pod wrote, in its life before this one where it had one.
     pub(crate) async fn log(&self, namespace: &str, pod: &str, previous: bool) -> Option<String> {
         let parameters = LogParams {
@@ -297,12 +326,19 @@ impl Cluster {
 
     /// For kinds of which there are no objects.
     pub(crate) fn client(&self) -> Client {
-        self.client.clone()
+        self.connection.asking()
     }
 
     /// The pods of a namespace, for what only they can be asked.
-    pub(crate) fn pods(&self, namespace: &str) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), namespace)
+    fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.client(), namespace)
+    }
+
+    /// The same, for what takes a connection of its own.
+    pub(crate) fn pods_apart(&self, namespace: &str) -> Result<Api<Pod>, Error> {
+        let client = self.connection.staying();
+        let client = client.map_err(|error| failed("use the kubeconfig", error))?;
+        Ok(Api::namespaced(client, namespace))
     }
 
     /// The last lines of one container, of its life before this one where that is asked for; or why they are not to be had.
@@ -321,8 +357,7 @@ impl Cluster {
             timestamps: true,
             ..LogParams::default()
         };
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let log = pods.logs(pod, &parameters).await;
+        let log = self.pods(namespace).logs(pod, &parameters).await;
         log.map_err(|error| format!("not to be had: {}\n", crate::error::causes(&error)))
     }
 
@@ -330,15 +365,20 @@ impl Cluster {
         &self,
         name: Name<'_>,
     ) -> Result<Option<(Api<DynamicObject>, ApiResource)>, Error> {
-        let client = self.client.clone();
         let found = self.kind(name.api_version, name.kind).await?;
-        Ok(found.map(|(resource, scope)| match scope {
-            Scope::Cluster => (Api::all_with(client, &resource), resource),
-            Scope::Namespaced => {
-                let api = Api::namespaced_with(client, name.namespace, &resource);
-                (api, resource)
-            }
+        Ok(found.map(|(resource, scope)| {
+            let api = api(self.client(), name.namespace, &resource, &scope);
+            (api, resource)
         }))
+    }
+
+    /// The same, for what stays open.
+    async fn api_apart(&self, what: &List<'_>) -> Result<Api<DynamicObject>, Error> {
+        let found = self.kind(what.api_version, what.kind).await?;
+        let (resource, scope) = found.ok_or_else(|| unknown(what))?;
+        let client = self.connection.staying();
+        let client = client.map_err(|error| failed(&what.in_words(), error))?;
+        Ok(api(client, what.namespace, &resource, &scope))
     }
 
     /// What a kind is called in requests, and whether it has a namespace; none: the server does not know it.
@@ -358,7 +398,8 @@ impl Cluster {
         }
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let kind_of = GroupVersionKind::gvk(group, version, kind);
-        let asked = self.patience.ask(|| pinned_kind(&self.client, &kind_of));
+        let client = self.client();
+        let asked = self.patience.ask(|| pinned_kind(&client, &kind_of));
         let found = match asked.await {
             Ok((resource, capabilities)) => (resource, capabilities.scope),
             // Somebody may make it known at any time, so that this is not remembered.
@@ -368,6 +409,18 @@ impl Cluster {
         };
         kinds().insert(key, found.clone());
         Ok(Some(found))
+    }
+}
+
+fn api(
+    client: Client,
+    namespace: &str,
+    resource: &ApiResource,
+    scope: &Scope,
+) -> Api<DynamicObject> {
+    match scope {
+        Scope::Cluster => Api::all_with(client, resource),
+        Scope::Namespaced => Api::namespaced_with(client, namespace, resource),
     }
 }
 

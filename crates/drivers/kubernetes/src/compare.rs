@@ -86,6 +86,10 @@ fn fields(key: &str, want: &Resource, there: &Resource, have: &State) -> Vec<Dif
         if one == other || is_same_quantity(path, one.as_ref(), other.as_ref()) {
             continue;
         }
+        // One side says nothing in it: what the other says in it is compared by itself.
+        if one.is_none() && has_more(&wanted, path) || other.is_none() && has_more(&meant, path) {
+            continue;
+        }
         // A state that was captured on the way says nothing about how far to be, and one of a release in trouble not that it
         // shall be in trouble.
         let is_on_the_way = path == "rollout" && one != Some(Value::from(kinds::COMPLETE));
@@ -108,6 +112,14 @@ fn fields(key: &str, want: &Resource, there: &Resource, have: &State) -> Vec<Dif
     let entries = different
         .map(|(weight, want, have)| entry(weight, key, Value::Object(want), Value::Object(have)));
     entries.collect()
+}
+
+/// Whether there are leaves below a path.
+fn has_more(leaves: &BTreeMap<String, Value>, path: &str) -> bool {
+    let is_below = |it: &String| it[path.len()..].starts_with(['.', '[']);
+    let from = leaves.range(path.to_owned()..);
+    let mut below = from.take_while(|(it, _)| it.starts_with(path));
+    below.any(|(it, _)| is_below(it))
 }
 
 fn weight(
@@ -201,7 +213,8 @@ fn descend(value: &Value, path: String, name: &str, leaves: &mut BTreeMap<String
         }
         // Nothing in it is as good as no list; an empty object may be a choice (`emptyDir: {}`).
         Value::Array(items) if items.is_empty() => {}
-        Value::Object(_) if matches!(name, "metadata" | "data" | "") => {}
+        // That an item is there counts, whatever it says.
+        Value::Object(_) if matches!(name, "metadata" | "data") || path.is_empty() => {}
         leaf => {
             leaves.insert(path, leaf.clone());
         }
@@ -293,6 +306,25 @@ mod tests {
             Some(&json!("0.5")),
             Some(&json!("500m"))
         ));
+    }
+
+    #[test]
+    fn what_says_nothing_is_there_all_the_same() {
+        let resource = |rules: Value| Resource {
+            spec: json!({ "rules": rules }),
+            facts: json!({ "filled_in": { "rules[1].path": "/" } }),
+            health: belay_model::state::Health::Unknown,
+        };
+        let differ = |want: Value, have: Value| {
+            let musts = musts("rule/api", &resource(want), &resource(have));
+            musts.into_keys().collect::<Vec<_>>()
+        };
+        let one = json!([{ "path": "/a" }]);
+        let two = json!([{ "path": "/a" }, {}]);
+        assert_eq!(differ(one, two.clone()), ["rules[1]"]);
+        assert!(differ(json!([{ "path": "/a" }, { "path": "/" }]), two.clone()).is_empty());
+        let other = json!([{ "path": "/a" }, { "path": "/b" }]);
+        assert_eq!(differ(two, other), ["rules[1].path"]);
     }
 
     #[test]

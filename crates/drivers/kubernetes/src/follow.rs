@@ -5,7 +5,7 @@ use crate::evidence;
 use crate::judge::{Course, judge, refusal, stuck};
 use crate::kinds::{self, Kind};
 use crate::look::revisions;
-use crate::pods::Trouble;
+use crate::pods::{self, Trouble};
 use crate::probes::{self, Probes};
 use crate::stall::{self, Stall};
 use crate::workload;
@@ -212,13 +212,18 @@ impl Follow<'_> {
         &self,
         kind: &dyn Kind,
         object: &Value,
-        pods: &BTreeMap<String, Value>,
+        of: &BTreeMap<String, Value>,
         rolling: &Rolling,
     ) -> Result<Course, Error> {
-        let pods: Vec<&Value> = pods.values().collect();
-        let is_sick = pods.iter().any(|pod| !crate::pods::is_ready(pod));
-        // Which template is the newest only matters where something is wrong with a pod.
-        let newest = match is_sick && rolling.is_about(object) {
+        let all: Vec<&Value> = of.values().collect();
+        // Which template is the newest only matters where something is wrong with a pod, and that is asked for at each change.
+        let replaces = self.replace_stuck && kind.keeps_stuck_pods();
+        let is_in_the_way = |pod: &&Value| {
+            let may_be_stuck = replaces && !pods::is_ready(pod);
+            may_be_stuck || pods::trouble(pod).is_some()
+        };
+        let is_asked = all.iter().any(is_in_the_way);
+        let newest = match is_asked && rolling.is_about(object) {
             true => {
                 let revisions = revisions(self.cluster(), kind, self.home, object).await?;
                 kind.newest(object, &revisions)
@@ -226,7 +231,7 @@ impl Follow<'_> {
             false => None,
         };
         if self.replace_stuck {
-            for pod in stuck(kind, object, &pods, newest.as_deref()) {
+            for pod in stuck(kind, object, &all, newest.as_deref()) {
                 let mut pod = pod.clone();
                 pod["apiVersion"] = json!("v1");
                 pod["kind"] = json!("Pod");
@@ -238,7 +243,7 @@ impl Follow<'_> {
                 self.writer.delete(&pod, false).await?;
             }
         }
-        Ok(judge(kind, object, &pods, newest.as_deref(), rolling))
+        Ok(judge(kind, object, &all, newest.as_deref(), rolling))
     }
 
     /// Nothing has moved for a while: what is in the way then stays there. Where pods are missing their events tell.

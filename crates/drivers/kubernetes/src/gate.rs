@@ -75,7 +75,7 @@ impl Work<'_> {
             let live = self.writer.cluster.get(Name::of(&named, self.home)).await?;
             match live {
                 Some(live) => {
-                    let mut resource = self.live(&live, like, seen);
+                    let mut resource = self.live(&live, like, seen).await?;
                     resource.facts[traffic::SENDS] = like.facts[traffic::SENDS].clone();
                     now.resources.insert(key, resource);
                 }

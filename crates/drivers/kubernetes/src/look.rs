@@ -182,7 +182,7 @@ impl Look<'_> {
     }
 
     pub(crate) async fn live(&self, it: &Value, belongs: bool) -> Result<Resource, Error> {
-        let mut resource = object::live(it, self.digests, belongs);
+        let mut resource = self.cluster.resource(it, self.digests, belongs).await?;
         if let Some(kind) = kinds::of(it) {
             let namespace = it["metadata"]["namespace"].as_str().unwrap_or(self.home);
             let pods = List {

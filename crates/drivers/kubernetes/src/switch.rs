@@ -7,6 +7,7 @@ use crate::params::{Need, Wanted};
 use crate::router;
 use belay_driver::{Applied, Error};
 use belay_model::state::State;
+use futures_util::future::try_join;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,8 +25,9 @@ impl Work<'_> {
             true => Note::Nothing,
             false => Note::Made(&made),
         };
-        self.marker().write(self.cx, note).await?;
-        self.enough(key, needs).await?;
+        // Side by side: who goes back is in a hurry.
+        let marker = self.marker();
+        try_join(marker.write(self.cx, note), self.enough(key, needs)).await?;
         let live = self.make_so(key, wanted, seen).await?;
         let mut times = BTreeMap::from([("t3".to_owned(), now_us())]);
         self.see(wanted, Some(&live)).await?;

@@ -157,7 +157,7 @@ impl Work<'_> {
                 continue;
             };
             let is_helm = |entry: &Value| entry["manager"] == "helm";
-            let now = object::live(&live, self.base.digests, true);
+            let now = self.base.resource(&live).await?;
             let foreign = takeover::foreign(key, &wanted, &live, &now, self.base.digests, is_helm);
             if !foreign.is_empty() {
                 return Err(theirs(key, foreign));

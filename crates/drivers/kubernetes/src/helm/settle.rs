@@ -148,7 +148,7 @@ impl Work<'_> {
         for _ in 0..ATTEMPTS {
             let live = writer.cluster.get(Name::of(&request, self.home())).await?;
             if let Some(live) = &live {
-                let now = object::live(live, self.base.digests, true);
+                let now = self.base.resource(live).await?;
                 let differ = compare::musts(key, &wanted, &now);
                 if differ.is_empty() {
                     return Ok(());

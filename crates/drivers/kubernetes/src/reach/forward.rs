@@ -39,7 +39,7 @@ impl Forward {
         let address = listener.local_addr().map_err(unable)?;
         let blocked = Blocked::default();
         let way = Way {
-            pods: cluster.pods(namespace),
+            pods: cluster.pods_apart(namespace)?,
             pod: pod.to_owned(),
             port,
             blocked: blocked.clone(),
