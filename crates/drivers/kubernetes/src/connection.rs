@@ -64,6 +64,9 @@ fn client(config: &Config, is_shared: bool) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    let [interval, timeout] = ALIVE;
+    tcp.set_keepalive(Some(interval));
+    tcp.set_keepalive_interval(Some(timeout));
     let mut https = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
         .https_or_http();
@@ -81,12 +84,12 @@ fn client(config: &Config, is_shared: bool) -> kube::Result<Client> {
     };
     let mut connector = TimeoutConnector::new(https);
     connector.set_connect_timeout(config.connect_timeout);
-    let [interval, timeout] = ALIVE;
     let client: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .http2_keep_alive_interval(interval)
         .http2_keep_alive_timeout(timeout)
+        .http2_keep_alive_while_idle(true)
         .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
