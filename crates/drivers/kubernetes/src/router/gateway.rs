@@ -313,9 +313,8 @@ fn strip(spec: &mut Value) {
                 forget(it, place, &json!({}));
             }
         }
-        if let Some(Value::Array(matches)) = rule.get_mut("matches") {
-            matches.retain(|it| *it != json!({}));
-        }
+        // One that matches all is as good as none, and beside others it is not.
+        forget(rule, "matches", &json!([{}]));
         forget(rule, "matches", &json!([]));
     }
 }

@@ -52,6 +52,14 @@ fn what_the_server_fills_in_is_not_said() {
         "backendRefs": [{ "group": "", "kind": "Service", "name": "api", "port": 80, "weight": 1 }],
     }]);
     assert_eq!(route(written).spec, route(filled).spec);
+    // One more that matches all sends all there.
+    let at = |value: &str| json!({ "path": { "type": "PathPrefix", "value": value } });
+    let matching =
+        |matches: Value| route(json!([{ "matches": matches, "backendRefs": [{ "name": "api" }] }]));
+    assert_ne!(
+        matching(json!([at("/a"), at("/")])).spec,
+        matching(json!([at("/a")])).spec
+    );
 }
 
 #[test]
