@@ -25,4 +25,5 @@ mod trouble;
 mod twice;
 mod undeployed;
 mod users;
+mod volumes;
 mod ways;

@@ -7,13 +7,16 @@ use crate::compare::flatten;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// All that anybody said, but for status.
+/// All that anybody said, but for status and for what the platform's own controllers write down in a spec, such as the volume that
+/// a claim got. What they scale is said: on behalf of an autoscaler.
 pub(crate) fn said(managed: &[Value]) -> Value {
     let mut all = json!({});
-    let meant = managed
-        .iter()
-        .filter(|entry| entry["subresource"] != "status");
-    for entry in meant {
+    let is_the_platforms = |entry: &Value| {
+        let subresource = &entry["subresource"];
+        *subresource == "status"
+            || subresource.is_null() && entry["manager"] == "kube-controller-manager"
+    };
+    for entry in managed.iter().filter(|it| !is_the_platforms(it)) {
         merge(&mut all, &entry["fieldsV1"]);
     }
     all
@@ -133,7 +136,9 @@ mod tests {
         let scale =
             json!({ "subresource": "scale", "fieldsV1": { "f:spec": { "f:replicas": {} } } });
         let status = json!({ "subresource": "status", "fieldsV1": { "f:revision": {} } });
-        let managed = [apply, scale, status];
+        let bind = json!({ "manager": "kube-controller-manager", "operation": "Update",
+            "fieldsV1": { "f:volumeName": {} } });
+        let managed = [apply, scale, status, bind];
         let object = json!({
             "containers": [
                 { "name": "proxy", "image": "injected:1" },
@@ -141,6 +146,7 @@ mod tests {
                   "ports": [{ "containerPort": 80, "protocol": "TCP", "hostPort": 1 }] },
             ],
             "selector": { "app": "api" }, "finalizers": ["theirs", "mine"], "revision": "4", "spec": { "replicas": 3 },
+            "volumeName": "pv-1",
         });
         let want = json!({
             "containers": [{ "name": "app", "image": "app:1", "ports": [{ "containerPort": 80, "protocol": "TCP" }] }],
