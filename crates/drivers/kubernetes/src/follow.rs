@@ -212,10 +212,10 @@ impl Follow<'_> {
         &self,
         kind: &dyn Kind,
         object: &Value,
-        of: &BTreeMap<String, Value>,
+        by_name: &BTreeMap<String, Value>,
         rolling: &Rolling,
     ) -> Result<Course, Error> {
-        let all: Vec<&Value> = of.values().collect();
+        let all: Vec<&Value> = by_name.values().collect();
         // Which template is the newest only matters where something is wrong with a pod, and that is asked for at each change.
         let replaces = self.replace_stuck && kind.keeps_stuck_pods();
         let is_in_the_way = |pod: &&Value| {
