@@ -72,6 +72,10 @@ impl Cx {
 
     /// Opens the store.
     pub(crate) async fn open_for(&self, usage: Use) -> Result<Belay, Failure> {
+        Ok(Belay::open(self.options(usage)?).await?)
+    }
+
+    pub(crate) fn options(&self, usage: Use) -> Result<Options, Failure> {
         let exe = std::env::current_exe().map_err(|error| {
             Failure::new(
                 Exit::Unusable,
@@ -79,7 +83,7 @@ impl Cx {
                 format!("failed to find this executable: {error}"),
             )
         })?;
-        let options = Options {
+        Ok(Options {
             dir: self.dir.clone(),
             shared: self.shared.as_ref().map(|url| shared(url, usage)),
             host: variable("BELAY_HOST"),
@@ -90,8 +94,7 @@ impl Cx {
             actor: actor(),
             retention: Retention::default(),
             lost: usage == Use::Restored,
-        };
-        Ok(Belay::open(options).await?)
+        })
     }
 
     /// The store that another one is moved to.

@@ -324,6 +324,17 @@ fn nothing_good(to: Option<ReleaseNumber>, skipped: &[Skipped]) -> String {
 }
 
 impl Error {
+    /// Whether the server of a shared store cannot be used at the moment.
+    pub fn is_server_away(&self) -> bool {
+        match self {
+            Self::Shared(OpenError::Unreachable(_)) => true,
+            Self::Key(BlobError::Store(error)) | Self::Store(error) => {
+                matches!(error, StoreError::Unwritable(_))
+            }
+            _ => false,
+        }
+    }
+
     /// The stable code; docs/errors has a page of that name.
     pub fn code(&self) -> &'static str {
         match self {

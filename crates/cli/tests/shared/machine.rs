@@ -66,20 +66,24 @@ impl Database {
         })
     }
 
-    /// A machine that uses it, with short leases: a killed worker is replaced soon.
     pub(crate) fn machine(&self, name: &str) -> Project {
-        let mut project = Project::new();
-        project.write("dist/server.py", SERVER);
-        for (variable, value) in [
-            ("BELAY_STORE", self.url.as_str()),
-            ("BELAY_HOST", name),
-            ("BELAY_LEASE_MS", "1000"),
-            ("BELAY_ACTOR", name),
-        ] {
-            project.env.push((variable.to_owned(), value.to_owned()));
-        }
-        project
+        machine(&self.url, name)
     }
+}
+
+/// A machine that uses the store at that URL, with short leases: a killed worker is replaced soon.
+pub(crate) fn machine(url: &str, name: &str) -> Project {
+    let mut project = Project::new();
+    project.write("dist/server.py", SERVER);
+    for (variable, value) in [
+        ("BELAY_STORE", url),
+        ("BELAY_HOST", name),
+        ("BELAY_LEASE_MS", "1000"),
+        ("BELAY_ACTOR", name),
+    ] {
+        project.env.push((variable.to_owned(), value.to_owned()));
+    }
+    project
 }
 
 /// A small HTTP server in Python: answers with its release, and misbehaves on request.

@@ -1,5 +1,6 @@
 //! Several machines, each a folder with a name of its own, on one store on a real PostgreSQL.
 
+mod away;
 mod copies;
 mod doctor;
 mod errors;

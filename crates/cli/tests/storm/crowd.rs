@@ -360,10 +360,16 @@ impl Workers<'_> {
         let at = self.next % self.running.len();
         self.next += 1;
         let mut killed = self.running.remove(at);
-        assert!(
-            matches!(killed.try_wait(), Ok(None)),
-            "a worker ended by itself"
-        );
+        let ended = killed.try_wait();
+        if !matches!(ended, Ok(None)) {
+            let log = std::fs::read_to_string(self.crowd.project.path().join("workers.log"));
+            let log = log.unwrap_or_default();
+            let lines: Vec<&str> = log.lines().rev().take(40).collect();
+            panic!(
+                "a worker ended by itself: {ended:?}, newest first:\n{}",
+                lines.join("\n")
+            );
+        }
         killed.kill().expect("killed");
         killed.wait().expect("gone");
         self.start();

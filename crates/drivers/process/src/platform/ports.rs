@@ -1,6 +1,6 @@
 //! Free ports for instances.
 
-use std::collections::BTreeSet;
+use crate::supervisor::Claim;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,21 +8,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// that range can be taken by any client while an instance restarts.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// How many ports this process has looked at, whichever service they were for.
-static GIVEN: AtomicU32 = AtomicU32::new(0);
+/// How many ports this process has looked at: each goes on where it stopped, and begins elsewhere than others do, so that a port
+/// whose instance has just ended is not given to the next one at once.
+static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
 
-/// A port that nobody listens on and that is not in `taken`; none when there is no free one.
-pub(super) fn free(taken: &BTreeSet<u16>) -> Option<u16> {
-    let span = u32::from(RANGE.end - RANGE.start);
-    // Start at a place of this process's own, so that two Belays on one machine seldom ask for the same port.
-    let first = std::process::id() % span * 7;
-    // What was given is bound only when its instance is up: whoever asks meanwhile gets another.
-    let offsets = (0..span).map(|_| (first + GIVEN.fetch_add(1, Ordering::Relaxed) % span) % span);
-    let ports =
-        offsets.map(|offset| RANGE.start + u16::try_from(offset).expect("within the range"));
-    ports
-        .filter(|port| !taken.contains(port))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+/// A port that nobody listens on, and that no Belay gives to anybody else while the claim is kept; none when there is no free one.
+pub(super) fn free() -> Option<(u16, Claim)> {
+    let count = u32::from(RANGE.end - RANGE.start);
+    let first = std::process::id() % count * 7;
+    let mut offsets =
+        (0..count).map(|_| first.wrapping_add(LOOKED_AT.fetch_add(1, Ordering::Relaxed)));
+    offsets.find_map(|offset| {
+        let port = RANGE.start + u16::try_from(offset % count).expect("within the range");
+        let claim = Claim::take(port)?;
+        let is_free = TcpListener::bind(("127.0.0.1", port)).is_ok();
+        is_free.then_some((port, claim))
+    })
 }
 
 #[cfg(test)]
@@ -30,12 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_services_at_once_get_two_ports() {
-        let ports: BTreeSet<_> = (0..8).filter_map(|_| free(&BTreeSet::new())).collect();
-        assert_eq!(
-            ports.len(),
-            8,
-            "nothing listens yet, and none is given twice"
-        );
+    fn what_another_belay_has_given_is_left_though_nobody_listens_yet() {
+        let (port, claim) = free().expect("a port");
+        let next = port + 1;
+        let other = Claim::take(next);
+        let (found, _claim) = free().expect("a port");
+        assert!(found != next, "{next} is claimed: {other:?}");
+        assert!(Claim::take(port).is_none(), "kept");
+        drop(claim);
+        assert!(Claim::take(port).is_some(), "and let go");
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::backoff::Backoff;
 use super::child::Child;
+use super::claim::Claim;
 use super::directory::{Directory, Lock};
 use super::status::now_ms;
 use super::{
@@ -86,6 +87,8 @@ async fn supervise(directory: Directory) -> Result<(), Error> {
     };
     let server = tokio::spawn(serve::serve(socket, desk, is_over));
     let rotation = tokio::spawn(rotate(directory.clone(), spec.clone()));
+    // Kept until this process ends, also while the command is down.
+    let _claim = spec.port.map(|port| tokio::spawn(Claim::wait(port)));
 
     let mut lifecycle = Lifecycle {
         directory,

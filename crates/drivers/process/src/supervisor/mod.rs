@@ -14,6 +14,7 @@
 //!   Nobody rotates while no supervisor is alive.
 //! - **What was asked lasts.** `desired` is made durable before anything is signalled: a stop that was interrupted is finished,
 //!   not forgotten, by whoever comes next.
+//! - **A port stays its command's** while that starts, or is down between two starts: other Belays of the machine respect a [`Claim`].
 //!
 //! SIGTERM to a supervisor is what SIGKILL is: it goes, the command stays. To stop the command is a request on the socket.
 //!
@@ -35,6 +36,7 @@
 mod adopt;
 mod backoff;
 mod child;
+mod claim;
 mod client;
 mod directory;
 mod identity;
@@ -50,6 +52,7 @@ mod spec;
 mod status;
 mod sweep;
 
+pub(crate) use claim::Claim;
 pub use client::Supervised;
 pub use identity::Identity;
 pub use launch::Ensured;

@@ -1,5 +1,7 @@
 //! When a command is ready, and what is said when it is not.
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -227,4 +229,21 @@ async fn a_specification_that_cannot_work_is_refused() {
         );
         assert!(matches!(made, Err(Error::Spec { .. })));
     }
+}
+
+#[tokio::test]
+async fn the_port_of_a_command_that_is_down_is_kept_from_other_belays() {
+    let world = World::new();
+    let mut spec = world.spec("down", &["sh", "-c", "exit 1"]);
+    let port = free_port();
+    spec.port = Some(port);
+    spec.ready = Readiness::Tcp;
+    let is_claimed = || {
+        let name = SocketAddr::from_abstract_name(format!("belay-port-{port}")).unwrap();
+        UnixListener::bind_addr(&name).is_err()
+    };
+    let it = world.start(&spec).await;
+    until("its port is claimed", async || is_claimed().then_some(())).await;
+    it.stop(None).await.unwrap();
+    until("and let go", async || (!is_claimed()).then_some(())).await;
 }

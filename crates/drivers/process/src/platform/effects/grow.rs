@@ -3,14 +3,14 @@
 use crate::Error as ProcessError;
 use crate::platform::process::Process;
 use crate::platform::{instance, ports, shape};
-use crate::supervisor::{Desired, NotReady, Readiness, Spec, Supervised};
+use crate::supervisor::{Claim, Desired, NotReady, Readiness, Spec, Supervised};
 use belay_driver::{Context, Error, Material};
 use belay_model::config::{ProcessTarget, ReadyKind};
 use belay_model::error::Class;
 use belay_model::id::RecordHash;
 use belay_model::release::Target;
 use futures_util::future::join_all;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How long a process that nobody can ask has to run before it counts as ready, milliseconds. docs/belay-yaml.md says it.
@@ -33,12 +33,13 @@ pub(in crate::platform) async fn grow(
     })?;
     let own = material.record.target(&target.name).unwrap_or(target);
     let settings = shape::settings(own)?;
-    let mut taken: BTreeSet<u16> = BTreeSet::new();
+    // Until all are ready: each has its port then.
+    let mut claims = Vec::new();
     let mut starts = Vec::new();
     for index in 0..count {
         let dir = instance::dir(&driver.options.root, target, group, index);
         let supervised =
-            prepare(driver, &dir, group, index, material, &settings, &mut taken).await?;
+            prepare(driver, &dir, group, index, material, &settings, &mut claims).await?;
         cx.progress.line(&format!(
             "starting instance {} of {count} of {group}",
             index + 1
@@ -71,7 +72,7 @@ async fn prepare(
     index: u32,
     material: &Material,
     settings: &ProcessTarget,
-    taken: &mut BTreeSet<u16>,
+    claims: &mut Vec<Claim>,
 ) -> Result<Supervised, Error> {
     let there = Supervised::at(dir);
     if there.spec().is_ok() {
@@ -91,10 +92,10 @@ async fn prepare(
         let removed = again.remove().await;
         removed.map_err(|error| failed(&there, error))?;
     }
-    let port = ports::free(taken).ok_or_else(|| {
+    let (port, claim) = ports::free().ok_or_else(|| {
         Error::not_applied(Class::Quota, "find a free port between 20000 and 32000")
     })?;
-    taken.insert(port);
+    claims.push(claim);
     let root = driver
         .artifacts
         .directory(&material.record.artifact)
