@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+/// Below the folder.
+const TALK: &str = "begun";
 /// How long one command may take where seconds are due.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A directory that is gone with its value.
@@ -112,13 +114,20 @@ impl Home {
         command
     }
 
-    /// Starts a command that nobody listens to.
+    /// Starts a command; what it says of its progress is kept: [`Home::talk`].
     pub(crate) fn begin(&self, words: &[&str]) -> Result<Child> {
         let mut command = self.command(words);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let talk = self.path().join(TALK);
+        let talk = fs::File::options().create(true).append(true).open(talk)?;
+        command.stdout(Stdio::null()).stderr(talk);
         command
             .spawn()
             .with_context(|| format!("run belay {}", words.join(" ")))
+    }
+
+    /// What all commands said that were begun.
+    pub(crate) fn talk(&self) -> String {
+        fs::read_to_string(self.path().join(TALK)).unwrap_or_default()
     }
 
     /// Runs a command to its end; it has to exit with 0. Answers its document.

@@ -4,7 +4,7 @@ use super::plain;
 use super::shop::{ENVIRONMENT, PODS, Shop, image, manifests};
 use crate::home::ms;
 use crate::rows::{Rows, percentile};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use belay_load::now_us;
 use belay_model::event::{Entry, Event, Finish};
 use belay_testbed::ControlPlane;
@@ -58,7 +58,14 @@ async fn noticed(shop: &Shop<'_>, rows: &mut Rows) -> Result<()> {
         let image = format!("shop/api:bad-{run}");
         let line = ["deploy", "-e", ENVIRONMENT, "--image", &image];
         let mut deploying = shop.begin(&line)?;
-        let said_us = endpoints.waits("ImagePullBackOff").await?;
+        let said_us = tokio::select! {
+            biased;
+            said_us = endpoints.waits("ImagePullBackOff") => said_us,
+            ended = deploying.wait() => {
+                bail!("belay deploy: {} before a pod waited\n{}", ended?, shop.talk())
+            }
+        };
+        let said_us = said_us.with_context(|| shop.talk())?;
         deploying.wait().await?;
         let events = shop.events(&shop.last().await?).await?;
         let entries = events.into_iter().map(serde_json::from_value);
@@ -71,6 +78,19 @@ async fn noticed(shop: &Shop<'_>, rows: &mut Rows) -> Result<()> {
         });
         let at_us = failed.context("no step failed")?.at_us;
         samples.push(ms(at_us - said_us));
+        // Belay freezes what went back three times within a day.
+        if run % 3 == 2 {
+            shop.run(&[
+                "freeze",
+                "--lift",
+                "api",
+                "-e",
+                ENVIRONMENT,
+                "--reason",
+                "more",
+            ])
+            .await?;
+        }
         eprint!("\rbad image: {} of {RUNS}", run + 1);
     }
     eprintln!();
