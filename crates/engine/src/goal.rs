@@ -8,7 +8,7 @@ use belay_model::environment::{Known, Standing, View};
 use belay_model::event::Kind;
 use belay_model::id::{DeploymentId, RecordHash, ReleaseNumber};
 use belay_model::release::Record;
-use belay_model::state::{Goal, State, States};
+use belay_model::state::{DifferenceEntry, Goal, State, States};
 use std::collections::BTreeMap;
 
 /// The goal in which `record` alone serves, and nothing is left on targets that are not its.
@@ -139,6 +139,30 @@ pub(crate) fn take_newest_seals(view: &View, goal: &mut Goal) {
 /// While nothing is open: how what is there differs from what the serving record says, apart from what is kept warm on
 /// purpose; one line each. Someone else did it (I10).
 pub fn foreign(targets: &Targets, view: &View, now: &States) -> Vec<String> {
+    foreign_unless(targets, view, now, |_, _| false)
+}
+
+/// The same without what a way to `want` leaves just as someone else made it. What they took away counts: it is missed on the way back.
+pub(crate) fn overwritten(
+    targets: &Targets,
+    view: &View,
+    now: &States,
+    want: &States,
+) -> Vec<String> {
+    foreign_unless(targets, view, now, |name, entry| {
+        targets.get(name).is_some_and(|place| {
+            let differs = place.driver.diff(want.of(name), now.of(name));
+            entry.have.is_object() && !differs.must().any(|it| it.meets(entry))
+        })
+    })
+}
+
+fn foreign_unless(
+    targets: &Targets,
+    view: &View,
+    now: &States,
+    is_other: impl Fn(&str, &DifferenceEntry) -> bool,
+) -> Vec<String> {
     let Some(serving) = view.serving() else {
         return Vec::new();
     };
@@ -153,7 +177,8 @@ pub fn foreign(targets: &Targets, view: &View, now: &States) -> Vec<String> {
         });
         (name.to_owned(), state)
     };
-    targets.diff(&goal.want, &now.iter().map(without_warm).collect())
+    let now = now.iter().map(without_warm).collect();
+    targets.diff_unless(&goal.want, &now, is_other)
 }
 
 /// A candidate that was passed over, and why.

@@ -220,3 +220,18 @@ async fn work_until_killed(scene: &Scene) -> bool {
     scene.crashes.revive();
     killed
 }
+
+/// I10: nothing is overwritten by a release that wants it as a stranger left it.
+#[tokio::test(start_paused = true)]
+async fn what_a_stranger_did_and_the_release_does_too_is_no_question() {
+    let scene = Scene::of(Kind::SideBySide, Strategy::Basic, 4);
+    deploy(&scene, 1).await;
+    scene
+        .world
+        .set_weights([(scene.record(2).group(), 1000)].into());
+    let id = scene.deploy(2).await;
+    scene.work().await;
+    let summary = scene.summary(&id).await;
+    assert_eq!(summary.outcome, Some(Outcome::Succeeded), "{summary:#?}");
+    assert_eq!(scene.serving(), Some(scene.record(2).group()));
+}

@@ -174,6 +174,19 @@ pub struct DifferenceEntry {
     pub have: Value,
 }
 
+impl DifferenceEntry {
+    /// Whether both are about the same: the same resource, and a field of it where both name fields.
+    pub fn meets(&self, other: &Self) -> bool {
+        let shares = match (&self.have, &other.have) {
+            (Value::Object(own), Value::Object(others)) => {
+                own.keys().any(|field| others.contains_key(field))
+            }
+            _ => true,
+        };
+        self.key == other.key && shares
+    }
+}
+
 /// All differences. Empty: nothing to tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
 #[serde(transparent)]

@@ -89,9 +89,11 @@ impl Course {
         }
         let foreign = match &legacy {
             Some(legacy) => legacy.left.foreign(&targets, &found),
-            None if is_whole && !mutant::is(Mutant::Overwrites) => {
-                goal::foreign(&targets, &view, &found)
-            }
+            None if is_whole && !mutant::is(Mutant::Overwrites) => match self.inputs().kind {
+                // What the release says, too, is overwritten by nobody.
+                Kind::Deploy => goal::overwritten(&targets, &view, &found, &goal.want),
+                _ => goal::foreign(&targets, &view, &found),
+            },
             None => Vec::new(),
         };
         // I10: forward, what someone else changed is theirs to judge; going back, it is reported and overwritten, or asked about.
