@@ -50,11 +50,31 @@ fn backends(place: &Place) -> BTreeMap<String, u64> {
     refs.filter_map(one).collect()
 }
 
+/// The same in a mesh: what is asked of the Service itself goes by the route.
+const IN_MESH: &str = "{group: '', kind: Service, name: api, port: 80}";
+
+fn in_mesh() -> String {
+    let parent = "{name: gateway}";
+    assert!(ROUTE.contains(parent));
+    ROUTE.replace(parent, IN_MESH)
+}
+
 #[tokio::test]
 async fn a_route_of_others_is_shared_and_the_rest_of_it_kept() {
+    shared_and_kept(ROUTE).await;
+}
+
+#[tokio::test]
+async fn a_route_whose_parent_is_the_service_is_shared_and_kept_the_same_way() {
+    shared_and_kept(&in_mesh()).await;
+}
+
+async fn shared_and_kept(route: &str) {
     let place = place_with_routes();
-    place.kubectl_with(&["apply", "-f", "-"], ROUTE);
+    place.kubectl_with(&["apply", "-f", "-"], route);
     let was = rules(&place);
+    let parents = || place.json(&["get", "httproute/web"])["spec"]["parentRefs"].clone();
+    let of = parents();
     let (old, new) = (target(&place, "app:1"), target(&place, "app:2"));
     let [one, two] = [&old, &new].map(group);
     let nothing = place.observe(&old).await;
@@ -88,6 +108,7 @@ async fn a_route_of_others_is_shared_and_the_rest_of_it_kept() {
     // And to where nothing of ours was: the route goes to the Service again.
     place.back(&old, &nothing).await;
     assert_eq!(rules(&place), was);
+    assert_eq!(parents(), of);
 }
 
 #[tokio::test]
@@ -132,8 +153,19 @@ async fn whoever_moves_the_weights_meanwhile_is_told_of() {
 
 #[tokio::test]
 async fn a_route_that_its_parent_refuses_is_no_switch() {
+    refused(ROUTE, json!({ "name": "gateway" })).await;
+}
+
+#[tokio::test]
+async fn a_route_that_a_mesh_refuses_is_no_switch() {
+    let service = json!({ "group": "", "kind": "Service", "name": "api", "port": 80 });
+    refused(&in_mesh(), service).await;
+}
+
+async fn refused(route: &str, parent: Value) {
     let place = place_with_routes();
-    place.kubectl_with(&["apply", "-f", "-"], ROUTE);
+    place.kubectl_with(&["apply", "-f", "-"], route);
+    let name = parent["name"].as_str().expect("a name");
     let status = |word: &str, generation: u64| {
         let condition = |kind: &str, status: &str| {
             json!({ "type": kind, "status": status, "reason": "Test", "message": "of the test", "observedGeneration": generation,
@@ -143,7 +175,7 @@ async fn a_route_that_its_parent_refuses_is_no_switch() {
             condition("Accepted", "True"),
             condition("ResolvedRefs", word),
         ];
-        let parent = json!({ "parentRef": { "name": "gateway" }, "controllerName": "example.com/test", "conditions": conditions });
+        let parent = json!({ "parentRef": parent, "controllerName": "example.com/test", "conditions": conditions });
         let patch = json!({ "status": { "parents": [parent] } }).to_string();
         place.kubectl(&[
             "patch",
@@ -173,7 +205,7 @@ async fn a_route_that_its_parent_refuses_is_no_switch() {
     assert!(
         error
             .message
-            .contains("gateway says no to it (ResolvedRefs)"),
+            .contains(&format!("{name} says no to it (ResolvedRefs)")),
         "{error:?}"
     );
 }
