@@ -127,19 +127,16 @@ impl Belay {
         };
         let config = &request.loaded.config;
         let source = source(config, artifact.as_deref(), base)?;
+        let written = Images {
+            only: config.release.image.clone(),
+            named: config.release.images.clone(),
+        };
         let artifact = match config.release.kind() {
             Ok(ReleaseKind::Manifests(_)) => {
-                let written = Images {
-                    only: config.release.image.clone(),
-                    named: config.release.images.clone(),
-                };
                 self.add_manifests(&source, &[&written, images]).await?
             }
+            Ok(ReleaseKind::Running) => self.add_images(&[&written, images]).await?,
             Ok(ReleaseKind::Chart(_) | ReleaseKind::RemoteChart(..)) => {
-                let written = Images {
-                    only: config.release.image.clone(),
-                    named: config.release.images.clone(),
-                };
                 self.add_chart(&config.release, base, &[&written, images])
                     .await?
             }
@@ -286,6 +283,11 @@ fn fits(request: &DeployRequest) -> Result<(), Error> {
             kind: "manifests",
             instead: "--image",
         }),
+        Ok(ReleaseKind::Running) if artifact.is_some() => Err(Error::OtherSource {
+            given: "--artifact",
+            kind: "images of what is running",
+            instead: "--image",
+        }),
         Ok(ReleaseKind::Chart(_) | ReleaseKind::RemoteChart(..)) if artifact.is_some() => {
             Err(Error::OtherSource {
                 given: "--artifact",
@@ -309,6 +311,7 @@ fn source(config: &Config, named: Option<&Path>, base: &Path) -> Result<PathBuf,
         (None, Ok(ReleaseKind::RemoteChart(name, version))) => {
             Ok(format!("{name}:{version}").into())
         }
+        (None, Ok(ReleaseKind::Running)) => Ok("what is running".into()),
         (
             None,
             Ok(

@@ -17,6 +17,7 @@ mod outage;
 mod places;
 mod refused;
 mod rights;
+mod running;
 mod scripts;
 mod shop;
 #[path = "../support/mod.rs"]

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ValueSource;
 
-/// What is released: exactly one of `artifact`, `manifests` and `chart`.
+/// What is released: exactly one of `artifact`, `manifests`, `running` and `chart`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["artifact"] }, { "required": ["manifests"] }, { "required": ["chart"] }]))]
+#[schemars(extend("oneOf" = [{ "required": ["artifact"] }, { "required": ["manifests"] }, { "required": ["running"] }, { "required": ["chart"] }]))]
 pub struct ReleaseSource {
     /// A directory or a file; a relative path is relative to `belay.yaml`. Its content's digest names the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,6 +22,10 @@ pub struct ReleaseSource {
     /// `belay.yaml`. The digest of what they come to names the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<PathBuf>,
+    /// For Kubernetes: the workloads of the target as they run when a release is made, with its images and settings. Who wrote
+    /// their manifests goes on to say all else of them. Default: `false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub running: bool,
     /// For Helm: the folder of a chart, relative to `belay.yaml`; or with `version` what `helm pull` fetches, such as
     /// `oci://registry.example.com/charts/shop`. The digest of its files and values names the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,11 +40,11 @@ pub struct ReleaseSource {
     /// `db.password: secrets.PASSWORD`. Default: none; then there may be no `image`, `config` and `secrets`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values_from: BTreeMap<String, ValueSource>,
-    /// With `manifests`: the image of the only container. With `chart`: what `values_from` calls `image`. Default: the one that is
+    /// With `manifests` and `running`: the image of the only container. With `chart`: what `values_from` calls `image`. Default: the one that is
     /// written there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// With `manifests`: images by the name of their container. With `chart`: what `values_from` calls `images.NAME`. Default: those
+    /// With `manifests` and `running`: images by the name of their container. With `chart`: what `values_from` calls `images.NAME`. Default: those
     /// that are written there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
@@ -53,6 +57,8 @@ pub enum ReleaseKind<'a> {
     Artifact(&'a Path),
     /// Objects of Kubernetes.
     Manifests(&'a Path),
+    /// Images and settings of what runs on Kubernetes.
+    Running,
     /// A chart in a folder.
     Chart(&'a Path),
     /// A chart that is fetched, and its version.
@@ -63,10 +69,12 @@ pub enum ReleaseKind<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// None, or several.
-    #[error("`release` needs exactly one of `artifact`, `manifests` and `chart`")]
+    #[error("`release` needs exactly one of `artifact`, `manifests`, `running` and `chart`")]
     NotOne,
     /// Files that are run have no images.
-    #[error("an image is that of a container in `manifests`, or goes into the values of a `chart`")]
+    #[error(
+        "an image is that of a container in `manifests` or of what is `running`, or goes into the values of a `chart`"
+    )]
     Image,
     /// Only a chart has a version and values.
     #[error("`version`, `values` and `values_from` belong to a `chart`")]
@@ -81,16 +89,20 @@ impl ReleaseSource {
     pub fn kind(&self) -> Result<ReleaseKind<'_>, ReleaseError> {
         let has_images = self.image.is_some() || !self.images.is_empty();
         let has_values = !self.values.is_empty() || !self.values_from.is_empty();
-        match (&self.artifact, &self.manifests, &self.chart) {
-            (Some(_), None, None) if has_images => Err(ReleaseError::Image),
-            (Some(_), None, None) | (None, Some(_), None)
-                if has_values || self.version.is_some() =>
+        let is_charts = has_values || self.version.is_some();
+        match (&self.artifact, &self.manifests, self.running, &self.chart) {
+            (Some(_), None, false, None) if has_images => Err(ReleaseError::Image),
+            (Some(_), None, false, None)
+            | (None, Some(_), false, None)
+            | (None, None, true, None)
+                if is_charts =>
             {
                 Err(ReleaseError::OfChart)
             }
-            (Some(path), None, None) => Ok(ReleaseKind::Artifact(path)),
-            (None, Some(path), None) => Ok(ReleaseKind::Manifests(path)),
-            (None, None, Some(chart)) => Ok(match &self.version {
+            (Some(path), None, false, None) => Ok(ReleaseKind::Artifact(path)),
+            (None, Some(path), false, None) => Ok(ReleaseKind::Manifests(path)),
+            (None, None, true, None) => Ok(ReleaseKind::Running),
+            (None, None, false, Some(chart)) => Ok(match &self.version {
                 Some(version) => ReleaseKind::RemoteChart(chart, version),
                 None => ReleaseKind::Chart(Path::new(chart)),
             }),

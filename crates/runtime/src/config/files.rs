@@ -132,7 +132,7 @@ impl Loaded {
             ReleaseKind::Artifact(path) => (path, "release.artifact", true),
             ReleaseKind::Manifests(path) => (path, "release.manifests", false),
             ReleaseKind::Chart(path) => (path, "release.chart", false),
-            ReleaseKind::RemoteChart(..) => return None,
+            ReleaseKind::RemoteChart(..) | ReleaseKind::Running => return None,
         };
         let path = self.resolve(written);
         let complain = |message: String| self.on_value(Code::MissingFile, key, message);

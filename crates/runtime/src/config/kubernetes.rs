@@ -84,6 +84,7 @@ impl Loaded {
             let ways = [false, true].map(|hotfix| environment.is_side_by_side(place.name, hotfix));
             if ways.contains(&true) {
                 self.only_deployments(&path, target, found);
+                self.not_running(&path, found);
             } else {
                 self.needs_two(&path, target, environment, found);
             }
@@ -103,6 +104,17 @@ impl Loaded {
             let path = format!("{path}.workloads[{number}]");
             let complaint = self.on_value(Code::ImpossibleStrategy, &path, message);
             found.push(complaint.suggest(IN_PLACE.to_owned()));
+        }
+    }
+
+    /// What runs is there once, under the name that its owner has given it.
+    fn not_running(&self, path: &str, found: &mut Vec<Diagnostic>) {
+        if self.config.release.running {
+            let message =
+                "a release of what is running takes its place: its manifests are somebody else's";
+            let complaint = self.on_key(Code::ImpossibleStrategy, path, message);
+            let advice = format!("{IN_PLACE}; or take it over with `belay adopt kubernetes://...`");
+            found.push(complaint.suggest(advice));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The rules of `release`, and whether it is what a target runs.
 
-use belay_model::config::{ReleaseError, ReleaseKind, Target};
+use belay_model::config::{KubernetesTarget, ReleaseError, ReleaseKind, Target};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::load::Loaded;
@@ -10,8 +10,9 @@ impl Loaded {
         let release = &self.config.release;
         match release.kind() {
             Err(error @ ReleaseError::NotOne) => {
-                let is_none = release.artifact.is_none() && release.manifests.is_none();
-                let code = match is_none && release.chart.is_none() {
+                let paths = [&release.artifact, &release.manifests];
+                let is_none = paths.iter().all(|it| it.is_none()) && release.chart.is_none();
+                let code = match is_none && !release.running {
                     true => Code::MissingKey,
                     false => Code::Contradiction,
                 };
@@ -44,12 +45,18 @@ impl Loaded {
                 "on Kubernetes a release is manifests, and this one is an artifact",
                 "write `release: { manifests: ./k8s }`",
             ),
-            (Ok(ReleaseKind::Manifests(_)), Target::Process(_)) => (
+            (Ok(ReleaseKind::Running), Target::Kubernetes(target)) => {
+                return self.running(path, target, found);
+            }
+            (Ok(ReleaseKind::Manifests(_) | ReleaseKind::Running), Target::Process(_)) => (
                 "process",
-                "processes run an artifact, and this release is manifests",
+                "processes run an artifact, and this release is one for Kubernetes",
                 "write `release: { artifact: ./dist }`",
             ),
-            (Ok(ReleaseKind::Artifact(_) | ReleaseKind::Manifests(_)), Target::Helm(_)) => (
+            (
+                Ok(ReleaseKind::Artifact(_) | ReleaseKind::Manifests(_) | ReleaseKind::Running),
+                Target::Helm(_),
+            ) => (
                 "helm",
                 "a Helm release is made of a chart, and this release is none",
                 "write `release: { chart: ./chart }`",
@@ -72,5 +79,14 @@ impl Loaded {
         };
         let complaint = self.on_key(Code::Contradiction, &format!("{path}.{kind}"), message);
         found.push(complaint.suggest(advice.to_owned()));
+    }
+
+    /// What runs has to be named: nothing else says what the release is about.
+    fn running(&self, path: &str, target: &KubernetesTarget, found: &mut Vec<Diagnostic>) {
+        if target.workloads.is_empty() {
+            let message = "a release of what is running needs the names of its workloads";
+            let complaint = self.on_key(Code::MissingKey, &format!("{path}.kubernetes"), message);
+            found.push(complaint.suggest("add `workloads: [deployment/NAME]`".to_owned()));
+        }
     }
 }

@@ -28,6 +28,16 @@ pub enum Error {
     /// `E0345`: a release that was not made of manifests cannot go to Kubernetes.
     #[error("find the manifests of the release: it was made of something else")]
     NoManifests,
+    /// `E0339`: a release of what is running needs something that runs.
+    #[error(
+        "look at {workload} in {namespace}: it is not there, and a release of what is running changes only what is"
+    )]
+    NotRunning {
+        /// `deployment/api`.
+        workload: String,
+        /// Where it was looked for.
+        namespace: String,
+    },
     /// `E0353`: there is no helm that will do.
     #[error(transparent)]
     Helm(#[from] Unusable),
@@ -78,7 +88,7 @@ pub enum Error {
     #[error("find the chart of the release: it was made of something else")]
     NoChart,
     /// `E0346`: nobody can be moved to a release, or ask it, as no Service leads there.
-    #[error("find the Service that leads to {}: there is none in the manifests", .0.join(" and "))]
+    #[error("find the Service that leads to {}: there is none", .0.join(" and "))]
     NoService(Vec<String>),
     /// `E0347`: it is not clear which Service is meant.
     #[error("choose a Service: {} lead to what runs", .0.join(" and "))]
@@ -115,6 +125,7 @@ impl Error {
             }
             Self::Rendered(render::Error::TooLarge { .. }) => "E0343",
             Self::Rendered(_) => "E0342",
+            Self::NotRunning { .. } => "E0339",
             Self::NoManifests => "E0345",
             Self::Helm(_) => "E0353",
             Self::Chart { .. } => "E0354",
@@ -143,6 +154,8 @@ impl Error {
                 "install helm 3.12 or newer, or 4, where you deploy and where workers run"
                     .to_owned()
             }
+            Self::NotRunning { .. } => "correct `workloads` in the target; or say with `release: { manifests: ./k8s }` what shall run"
+                .to_owned(),
             Self::InClear { .. } => {
                 "have the chart write it into a Secret, and refer to that one".to_owned()
             }

@@ -33,7 +33,7 @@ impl Belay {
         for images in images {
             render::replace(&mut objects, images).map_err(Error::Rendered)?;
         }
-        self.add(&objects, path).await
+        self.add_text(FILE, render::to_list(&objects), path).await
     }
 
     /// Takes in objects that are in no file.
@@ -41,18 +41,23 @@ impl Belay {
         &self,
         objects: &[Value],
     ) -> Result<ArtifactDigest, crate::Error> {
-        self.add(objects, Path::new(FILE)).await
+        self.add_text(FILE, render::to_list(objects), Path::new(FILE))
+            .await
     }
 
-    /// `path`: where they come from, for people.
-    async fn add(&self, objects: &[Value], path: &Path) -> Result<ArtifactDigest, crate::Error> {
+    /// Takes in one file. `path`: where it comes from, for people.
+    pub(super) async fn add_text(
+        &self,
+        file: &str,
+        text: String,
+        path: &Path,
+    ) -> Result<ArtifactDigest, crate::Error> {
         let failed = |why: String| crate::Error::Artifact {
             path: path.to_owned(),
             why,
         };
         let dir = tempfile::tempdir_in(self.dir()).map_err(|error| failed(error.to_string()))?;
-        std::fs::write(dir.path().join(FILE), render::to_list(objects))
-            .map_err(|error| failed(error.to_string()))?;
+        std::fs::write(dir.path().join(file), text).map_err(|error| failed(error.to_string()))?;
         let added = self.artifacts().add(dir.path()).await;
         added.map_err(|error| failed(chain(&error)))
     }
@@ -62,20 +67,28 @@ impl Belay {
         &self,
         artifact: &ArtifactDigest,
     ) -> Result<Vec<Value>, crate::Error> {
+        let text = self.text_of(artifact, FILE).await?;
+        let objects = text.and_then(|text| render::from_list(&text));
+        Ok(objects.ok_or(Error::NoManifests)?)
+    }
+
+    /// One file of an artifact; none: there is none of that name.
+    pub(super) async fn text_of(
+        &self,
+        artifact: &ArtifactDigest,
+        file: &str,
+    ) -> Result<Option<String>, crate::Error> {
         let failed = |why: String| crate::Error::Artifact {
             path: PathBuf::from(artifact.as_str()),
             why,
         };
         let directory = self.artifacts().directory(artifact).await;
-        let file = directory.map_err(|error| failed(chain(&error)))?.join(FILE);
-        let text = match std::fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(Error::NoManifests.into());
-            }
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        Ok(render::from_list(&text).ok_or(Error::NoManifests)?)
+        let file = directory.map_err(|error| failed(chain(&error)))?.join(file);
+        match std::fs::read_to_string(&file) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod logs;
 mod manifests;
 mod probes;
 mod rights;
+mod running;
 mod targets;
 
 pub(crate) use addresses::OnKubernetes;

@@ -289,10 +289,18 @@ impl Configured<'_> {
         target: &KubernetesTarget,
         name: Option<&str>,
     ) -> Result<Settings, crate::Error> {
-        let Ok(ReleaseKind::Manifests(path)) = self.loaded.config.release.kind() else {
-            return Err(Error::NoManifests.into());
+        let read = match self.loaded.config.release.kind() {
+            Ok(ReleaseKind::Manifests(path)) => {
+                let found = collect(&self.base.join(path)).await?;
+                render::read(&found).map_err(Error::Rendered)?
+            }
+            // What they are called tells what it takes.
+            Ok(ReleaseKind::Running) => {
+                let named = target.workloads.iter().map(|it| render::named(it.as_str()));
+                named.flatten().collect()
+            }
+            _ => return Err(Error::NoManifests.into()),
         };
-        let read = render::read(&collect(&self.base.join(path)).await?).map_err(Error::Rendered)?;
         let overlay = Overlay {
             service: self.loaded.config.service.clone(),
             namespace: target.namespace.clone(),

@@ -76,7 +76,11 @@ impl Belay {
         }
         // What stands for the values of Secrets that are there needs the key, whether or not we bring any.
         self.blobs().await?;
-        let release = self.manifests(&record.artifact).await?;
+        let images = self.images(&record.artifact).await?;
+        let release = match &images {
+            Some(_) => Vec::new(),
+            None => self.manifests(&record.artifact).await?,
+        };
         let digest = |(name, used): (&String, &SecretUse)| (name.clone(), used.digest.clone());
         let mut left = render::MAX_BYTES;
         let is_asked = request
@@ -100,12 +104,39 @@ impl Belay {
                 config: record.config.clone(),
                 secrets: record.secrets.iter().map(digest).collect(),
             };
-            let laid = render::lay_out(&release, &overlay, left).map_err(Error::Rendered)?;
+            let running = match &images {
+                // Made when belay.yaml said so, and promoted to where it says something else.
+                Some(_) if is_side_by_side || overlay.workloads.is_empty() => {
+                    return Err(Error::NoManifests.into());
+                }
+                Some(images) => {
+                    let place = Settings {
+                        kubeconfig: cluster.kubeconfig.clone(),
+                        context: cluster.context.clone(),
+                        namespace: written.namespace.clone(),
+                        workloads: overlay.workloads.clone(),
+                        ..Settings::default()
+                    };
+                    Some(self.running(&record.scope, &place, images).await?)
+                }
+                None => None,
+            };
+            let objects = running.as_ref().map_or(&release, |it| &it.objects);
+            let laid = render::lay_out(objects, &overlay, left).map_err(Error::Rendered)?;
             left = left.saturating_sub(laid.bytes);
-            let service = services(&written.service.0, &laid, is_side_by_side, is_asked)?;
+            let service = match running {
+                Some(running) => reached(
+                    &written.service.0,
+                    running.services,
+                    &laid.workloads,
+                    is_asked,
+                )?,
+                None => services(&written.service.0, &laid, is_side_by_side, is_asked)?,
+            };
             let ways = Ways {
-                // What users reach in place is the driver's to find: what nobody wrote is no part of the record.
-                service: if is_side_by_side {
+                // What users reach in place is the driver's to find: what nobody wrote is no part of the record. Of what is
+                // running nothing else says it.
+                service: if is_side_by_side || images.is_some() {
                     service
                 } else {
                     written.service.0.clone()
@@ -157,6 +188,21 @@ fn of(cluster: Cluster, namespace: String, laid: Laid, ways: Ways) -> Settings {
         layout: ways.layout,
         gitops: ways.gitops,
         ..Settings::default()
+    }
+}
+
+/// The Services that users reach what is running by: those that somebody wrote, else all that select its pods.
+fn reached(
+    written: &[String],
+    found: Vec<String>,
+    workloads: &[String],
+    is_asked: bool,
+) -> Result<Vec<String>, crate::Error> {
+    match (written, found.as_slice()) {
+        ([], []) if is_asked => Err(Error::NoService(workloads.to_vec()).into()),
+        ([], [_, _, ..]) if is_asked => Err(Error::WhichService(found).into()),
+        ([], _) => Ok(found),
+        (written, _) => Ok(written.to_vec()),
     }
 }
 

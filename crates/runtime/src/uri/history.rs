@@ -90,7 +90,7 @@ pub(super) fn nobodys() -> Kubernetes {
 
 impl Belay {
     /// The driver of this store, for what is no part of its contract.
-    pub(super) async fn own_driver(&self) -> Result<Kubernetes, crate::Error> {
+    pub(crate) async fn own_driver(&self) -> Result<Kubernetes, crate::Error> {
         let identity = self.database().identity().await?;
         Ok(Kubernetes::new(self.blobs().await?.digest_key(), identity))
     }

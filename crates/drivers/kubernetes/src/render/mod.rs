@@ -11,6 +11,7 @@ mod names;
 mod pods;
 mod probes;
 mod read;
+mod running;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -20,5 +21,6 @@ pub use error::Error;
 pub use lay_out::{Laid, MAX_BYTES, Overlay, lay_out};
 pub use probes::{Unprobed, unprobed};
 pub use read::{Images, Manifest, from_list, read, replace, to_list};
+pub use running::{named, without_settings};
 pub use services::services;
 pub use yaml::to_yaml;

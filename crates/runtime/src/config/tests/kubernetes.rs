@@ -134,23 +134,23 @@ fn the_release_is_what_the_target_runs() {
     check(
         process,
         expect![[r#"
-        error[E0114]: processes run an artifact, and this release is manifests
-          --> belay.yaml:5:15
-           |
-         5 |     target: { process: { run: ./server } }
-           |               ^^^^^^^ write `release: { artifact: ./dist }`
+            error[E0114]: processes run an artifact, and this release is one for Kubernetes
+              --> belay.yaml:5:15
+               |
+             5 |     target: { process: { run: ./server } }
+               |               ^^^^^^^ write `release: { artifact: ./dist }`
 
-        error[E0111]: there is no program `./server`: the release is manifests
-          --> belay.yaml:5:31
-           |
-         5 |     target: { process: { run: ./server } }
-           |                               ^^^^^^^^ name a program that is on the PATH
-    "#]],
+            error[E0111]: there is no program `./server`: the release is manifests
+              --> belay.yaml:5:31
+               |
+             5 |     target: { process: { run: ./server } }
+               |                               ^^^^^^^^ name a program that is on the PATH
+        "#]],
     );
     check(
         with("", CLUSTER, ""),
         expect![[r#"
-            error[E0104]: `release` needs exactly one of `artifact`, `manifests` and `chart`
+            error[E0104]: `release` needs exactly one of `artifact`, `manifests`, `running` and `chart`
               --> belay.yaml:2:1
                |
              2 | release: {  }
@@ -160,7 +160,7 @@ fn the_release_is_what_the_target_runs() {
     check(
         with("artifact: ./dist, manifests: ./dist", CLUSTER, ""),
         expect![[r#"
-            error[E0114]: `release` needs exactly one of `artifact`, `manifests` and `chart`
+            error[E0114]: `release` needs exactly one of `artifact`, `manifests`, `running` and `chart`
               --> belay.yaml:2:1
                |
              2 | release: { artifact: ./dist, manifests: ./dist }
@@ -170,7 +170,7 @@ fn the_release_is_what_the_target_runs() {
     check(
         with("artifact: ./dist, image: a:1", CLUSTER, ""),
         expect![[r#"
-            error[E0114]: an image is that of a container in `manifests`, or goes into the values of a `chart`
+            error[E0114]: an image is that of a container in `manifests` or of what is `running`, or goes into the values of a `chart`
               --> belay.yaml:2:30
                |
              2 | release: { artifact: ./dist, image: a:1 }

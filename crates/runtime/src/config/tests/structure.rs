@@ -279,7 +279,7 @@ fn many_mistakes_are_told_at_once_and_each_once() {
                |
              2 | release: { artifact: ./dist, package: x }
                |                              ^^^^^^^
-               = note: known here: `artifact`, `manifests`, `chart`, `version`, `values`, `values_from`, `image`, `images`
+               = note: known here: `artifact`, `manifests`, `running`, `chart`, `version`, `values`, `values_from`, `image`, `images`
 
             error[E0103]: expected a command line, found the number `1`
               --> belay.yaml:5:31
