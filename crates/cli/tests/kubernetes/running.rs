@@ -124,3 +124,51 @@ fn what_a_release_of_what_is_running_cannot_be_is_said() {
     assert!(refused.contains("exactly one of"), "{refused}");
     assert_eq!(shop.image(), "shop/api:1");
 }
+
+/// Two places in one namespace, each with a workload of its own.
+#[test]
+fn it_is_asked_and_goes_from_one_environment_to_the_next() {
+    let shop = Shop::new();
+    shop.apply();
+    shop.kubectl(&["create", "deployment", "web", "--image", "shop/api:1"]);
+    shop.rolled_out("deployment/web");
+    let place = |workload: &str| {
+        format!(
+            "target: {{ kubernetes: {{ context: {}, namespace: {}, workloads: [{workload}] }} }}\n    keep: {{ bake: 0s }}\n",
+            belay_testbed::ControlPlane::CONTEXT,
+            shop.namespace
+        )
+    };
+    let (staging, production) = (place("deployment/api"), place("deployment/web"));
+    let written = format!(
+        "service: shop\nrelease: {{ running: true }}\nenvironments:\n  staging:\n    {staging}    \
+         verify: [{{ http: /health, at: live, json: {{ release: \"shop/api:2\" }} }}]\n  production:\n    {production}    \
+         from: staging\n"
+    );
+    shop.project.write("belay.yaml", &written);
+    let image = ["--image", "shop/api:2"];
+    let plan = [&["plan", "-e", "staging"], &image[..]].concat();
+    let planned = shop.project.json(0, &plan).to_string();
+    assert!(planned.contains("shop/api:2"), "{planned}");
+    shop.project
+        .json(0, &[&["deploy", "-e", "staging"], &image[..]].concat());
+    shop.project.json(0, &["promote", "staging", "production"]);
+    let image = |name: &str| {
+        let found = shop.get(&["deployment", name]);
+        found["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    assert_eq!(
+        (image("api"), image("web")),
+        (json!("shop/api:2"), json!("shop/api:2"))
+    );
+
+    // Where something else is released by now, there is nothing to lay the images over.
+    shop.project.write(
+        "belay.yaml",
+        &written
+            .replace("running: true", "manifests: ./k8s")
+            .replace(", workloads: [deployment/web]", ""),
+    );
+    let refused = shop.project.json(2, &["promote", "staging", "production"]);
+    assert!(refused.to_string().contains("E0345"), "{refused:#}");
+}

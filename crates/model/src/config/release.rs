@@ -13,7 +13,7 @@ use super::ValueSource;
 /// What is released: exactly one of `artifact`, `manifests`, `running` and `chart`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["artifact"] }, { "required": ["manifests"] }, { "required": ["running"] }, { "required": ["chart"] }]))]
+#[schemars(extend("oneOf" = [{ "required": ["artifact"] }, { "required": ["manifests"] }, { "required": ["running"], "properties": { "running": { "const": true } } }, { "required": ["chart"] }]))]
 pub struct ReleaseSource {
     /// A directory or a file; a relative path is relative to `belay.yaml`. Its content's digest names the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]

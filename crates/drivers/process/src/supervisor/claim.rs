@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// Of how long a port may be nobody's between who gave it and its supervisor, while its command listens already.
+/// How often a supervisor asks for the port. Between who gave it, and lets it go once the command listens, and the supervisor it may be
+/// nobody's for as long.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// A port that no other Belay of this machine gives away meanwhile: a socket whose name is in the kernel's own table, which
