@@ -124,8 +124,8 @@ impl Belay {
     ) -> Result<Allowed, Error> {
         let serving = view.serving().map(|known| &known.record);
         let records = std::iter::once(record).chain(serving);
-        let is_asked = !inputs.checks.is_empty();
-        self.require_rights(&inputs.scope, records, is_asked).await
+        self.require_rights(&inputs.scope, records, &inputs.checks)
+            .await
     }
 
     /// A deployment that is asked for now.

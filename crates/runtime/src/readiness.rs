@@ -177,7 +177,7 @@ impl Belay {
         let view = self.view(scope).await?;
         let serving = view.serving().map(|known| &known.record);
         let records = goal.records.values().chain(serving);
-        let allowed = match self.require_rights(scope, records, false).await {
+        let allowed = match self.require_rights(scope, records, &[]).await {
             Ok(allowed) => {
                 readiness.reasons.extend(allowed.unknown);
                 true

@@ -116,7 +116,7 @@ impl Belay {
         };
         let serving = view.serving().map(|known| &known.record);
         let records = goal.records.values().chain(serving);
-        let allowed = self.require_rights(scope, records, false);
+        let allowed = self.require_rights(scope, records, &[]);
         let restorable = self.require_restorable(&goal, undone);
         // Side by side: who goes back is in a hurry.
         let (allowed, ()) = tokio::try_join!(allowed, restorable)?;

@@ -1,7 +1,9 @@
-//! `http: /path`: one GET, no redirects, and what the answer must look like. Plain HTTP only; at most 1 MiB of the body
-//! is read.
+//! `http: /path`: one GET, no redirects, and what the answer must look like. TLS only where the place says so; at most 1 MiB of
+//! the body is read.
 
+use crate::dial::{self, Unanswered};
 use crate::json_path::{JsonPath, same};
+use crate::place::Place;
 use crate::probe::Sight;
 use belay_model::config::HttpCheck;
 use belay_model::verdict::Outcome;
@@ -10,12 +12,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, USER_AGENT};
 use hyper::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
 use std::error::Error;
-use std::net::SocketAddr;
 
 const LONGEST_BODY: usize = 1024 * 1024;
 /// How much of a refused body goes into the evidence, in characters.
@@ -25,7 +23,6 @@ const EXCERPT: usize = 200;
 pub(crate) struct HttpProbe {
     check: HttpCheck,
     json: Vec<(String, JsonPath, Value)>,
-    client: Client<HttpConnector, Empty<Bytes>>,
 }
 
 impl HttpProbe {
@@ -37,65 +34,60 @@ impl HttpProbe {
             Ok((text.clone(), path, expect.clone()))
         });
         let json = json.collect::<Result<Vec<_>, String>>()?;
-        // Every try is a new connection: one that was kept could break for reasons of its own.
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .build_http();
-        Ok(Self {
-            check,
-            json,
-            client,
-        })
+        Ok(Self { check, json })
     }
 
     /// One try.
-    pub(crate) async fn get(&self, address: SocketAddr) -> Sight {
+    pub(crate) async fn get(&self, place: &Place) -> Sight {
         let mut seen = Map::new();
-        match self.refusal(address, &mut seen).await {
-            None => Sight {
-                outcome: Outcome::Pass,
-                said: "it answered as expected".to_owned(),
-                seen,
-            },
-            Some(said) => Sight {
-                outcome: Outcome::Fail,
-                said,
-                seen,
-            },
+        let (outcome, said) = match self.asked(place, &mut seen).await {
+            Ok(()) => (Outcome::Pass, "it answered as expected".to_owned()),
+            Err(refusal) => refusal,
+        };
+        Sight {
+            outcome,
+            said,
+            seen,
         }
     }
 
-    /// What is wrong with the answer; absent: nothing.
-    async fn refusal(&self, address: SocketAddr, seen: &mut Map<String, Value>) -> Option<String> {
-        let uri = format!("http://{address}{}", self.check.path);
-        let request = Request::get(uri)
+    /// The error: what it means that it is not as expected, and what is not.
+    async fn asked(
+        &self,
+        place: &Place,
+        seen: &mut Map<String, Value>,
+    ) -> Result<(), (Outcome, String)> {
+        let failed = |why: String| (Outcome::Fail, why);
+        let request = Request::get(dial::url(place, &self.check.path))
             .header(USER_AGENT, "belay")
-            .body(Empty::new());
-        let request = match request {
-            Ok(request) => request,
-            Err(why) => return Some(format!("it cannot be asked ({why})")),
-        };
-        let response = match self.client.request(request).await {
-            Ok(response) => response,
-            Err(why) => return Some(format!("it did not answer ({})", root(&why))),
-        };
+            .body(Empty::new())
+            .map_err(|why| failed(format!("it cannot be asked ({why})")))?;
+        let response = dial::send(place, request).await.map_err(|why| match why {
+            // Nothing was seen of the release.
+            Unanswered::Unasked(why) => (
+                Outcome::Inconclusive,
+                format!("it could not be asked ({why})"),
+            ),
+            Unanswered::Silent(why) => failed(format!("it did not answer ({why})")),
+        })?;
         let status = response.status().as_u16();
         seen.insert("status".to_owned(), json!(status));
         let headers = response.headers().clone();
-        let body = match read(response).await {
-            Ok(body) => body,
-            Err(why) => return Some(format!("its answer broke off ({why})")),
-        };
+        let body = read(response).await;
+        let body = body.map_err(|why| failed(format!("its answer broke off ({why})")))?;
         let refusal = self
             .refused_status(status)
             .or_else(|| self.refused_header(&headers))
-            .or_else(|| self.refused_body(&body))?;
+            .or_else(|| self.refused_body(&body));
+        let Some(refusal) = refusal else {
+            return Ok(());
+        };
         let excerpt: String = String::from_utf8_lossy(&body.bytes)
             .chars()
             .take(EXCERPT)
             .collect();
         seen.insert("body".to_owned(), json!(excerpt));
-        Some(refusal)
+        Err(failed(refusal))
     }
 
     fn refused_status(&self, status: u16) -> Option<String> {

@@ -22,6 +22,7 @@
 mod answer;
 mod command;
 mod counters;
+mod dial;
 mod http;
 mod json_path;
 mod place;
@@ -35,6 +36,6 @@ mod verifier;
 mod watch;
 
 pub use counters::{Bucket, Counters, Reading};
-pub use place::{Addresses, Found, Passage, Place, Told};
+pub use place::{Addresses, Found, Front, Passage, Place, Told};
 pub use runner::Programs;
 pub use verifier::Sources;

@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use belay_engine::ports::Question;
+use belay_model::config::Check;
 use belay_model::plan::Look;
 use belay_model::verdict::Outcome;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,6 +19,17 @@ pub struct Place {
     pub title: String,
     /// What leads there, held as long as anyone may ask; absent: it is reached as it is.
     pub through: Option<Arc<dyn Passage>>,
+    /// As whom it is asked over HTTP; absent: as its address, without TLS.
+    pub front: Option<Front>,
+}
+
+/// As whom an address is asked that many share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// The host in the request, and in its TLS.
+    pub host: String,
+    /// Whether it speaks TLS.
+    pub is_secure: bool,
 }
 
 /// What stands between an address of ours and a place that cannot be reached from here, such as a port-forward. It takes every
@@ -35,8 +47,8 @@ pub type Found = Result<Vec<Place>, (Outcome, String)>;
 /// Finds where a question is asked, where the platform has to be asked for it.
 #[async_trait]
 pub trait Addresses: Send + Sync {
-    /// The places; none: this is no such platform.
-    async fn places(&self, question: &Question) -> Option<Found>;
+    /// The places where a check asks; none: this is no such platform.
+    async fn places(&self, question: &Question, check: &Check) -> Option<Found>;
 }
 
 /// For platforms whose state tells the addresses.
@@ -44,16 +56,24 @@ pub struct Told;
 
 #[async_trait]
 impl Addresses for Told {
-    async fn places(&self, _: &Question) -> Option<Found> {
+    async fn places(&self, _: &Question, _: &Check) -> Option<Found> {
         None
     }
 }
 
 /// Where to ask, or what it means that nobody knows.
-pub(crate) async fn places(addresses: &dyn Addresses, question: &Question) -> Found {
-    match addresses.places(question).await {
-        Some(found) => found,
-        None => told(question),
+pub(crate) async fn places(addresses: &dyn Addresses, question: &Question, check: &Check) -> Found {
+    match (addresses.places(question, check).await, &check.through) {
+        (Some(found), _) => found,
+        (None, None) => told(question),
+        // Refused where it is written.
+        (None, Some(entrance)) => {
+            let scope = &question.record.scope;
+            Err((
+                Outcome::Inconclusive,
+                format!("{scope} does not run where there is {entrance}"),
+            ))
+        }
     }
 }
 
@@ -93,6 +113,7 @@ fn live(question: &Question) -> Result<Place, (Outcome, String)> {
         address,
         title,
         through: None,
+        front: None,
     })
 }
 
@@ -121,6 +142,7 @@ fn instances(question: &Question) -> Found {
             address,
             title,
             through: None,
+            front: None,
         })
     };
     let places: Option<Vec<Place>> = instances.iter().map(place).collect();

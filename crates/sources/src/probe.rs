@@ -9,7 +9,7 @@ use crate::http::HttpProbe;
 use crate::place::{Addresses, Place};
 use crate::tcp;
 use crate::watch::Watch;
-use belay_model::config::CommandLine;
+use belay_model::config::{Check, CommandLine};
 use belay_model::verdict::Outcome;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
@@ -45,6 +45,8 @@ pub(crate) enum Ask {
 /// One check that asks.
 pub(crate) struct Probe {
     pub(crate) check: String,
+    /// As it is written.
+    pub(crate) written: Check,
     pub(crate) ask: Ask,
     pub(crate) timeout_ms: u64,
     /// Of the first round.
@@ -62,7 +64,7 @@ impl Probe {
             let left_ms = watch.left_ms();
             let found = match rounds {
                 1 => None,
-                _ => self.addresses.places(watch.question).await,
+                _ => self.addresses.places(watch.question, &self.written).await,
             };
             let answer = match found {
                 None => self.round(watch, rounds, &self.places).await,
@@ -140,7 +142,7 @@ impl Probe {
 
     async fn once(&self, watch: &Watch<'_>, place: &Place) -> Sight {
         let sight = match &self.ask {
-            Ask::Http(http) => watch.within(self.timeout_ms, http.get(place.address)).await,
+            Ask::Http(http) => watch.within(self.timeout_ms, http.get(place)).await,
             Ask::Tcp => {
                 let connected = tcp::connect(watch, place);
                 watch.within(self.timeout_ms, connected).await

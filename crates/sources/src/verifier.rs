@@ -130,6 +130,10 @@ impl Sources {
             }
             let name = unique(&sorted.names, check.name());
             sorted.names.push(name.clone());
+            if let Some(entrance) = &check.through {
+                let line = format!("`{name}`: looks where {entrance} is reached");
+                watch.progress.line(&line);
+            }
             match self.ready(question, &name, check).await {
                 Ok(Ready::Probe(probe)) => sorted.probes.push(*probe),
                 Ok(Ready::Traffic(traffic)) => sorted.traffic.push((name, traffic)),
@@ -164,13 +168,14 @@ impl Sources {
             }
             CheckKind::Traffic(traffic) => return Ok(Ready::Traffic(traffic)),
         };
-        let places = places(self.addresses.as_ref(), question).await;
+        let places = places(self.addresses.as_ref(), question, check).await;
         let places = places.map_err(|(outcome, why)| Answer {
             outcome,
             ..unusable(kind, why)
         })?;
         Ok(Ready::Probe(Box::new(Probe {
             check: name.to_owned(),
+            written: check.clone(),
             ask,
             timeout_ms: check.timeout().as_ms(),
             places,

@@ -1,8 +1,12 @@
 //! Certificates for servers of tests and for their clients, made with openssl.
 
 use crate::release::run;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 /// An authority of a test, and what it signs: files in PEM in a directory of its own.
 #[derive(Debug)]
@@ -15,6 +19,28 @@ pub struct Identity {
     pub certificate: PathBuf,
     /// The file with its key.
     pub key: PathBuf,
+}
+
+impl Identity {
+    /// How a server proves with it who it is.
+    ///
+    /// # Errors
+    /// The files cannot be read.
+    pub(crate) fn serving(&self) -> Result<Arc<ServerConfig>, String> {
+        let text = |error: rustls::pki_types::pem::Error| error.to_string();
+        let unusable = |error: rustls::Error| error.to_string();
+        let certificates = CertificateDer::pem_file_iter(&self.certificate).map_err(text)?;
+        let certificates: Result<Vec<_>, _> = certificates.collect();
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(text)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_no_client_auth()
+            .with_single_cert(certificates.map_err(text)?, key)
+            .map_err(unusable)?;
+        Ok(Arc::new(config))
+    }
 }
 
 impl Authority {

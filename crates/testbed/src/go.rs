@@ -63,11 +63,11 @@ fn installed(name: &str, package: &str) -> Result<PathBuf, String> {
     })
 }
 
-/// The definitions of routes of the Gateway API. The newest version that the Go of Kubernetes' own modules can read.
-pub(crate) fn routes() -> Result<[PathBuf; 2], String> {
+/// The definitions of routes and Gateways of the Gateway API. The newest version that the Go of Kubernetes' own modules can read.
+pub(crate) fn routes() -> Result<[PathBuf; 3], String> {
     let dir = module("sigs.k8s.io/gateway-api@v1.6.1")?.join("config/crd/standard");
     let file = |kind: &str| dir.join(format!("gateway.networking.k8s.io_{kind}.yaml"));
-    Ok(["httproutes", "grpcroutes"].map(file))
+    Ok(["httproutes", "grpcroutes", "gateways"].map(file))
 }
 
 /// Where the kinds of those are defined that apply what a repository says, or move traffic by themselves: Argo CD, Argo Rollouts, Flagger and

@@ -15,7 +15,7 @@ mod release;
 
 pub use address::Address;
 pub use certificates::{Authority, Identity};
-pub use kubernetes::{Answer, ControlPlane, Helm, Webhook};
+pub use kubernetes::{Answer, ControlPlane, Edge, Helm, Webhook};
 pub use postgres::Postgres;
 pub use registry::Registry;
 pub use release::Version;

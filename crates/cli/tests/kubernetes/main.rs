@@ -6,6 +6,7 @@ mod beside;
 mod checks;
 mod crash;
 mod custom;
+mod entrances;
 mod errors;
 mod gitops;
 mod helm;

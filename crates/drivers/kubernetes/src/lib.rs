@@ -67,6 +67,6 @@ pub use digests::{digest, hidden};
 pub use kubernetes::Kubernetes;
 pub use manifest::parse as parse_manifest;
 pub use past::{Beside, Given, Marked, Past, Version, Was, has_same_pods};
-pub use reach::{Forward, Reached, Side, Unreached};
+pub use reach::{Forward, Front, Reached, Side, Unreached};
 pub use settings::{Gitops, Layout, Settings};
 pub use shares::shares;

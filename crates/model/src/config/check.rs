@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandLine, Duration, Percent};
+use super::{CommandLine, Duration, Entrance, Percent};
 
 /// One check: exactly one of `http`, `tcp`, `command`, `traffic`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +42,16 @@ pub struct Check {
     /// What the real traffic says about the new release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
-    /// When the check runs. Default: `live` for `traffic`, else `staged`.
+    /// With `http` or `tcp`, on Kubernetes: where users come in from outside the cluster, such as `ingress/api`, `httproute/api` or
+    /// `service/api` (of type LoadBalancer), in the namespace of the target. It is asked at the address in its status, by its
+    /// host, and with TLS where it has some; whichever release answers. Default: none; the pods are asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Entrance>,
+    /// With `through`: which host is asked for. Default: the only one that the entrance names; its address where it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"))]
+    pub host: Option<String>,
+    /// When the check runs. Default: `live` for `traffic` and with `through`, else `staged`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<At>,
     /// How long one try of `http`, `tcp` or `command` may take. Default: `10s`.
@@ -127,6 +136,18 @@ pub enum CheckError {
     /// Traffic is watched `within` a time.
     #[error("a `traffic` check has no `timeout`; how long it watches is `within`")]
     TimeoutOnTraffic,
+    /// Nobody comes in there for this kind of check.
+    #[error("`through` belongs to an `http` or a `tcp` check")]
+    ThroughWhat,
+    /// A staged release is not reached by its users.
+    #[error("users come in to what is live: a check with `through` cannot be at `staged`")]
+    ThroughStaged,
+    /// A host without an entrance.
+    #[error("`host` belongs to `through`: pods are asked by their addresses")]
+    HostOfNothing,
+    /// It is no name of a host.
+    #[error("`host` is the name of a host, without a scheme, a port and wildcards")]
+    NotAHost,
     /// Nothing could ever fail.
     #[error("`traffic` needs at least one of `max_errors` and `max_slower`")]
     NoThreshold,
@@ -157,6 +178,7 @@ impl Check {
                 return Err(CheckError::NeedsHttp(key));
             }
         }
+        self.entrance(&kind)?;
         if let CheckKind::Traffic(traffic) = &kind {
             if self.timeout.is_some() {
                 return Err(CheckError::TimeoutOnTraffic);
@@ -170,7 +192,7 @@ impl Check {
 
     /// `at` with its default resolved.
     pub fn at(&self) -> At {
-        let default = if self.traffic.is_some() {
+        let default = if self.traffic.is_some() || self.through.is_some() {
             At::Live
         } else {
             At::Staged
@@ -185,12 +207,31 @@ impl Check {
 
     /// `name` with its default resolved.
     pub fn name(&self) -> String {
-        match (&self.name, &self.http, &self.command) {
-            (Some(name), _, _) => name.clone(),
+        let name = match (&self.name, &self.http, &self.command) {
+            (Some(name), _, _) => return name.clone(),
             (None, Some(path), _) => format!("http {path}"),
             (None, None, Some(command)) => format!("command {}", command.program()),
             (None, None, None) if self.traffic.is_some() => "traffic".to_owned(),
             (None, None, None) => "tcp".to_owned(),
+        };
+        match &self.through {
+            Some(entrance) => format!("{name} through {entrance}"),
+            None => name,
+        }
+    }
+
+    /// Whether what is said of the way in goes together.
+    fn entrance(&self, kind: &CheckKind) -> Result<(), CheckError> {
+        if self.through.is_some() && !matches!(kind, CheckKind::Http(_) | CheckKind::Tcp) {
+            return Err(CheckError::ThroughWhat);
+        }
+        if self.through.is_some() && self.at == Some(At::Staged) {
+            return Err(CheckError::ThroughStaged);
+        }
+        match &self.host {
+            Some(_) if self.through.is_none() => Err(CheckError::HostOfNothing),
+            Some(host) if !is_host(host) => Err(CheckError::NotAHost),
+            _ => Ok(()),
         }
     }
 
@@ -206,6 +247,19 @@ impl Check {
             json: self.json.clone(),
         }))
     }
+}
+
+/// Whether a text is the name of a host. One that ends in a number would be an address, which needs no name.
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |it: char| it.is_ascii_alphanumeric() || it == '-';
+        !label.is_empty()
+            && label.chars().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.split('.').all(is_label) && last.contains(|it: char| !it.is_ascii_digit())
 }
 
 fn min_requests() -> u64 {

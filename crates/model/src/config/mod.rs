@@ -7,6 +7,7 @@
 mod call;
 mod check;
 mod duration;
+mod entrance;
 mod environment;
 mod failure;
 mod helm;
@@ -26,6 +27,7 @@ mod text;
 pub use call::{Call, HttpCall};
 pub use check::{At, Check, CheckError, CheckKind, HttpCheck, Traffic};
 pub use duration::{Duration, ParseDurationError};
+pub use entrance::{Entrance, EntranceKind, ParseEntranceError};
 pub use environment::{
     Approve, Barrier, Environment, FirstFailure, FromStanding, Hotfix, Inconclusive, Keep, Place,
     Queue,

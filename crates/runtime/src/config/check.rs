@@ -47,6 +47,7 @@ impl Loaded {
             self.strategy(&path, environment, &mut found);
             self.hotfix(&path, environment, &mut found);
             self.checks_without_traffic(name, environment, &mut found);
+            self.checks_through(name, environment, &mut found);
             self.layout(name, environment, &mut found);
             self.checks_on_kubernetes(name, environment, &mut found);
             for (index, check) in environment.verify.iter().enumerate() {

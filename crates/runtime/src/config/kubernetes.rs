@@ -175,11 +175,7 @@ impl Loaded {
                 .any(is_so)
                 .then(|| own.unwrap_or_else(|| environment.strategy()))
         });
-        let service = self.config.verify.iter().enumerate();
-        let service = service.map(|(index, check)| (format!("verify[{index}]"), check));
-        let own = environment.verify.iter().enumerate();
-        let own = own.map(|(index, check)| (format!("environments.{name}.verify[{index}]"), check));
-        for (path, check) in service.chain(own) {
+        for (path, check) in self.checks_at(name, environment) {
             found.extend(self.no_traffic_on_kubernetes(&path, check));
             let is_staged = check.traffic.is_none() && check.at() == At::Staged;
             if let Some(strategy) = in_place.as_ref().filter(|_| is_staged) {

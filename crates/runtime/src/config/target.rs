@@ -87,13 +87,46 @@ impl Loaded {
         if environment.places().all(has_traffic) {
             return;
         }
-        for (index, check) in self.config.verify.iter().enumerate() {
-            let path = format!("verify[{index}]");
+        for (path, check) in self.checks_at(name, environment) {
             found.extend(self.needs_traffic(&path, name, check));
         }
-        for (index, check) in environment.verify.iter().enumerate() {
-            let path = format!("environments.{name}.verify[{index}]");
-            found.extend(self.needs_traffic(&path, name, check));
+    }
+
+    /// Checks of an environment, and of the service in it, with the place where each is written.
+    pub(super) fn checks_at<'a>(
+        &'a self,
+        name: &str,
+        environment: &'a Environment,
+    ) -> impl Iterator<Item = (String, &'a Check)> {
+        let service = self.config.verify.iter().enumerate();
+        let service = service.map(|(index, check)| (format!("verify[{index}]"), check));
+        let own = environment.verify.iter().enumerate();
+        let own = own.map(|(index, check)| (format!("environments.{name}.verify[{index}]"), check));
+        let all: Vec<_> = service.chain(own).collect();
+        all.into_iter()
+    }
+
+    /// Checks of an environment, and of the service in it, through what there is only on Kubernetes.
+    pub(super) fn checks_through(
+        &self,
+        name: &str,
+        environment: &Environment,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let is_process = |place: Place<'_>| matches!(place.target, Target::Process(_));
+        if !environment.places().any(is_process) {
+            return;
+        }
+        for (path, check) in self.checks_at(name, environment) {
+            let Some(entrance) = &check.through else {
+                continue;
+            };
+            let message =
+                format!("`{entrance}` is an object of Kubernetes, and `{name}` runs processes");
+            let path = format!("{path}.through");
+            let complaint = self.on_value(Code::Contradiction, &path, message);
+            let advice = "write it below the environments that are on Kubernetes";
+            found.push(complaint.suggest(advice.to_owned()));
         }
     }
 
@@ -108,7 +141,9 @@ impl Loaded {
                 let complaint = self.on_key(Code::Contradiction, &path, message);
                 Some(complaint.suggest("use `command`, or add `listen: 127.0.0.1:8080`".to_owned()))
             }
-            Ok(CheckKind::Http(_) | CheckKind::Tcp) if check.at() == At::Live => {
+            Ok(CheckKind::Http(_) | CheckKind::Tcp)
+                if check.at() == At::Live && check.through.is_none() =>
+            {
                 let message = format!(
                     "a `live` check asks the address of the service, and `{environment}` has no `listen`"
                 );

@@ -22,6 +22,18 @@ impl Loaded {
                 CheckError::NeedsHttp(key) => {
                     self.on_key(Code::Contradiction, &format!("{path}.{key}"), message)
                 }
+                CheckError::ThroughWhat => {
+                    self.on_key(Code::Contradiction, &format!("{path}.through"), message)
+                }
+                CheckError::ThroughStaged => self
+                    .on_value(Code::Contradiction, &format!("{path}.at"), message)
+                    .suggest("leave `at` out".to_owned()),
+                CheckError::HostOfNothing => {
+                    self.on_key(Code::Contradiction, &format!("{path}.host"), message)
+                }
+                CheckError::NotAHost => {
+                    self.on_value(Code::WrongValue, &format!("{path}.host"), message)
+                }
                 CheckError::TimeoutOnTraffic => {
                     self.on_key(Code::Contradiction, &format!("{path}.timeout"), message)
                 }

@@ -8,6 +8,7 @@ use crate::uri::Uri;
 use crate::{Belay, kubernetes::Late};
 use belay_driver_kubernetes::Settings;
 use belay_driver_kubernetes::permissions::{Purpose, Rights};
+use belay_model::config::Check;
 use belay_model::id::Scope;
 use belay_model::release::Record;
 use serde::Deserialize;
@@ -34,12 +35,12 @@ impl Allowed {
 
 impl Belay {
     /// Refuses where a right is missing without which these records cannot be put out or gone back to; answers what people should know.
-    /// `is_asked`: releases are asked something.
+    /// `checks`: what releases are asked.
     pub(crate) async fn require_rights<'a>(
         &self,
         scope: &Scope,
         records: impl IntoIterator<Item = &'a Record>,
-        is_asked: bool,
+        checks: &[Check],
     ) -> Result<Allowed, crate::Error> {
         let uri = Uri::of(scope);
         let mut takes: BTreeMap<At, (Settings, Rights)> = BTreeMap::new();
@@ -53,7 +54,7 @@ impl Belay {
             }
             let purpose = match uri {
                 Some(_) => Purpose::Rollback,
-                None => Purpose::Deploy(asked(&settings, is_asked)),
+                None => Purpose::Deploy(asked(&settings, checks.iter())),
             };
             // Who cannot be reached has nothing to say of kinds, either.
             let Ok(rights) = self.kubernetes().rights(&settings, purpose).await else {

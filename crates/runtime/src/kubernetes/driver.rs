@@ -10,6 +10,7 @@ use belay_driver::{
     Revision, Settled, Stage,
 };
 use belay_driver_kubernetes::{Kubernetes, Reached, Side, Unreached};
+use belay_model::config::Entrance;
 use belay_model::error::Class;
 use belay_model::id::RecordHash;
 use belay_model::plan::Effect;
@@ -72,6 +73,16 @@ impl Late {
         side: Side,
     ) -> Result<Vec<Reached>, Unreached> {
         self.ours().await?.reach(target, record, side).await
+    }
+
+    /// See [`Kubernetes::enter`].
+    pub(crate) async fn enter(
+        &self,
+        target: &Target,
+        entrance: &Entrance,
+        host: Option<&str>,
+    ) -> Result<Vec<Reached>, Unreached> {
+        self.ours().await?.enter(target, entrance, host).await
     }
 }
 

@@ -12,11 +12,13 @@ use crate::targets::looking;
 use crate::uri::Uri;
 use belay_driver_kubernetes::helm::{Chart, Program, Rendering};
 use belay_driver_kubernetes::permissions::{
-    Asked, Checked, Purpose, Rights, Subject, guessed, role,
+    Asked, AskedFrom, Checked, Purpose, Rights, Subject, guessed, role,
 };
 use belay_driver_kubernetes::render::{self, Images, Overlay};
 use belay_driver_kubernetes::{Gitops, Kubernetes, Layout, Settings};
-use belay_model::config::{self, Environment, HelmTarget, KubernetesTarget, ReleaseKind, Strategy};
+use belay_model::config::{
+    self, Check, Environment, HelmTarget, KubernetesTarget, ReleaseKind, Strategy,
+};
 use belay_model::id::Scope;
 use belay_model::release::{Record, Target};
 use serde::Deserialize;
@@ -110,7 +112,7 @@ pub async fn takes(
             config::Target::Helm(target) => from.chart(target).await?,
             config::Target::Process(_) => continue,
         };
-        let is_asked = loaded.config.checks_in(own).next().is_some();
+        let checks: Vec<&Check> = loaded.config.checks_in(own).collect();
         let service = &loaded.config.service;
         let place = place.name.map_or_else(String::new, |it| format!("-{it}"));
         all.push(
@@ -118,7 +120,7 @@ pub async fn takes(
                 format!("{service} in {environment}"),
                 &format!("{service}-{environment}{place}"),
                 settings,
-                is_asked,
+                &checks,
             )
             .await,
         );
@@ -129,8 +131,8 @@ pub async fn takes(
     }
 }
 
-async fn of(title: String, name: &str, settings: Settings, is_asked: bool) -> Takes {
-    let purpose = Purpose::Deploy(asked(&settings, is_asked));
+async fn of(title: String, name: &str, settings: Settings, checks: &[&Check]) -> Takes {
+    let purpose = Purpose::Deploy(asked(&settings, checks.iter().copied()));
     let rights = stranger().rights(&settings, purpose).await;
     Takes {
         title,
@@ -140,13 +142,19 @@ async fn of(title: String, name: &str, settings: Settings, is_asked: bool) -> Ta
     }
 }
 
-pub(super) fn asked(settings: &Settings, is_asked: bool) -> Asked {
-    let is_outside = settings.context.is_some() || settings.kubeconfig.is_some();
-    match (is_asked, is_outside) {
-        (false, _) => Asked::Never,
-        (true, true) => Asked::Outside,
-        (true, false) => Asked::Inside,
-    }
+/// What checks ask of a target.
+pub(super) fn asked<'a>(settings: &Settings, checks: impl Iterator<Item = &'a Check>) -> Asked {
+    let from = match settings.context.is_some() || settings.kubeconfig.is_some() {
+        true => AskedFrom::Outside,
+        false => AskedFrom::Inside,
+    };
+    checks.fold(Asked::default(), |mut asked, check| {
+        match &check.through {
+            Some(entrance) => drop(asked.through.insert(entrance.kind)),
+            None => asked.pods = Some(from),
+        }
+        asked
+    })
 }
 
 /// As the cluster takes names.
@@ -247,7 +255,13 @@ pub fn takes_of_strategy(namespace: &str, strategy: &Strategy) -> Takes {
             "releases of Deployments, Services, ConfigMaps and Secrets in {namespace}, strategy {word}"
         ),
         name: called(word),
-        rights: guessed(&settings, Purpose::Deploy(Asked::Outside)),
+        rights: guessed(
+            &settings,
+            Purpose::Deploy(Asked {
+                pods: Some(AskedFrom::Outside),
+                ..Asked::default()
+            }),
+        ),
         settings,
     }
 }
@@ -397,7 +411,7 @@ impl Belay {
                     continue;
                 };
                 if settings.namespace == takes.settings.namespace {
-                    let purpose = Purpose::Deploy(Asked::Never);
+                    let purpose = Purpose::Deploy(Asked::default());
                     takes
                         .rights
                         .add(stranger().rights(&settings, purpose).await);

@@ -87,8 +87,7 @@ impl Belay {
             .loaded
             .config
             .checks_in(environment)
-            .next()
-            .is_some();
+            .any(|check| check.through.is_none());
         for (number, name, written) in places {
             let is_side_by_side = environment.is_side_by_side(name, request.hotfix);
             let cluster = cluster(
@@ -207,7 +206,7 @@ fn reached(
 }
 
 /// The Services that users reach a release by: those that somebody wrote, else the only one that leads to what runs.
-/// `is_asked`: checks need it.
+/// `is_asked`: checks ask pods, and so need it.
 fn services(
     written: &[String],
     laid: &Laid,

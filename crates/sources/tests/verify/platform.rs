@@ -6,9 +6,10 @@ use belay_engine::ports::Question;
 use belay_model::config::Check;
 use belay_model::plan::Look;
 use belay_model::verdict::Outcome::{self, Fail, Inconclusive, Pass};
-use belay_sources::{Addresses, Found, Passage, Place};
+use belay_sources::{Addresses, Found, Front, Passage, Place};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// What is found in each round; the last one for ever.
@@ -16,7 +17,7 @@ struct Finds(Mutex<Vec<Vec<Place>>>);
 
 #[async_trait]
 impl Addresses for Finds {
-    async fn places(&self, _: &Question) -> Option<Found> {
+    async fn places(&self, _: &Question, _: &Check) -> Option<Found> {
         let mut rounds = self.0.lock().unwrap();
         let places = if rounds.len() > 1 {
             rounds.remove(0)
@@ -32,7 +33,7 @@ struct Nowhere(Outcome, &'static str);
 
 #[async_trait]
 impl Addresses for Nowhere {
-    async fn places(&self, _: &Question) -> Option<Found> {
+    async fn places(&self, _: &Question, _: &Check) -> Option<Found> {
         Some(Err((self.0, self.1.to_owned())))
     }
 }
@@ -50,6 +51,7 @@ fn place(title: &str, port: u16, through: Option<Leads>) -> Place {
         address: ([127, 0, 0, 1], port).into(),
         title: title.to_owned(),
         through: through.map(|it| Arc::new(it) as Arc<dyn Passage>),
+        front: None,
     }
 }
 
@@ -84,6 +86,49 @@ async fn each_place_that_is_found_is_asked_and_named() {
     assert_eq!(
         (&seen[0]["at"], &seen[0]["outcome"]),
         (&json!("pod a"), &json!("pass"))
+    );
+}
+
+/// Wherever its name leads: it leads nowhere.
+#[tokio::test]
+async fn an_address_that_many_share_is_asked_by_a_host() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 1024];
+        let length = stream.read(&mut head).await.unwrap();
+        let good = answer("200 OK", "", "");
+        stream.write_all(good.as_bytes()).await.unwrap();
+        String::from_utf8(head[..length].to_vec()).unwrap()
+    });
+    let mut shared = place("ingress/api", port, None);
+    shared.front = Some(Front {
+        host: "shop.invalid".to_owned(),
+        is_secure: false,
+    });
+    let question = question(Look::Staged, vec![http("/health")]);
+    let sentence = "`http /health` passed on ingress/api";
+    let world = finds(vec![vec![shared]]);
+    world.check(&question, Pass, sentence).await;
+    let host = format!("host: shop.invalid:{port}");
+    assert!(heard.await.unwrap().to_lowercase().contains(&host));
+}
+
+/// Refused where it is written; a record from elsewhere could still have it.
+#[tokio::test]
+async fn through_what_is_not_there_nobody_asks() {
+    let check = Check {
+        through: Some("ingress/api".parse().unwrap()),
+        ..http("/")
+    };
+    let question = question(Look::Live, vec![check]);
+    let verdict = World::new().verify(&question).await;
+    assert_eq!(verdict.outcome, Inconclusive, "{}", verdict.sentence);
+    assert!(
+        verdict.sentence.contains("ingress/api"),
+        "{}",
+        verdict.sentence
     );
 }
 

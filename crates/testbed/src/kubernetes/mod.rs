@@ -3,10 +3,12 @@
 
 mod audit;
 mod certificates;
+mod edge;
 mod traffic;
 mod trouble;
 mod webhook;
 
+pub use edge::Edge;
 pub use webhook::{Answer, Webhook};
 
 use crate::go;
@@ -193,12 +195,14 @@ impl ControlPlane {
     /// # Errors
     /// Why they are not to be had, for people.
     pub fn know_routes(&self) -> Result<(), String> {
-        let [http, grpc] = go::routes()?;
         let mut apply = self.kubectl();
-        apply.args(["apply", "--server-side", "-f"]).arg(http);
-        run(apply.arg("-f").arg(grpc))?;
+        apply.args(["apply", "--server-side"]);
+        for file in go::routes()? {
+            apply.arg("-f").arg(file);
+        }
+        run(&mut apply)?;
         let definitions = ["wait", "--for=condition=Established", "--timeout=60s"];
-        let names = ["httproutes", "grpcroutes"]
+        let names = ["httproutes", "grpcroutes", "gateways"]
             .map(|kind| format!("crd/{kind}.gateway.networking.k8s.io"));
         run(self.kubectl().args(definitions).args(names))
     }

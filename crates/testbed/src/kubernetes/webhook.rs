@@ -1,8 +1,6 @@
 //! Somebody who is asked by an API server whether an object may be written: an admission webhook, of a test's own.
 
 use crate::certificates::{Authority, base64};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -36,19 +34,10 @@ impl Webhook {
     pub fn start(answer: Answer) -> Result<Self, String> {
         let authority = Authority::new()?;
         let identity = authority.server("IP:127.0.0.1")?;
-        let certificates = CertificateDer::pem_file_iter(&identity.certificate);
-        let certificates: Result<Vec<_>, _> = certificates.map_err(text)?.collect();
-        let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(text)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(text)?
-            .with_no_client_auth()
-            .with_single_cert(certificates.map_err(text)?, key)
-            .map_err(text)?;
+        let config = identity.serving()?;
         let listener = TcpListener::bind("127.0.0.1:0").map_err(text)?;
         let address = listener.local_addr().map_err(text)?;
-        let (config, answer) = (Arc::new(config), Arc::new(Mutex::new(answer)));
+        let answer = Arc::new(Mutex::new(answer));
         let answers = answer.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {

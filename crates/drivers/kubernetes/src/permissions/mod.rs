@@ -8,6 +8,6 @@ mod row;
 mod table;
 
 pub use ask::{Checked, Missing};
-pub use rights::{Asked, Purpose, Right, Rights, guessed};
+pub use rights::{Asked, AskedFrom, Purpose, Right, Rights, guessed};
 pub use role::{Subject, role};
 pub use row::{documented, rows};

@@ -7,6 +7,7 @@ use crate::kinds;
 use crate::kubernetes::Kubernetes;
 use crate::router::Route;
 use crate::settings::{Gitops, Layout, Settings};
+use belay_model::config::EntranceKind;
 use futures_util::future::join_all;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::Scope;
@@ -18,7 +19,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What somebody wants to do with a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Deploy to it and go back.
     Deploy(Asked),
@@ -32,14 +33,21 @@ pub enum Purpose {
     Bundle,
 }
 
-/// Whether releases are asked anything (`verify:`), and from where.
+/// How releases are asked (`verify:`): not at all by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether their pods are, and from where.
+    pub pods: Option<AskedFrom>,
+    /// Whether they are where users come in from outside the cluster, and where that is.
+    pub through: BTreeSet<EntranceKind>,
+}
+
+/// From where pods are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// They are not.
-    Never,
-    /// By somebody who is in their cluster.
+pub enum AskedFrom {
+    /// From within their cluster.
     Inside,
-    /// By somebody who is not.
+    /// From elsewhere.
     Outside,
 }
 
@@ -249,8 +257,13 @@ fn cases(settings: &Settings, purpose: Purpose) -> BTreeSet<Case> {
                 cases.insert(Case::Beside);
                 cases.extend(settings.route.is_some().then_some(Case::Route));
             }
-            cases.extend((asked != Asked::Never).then_some(Case::Checks));
-            cases.extend((asked == Asked::Outside).then_some(Case::Outside));
+            cases.extend(asked.pods.map(|_| Case::Checks));
+            cases.extend((asked.pods == Some(AskedFrom::Outside)).then_some(Case::Outside));
+            cases.extend(asked.through.into_iter().map(|kind| match kind {
+                EntranceKind::Ingress => Case::Ingress,
+                EntranceKind::HttpRoute => Case::HttpRoute,
+                EntranceKind::Service => Case::Balancer,
+            }));
         }
         Purpose::Rollback if is_helm => drop(cases.insert(Case::Helm)),
         Purpose::Rollback => drop(cases.insert(Case::Rollback)),

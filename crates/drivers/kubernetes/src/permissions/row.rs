@@ -19,6 +19,12 @@ pub(super) enum Case {
     Checks,
     /// The same from outside the cluster.
     Outside,
+    /// Checks through an Ingress.
+    Ingress,
+    /// Checks through an HTTPRoute.
+    HttpRoute,
+    /// Checks through a Service of type LoadBalancer.
+    Balancer,
     /// Helm releases, there and back, by their URIs, too.
     Helm,
     /// `belay history kubernetes://...`.
@@ -43,6 +49,9 @@ impl Case {
             Self::Route => "route",
             Self::Checks => "checks",
             Self::Outside => "checks from outside",
+            Self::Ingress => "`through: ingress/...`",
+            Self::HttpRoute => "`through: httproute/...`",
+            Self::Balancer => "`through: service/...`",
             Self::Helm => "Helm",
             Self::History => "`history kubernetes://`",
             Self::HelmHistory => "`history` and `adopt helm://`",
@@ -160,9 +169,9 @@ pub(super) fn optional() -> BTreeSet<(&'static str, &'static str)> {
 pub(super) fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     match kind.strip_suffix('y') {
-        Some(kind) => format!("{kind}ies"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
         None if kind.ends_with('s') => format!("{kind}es"),
-        None => format!("{kind}s"),
+        _ => format!("{kind}s"),
     }
 }
 

@@ -2,8 +2,8 @@
 //! audit of the tests (`tests/rights.rs`), and one that is missing by every test, as all run with what the table says.
 
 use super::row::Case::{
-    Adopt, Beside, Bundle, Checks, Deploy, Helm, HelmHistory, History, Hold, Outside, Rollback,
-    Route,
+    Adopt, Balancer, Beside, Bundle, Checks, Deploy, Helm, HelmHistory, History, Hold, HttpRoute,
+    Ingress, Outside, Rollback, Route,
 };
 use super::row::{Of, Row};
 
@@ -140,6 +140,35 @@ pub(super) static TABLE: &[Row] = &[
         // `create` the server asks of itself when the connection is upgraded (from 1.35 on).
         why: "pods are asked",
         without: "",
+    },
+    Row {
+        of: Of::Named("networking.k8s.io", "ingresses"),
+        verbs: &["list", "watch"],
+        cases: &[Ingress],
+        why: "where it lets users in",
+        without: "",
+    },
+    Row {
+        of: Of::Named("", "services"),
+        verbs: &["list", "watch"],
+        cases: &[Balancer],
+        why: "where its load balancer lets users in",
+        without: "",
+    },
+    Row {
+        of: Of::Named("gateway.networking.k8s.io", "httproutes"),
+        verbs: &["list"],
+        cases: &[HttpRoute],
+        why: "which Gateways let users in",
+        without: "",
+    },
+    Row {
+        // They are in a namespace of their own more often than not, and which one the route says.
+        of: Of::Known("gateway.networking.k8s.io/v1", "Gateway", true),
+        verbs: &["list", "watch"],
+        cases: &[HttpRoute],
+        why: "where they let users in",
+        without: "what they would answer is not known",
     },
     Row {
         of: Of::Named("coordination.k8s.io", "leases"),

@@ -1,7 +1,9 @@
 //! Where a release is asked. The pods of a release are asked one by one, or those that its Service sends to; within the cluster
 //! the Service's own address is. From outside each is reached by a [port-forward](Forward): an address of the cluster may be
-//! another machine's out there.
+//! another machine's out there. Where users come in from outside is asked only where somebody [said so](Kubernetes::enter).
 
+mod doors;
+mod enter;
 mod forward;
 mod ports;
 
@@ -43,6 +45,17 @@ pub struct Reached {
     pub title: String,
     /// What leads there; absent: it is reached as it is.
     pub forward: Option<Arc<Forward>>,
+    /// As whom it is asked over HTTP; absent: as its address, without TLS.
+    pub front: Option<Front>,
+}
+
+/// As whom an address is asked that many share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// The host in the request, and in its TLS.
+    pub host: String,
+    /// Whether it speaks TLS.
+    pub is_secure: bool,
 }
 
 /// Why there is no place to ask; sentences without a full stop.
@@ -225,6 +238,7 @@ impl Ask<'_> {
                 title: format!("{title} ({address})"),
                 address,
                 forward: None,
+                front: None,
             });
         }
         let forward = Forward::open(self.cluster, self.home(), &name, port).await?;
@@ -232,6 +246,7 @@ impl Ask<'_> {
             address: forward.address(),
             title: format!("{title} (port {port}, forwarded)"),
             forward: Some(Arc::new(forward)),
+            front: None,
         })
     }
 
@@ -256,6 +271,7 @@ impl Ask<'_> {
                 title: format!("service/{name} ({address})"),
                 address,
                 forward: None,
+                front: None,
             }]);
         }
         let sent_to = |pod: &&Value| sends_to.contains(&text(&pod["metadata"]["name"]));

@@ -122,7 +122,8 @@ impl Place {
             namespace: self.namespace.clone(),
             ..settings
         };
-        self.account.may(&settings, Purpose::Deploy(Asked::Never));
+        self.account
+            .may(&settings, Purpose::Deploy(Asked::default()));
         Target {
             driver: "kubernetes".to_owned(),
             name: "api/test".to_owned(),

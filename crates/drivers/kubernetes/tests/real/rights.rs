@@ -76,7 +76,7 @@ async fn who_may_not_ask_is_not_held_up() {
     };
     let driver = Kubernetes::new(&[0; 32], "");
     let rights = driver
-        .rights(&settings, Purpose::Deploy(Asked::Never))
+        .rights(&settings, Purpose::Deploy(Asked::default()))
         .await;
     let checked = driver
         .check(&context(), &settings, &rights)
@@ -143,7 +143,7 @@ fn built_in_kinds_are_called_as_the_server_calls_them() {
                 objects: vec![object],
                 ..Settings::default()
             };
-            let rights = guessed(&settings, Purpose::Deploy(Asked::Never));
+            let rights = guessed(&settings, Purpose::Deploy(Asked::default()));
             if !rights.guessed.is_empty() || *kind == "Node" || *kind == "CSINode" {
                 continue;
             }

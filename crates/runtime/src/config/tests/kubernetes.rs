@@ -331,3 +331,78 @@ fn what_can_be_checked_there() {
     "#]],
     );
 }
+
+/// What is said of the way in goes together.
+#[test]
+fn where_users_come_in() {
+    let verify = |checks: &str| {
+        let lines = format!("    verify:\n{checks}");
+        with(MANIFESTS, CLUSTER, &lines)
+    };
+    check(
+        verify(
+            "      - { http: /, through: ingress/api }\n      - { tcp: true, through: service/api, host: shop.example }\n",
+        ),
+        expect![[""]],
+    );
+    check(
+        verify("      - { http: /, through: gateway/api }\n"),
+        expect![[r#"
+            error[E0103]: users come in by `ingress/NAME`, `httproute/NAME` or `service/NAME`
+              --> belay.yaml:7:29
+               |
+             7 |       - { http: /, through: gateway/api }
+               |                             ^^^^^^^^^^^
+        "#]],
+    );
+    check(
+        verify(
+            "      - { command: ./x, through: ingress/api }\n      \
+             - { http: /, through: ingress/api, at: staged }\n      - { http: /, host: shop.example, at: live }\n      \
+             - { http: /, through: ingress/api, host: \"*.example\" }\n      - { http: /, through: ingress/api, host: 10.0.0.1 }\n",
+        ),
+        expect![[r#"
+            error[E0111]: there is no program `./x`: the release is manifests
+              --> belay.yaml:7:20
+               |
+             7 |       - { command: ./x, through: ingress/api }
+               |                    ^^^ name a program that is on the PATH
+
+            error[E0114]: `through` belongs to an `http` or a `tcp` check
+              --> belay.yaml:7:25
+               |
+             7 |       - { command: ./x, through: ingress/api }
+               |                         ^^^^^^^
+
+            error[E0114]: a check at `staged` asks a release that no user reaches yet, and with `basic` one takes the place of the other
+              --> belay.yaml:8:46
+               |
+             8 |       - { http: /, through: ingress/api, at: staged }
+               |                                              ^^^^^^ use `at: live`, or use `strategy: blue_green`
+
+            error[E0114]: users come in to what is live: a check with `through` cannot be at `staged`
+              --> belay.yaml:8:46
+               |
+             8 |       - { http: /, through: ingress/api, at: staged }
+               |                                              ^^^^^^ leave `at` out
+
+            error[E0114]: `host` belongs to `through`: pods are asked by their addresses
+              --> belay.yaml:9:20
+               |
+             9 |       - { http: /, host: shop.example, at: live }
+               |                    ^^^^
+
+            error[E0103]: `host` is the name of a host, without a scheme, a port and wildcards
+               --> belay.yaml:10:48
+                |
+             10 |       - { http: /, through: ingress/api, host: "*.example" }
+                |                                                ^^^^^^^^^^^
+
+            error[E0103]: `host` is the name of a host, without a scheme, a port and wildcards
+               --> belay.yaml:11:48
+                |
+             11 |       - { http: /, through: ingress/api, host: 10.0.0.1 }
+                |                                                ^^^^^^^^
+        "#]],
+    );
+}

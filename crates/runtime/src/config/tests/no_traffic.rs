@@ -127,6 +127,20 @@ fn what_needs_traffic_is_no_check_of_workers() {
     );
 }
 
+#[test]
+fn what_is_on_kubernetes_is_no_way_to_processes() {
+    refused(
+        "    verify:\n      - { http: /health, through: ingress/api }\n",
+        expect![[r#"
+            error[E0114]: `ingress/api` is an object of Kubernetes, and `production` runs processes
+              --> belay.yaml:7:35
+               |
+             7 |       - { http: /health, through: ingress/api }
+               |                                   ^^^^^^^^^^^ write it below the environments that are on Kubernetes
+        "#]],
+    );
+}
+
 /// Nobody can be moved in proportion where nobody is.
 #[test]
 fn going_back_in_proportion_needs_traffic() {

@@ -116,7 +116,9 @@ pub(crate) fn shop(version: Helm) -> Shop {
     std::fs::copy(place.account.kubeconfig(), dir.path().join("kubeconfig")).expect("copied");
     let driver = driver(&place, version, dir.path());
     let target = place.release("shop");
-    place.account.may(&chart(), Purpose::Deploy(Asked::Never));
+    place
+        .account
+        .may(&chart(), Purpose::Deploy(Asked::default()));
     Shop {
         place,
         version,
