@@ -6,6 +6,7 @@ use belay_model::event::{Ask, Outcome, RollbackResult};
 use belay_model::id::DeploymentId;
 use belay_model::summary::Phase;
 use belay_testkit::Scene;
+use std::sync::Arc;
 
 const BAKE_MS: i64 = 600_000;
 /// By then it has come to rest.
@@ -32,7 +33,7 @@ async fn while_it_rests(
     let happens = async {
         scene.until(&id, Phase::Baking).await;
         scene.pass(RESTS_MS).await;
-        assert_eq!(scene.script.at_work(), 0, "it is not at rest");
+        assert_at_rest(&scene);
         let rests_ms = scene.now_ms();
         meanwhile(&scene, &id).await;
         rests_ms
@@ -44,6 +45,13 @@ async fn while_it_rests(
     let (rests_ms, ended_ms) = tokio::join!(happens, ends);
     let outcome = scene.outcome(&id).await.expect("it ended");
     (outcome, ended_ms - rests_ms)
+}
+
+#[track_caller]
+fn assert_at_rest(scene: &Scene) {
+    assert_eq!(scene.script.at_work(), 0, "it is verified");
+    // The scene, its worker and what waits for the scope have it: no course.
+    assert_eq!(Arc::strong_count(&scene.script), 3, "there is a course");
 }
 
 fn back() -> Outcome {
@@ -90,7 +98,7 @@ async fn whoever_gets_sick_is_seen() {
             for nothing in 0..3 {
                 scene.worlds[sick].sicken(&format!("nobody {nothing}"));
                 scene.pass(RESTS_MS).await;
-                assert_eq!(scene.script.at_work(), 0, "it does not rest again");
+                assert_at_rest(scene);
             }
             scene.worlds[sick].sicken(&scene.record(2).group());
         };
@@ -106,7 +114,7 @@ async fn what_is_paused_is_watched_on() {
     let sickens = async |scene: &Scene, id: &DeploymentId| {
         scene.signal(id, Ask::Pause).await;
         scene.pass(RESTS_MS).await;
-        assert_eq!(scene.script.at_work(), 0, "it does not rest again");
+        assert_at_rest(scene);
         scene.world.sicken(&scene.record(2).group());
     };
     let (outcome, took_ms) = while_it_rests(&["shop/test"], sickens).await;
