@@ -328,6 +328,11 @@ pub trait Verifier: Send + Sync {
         ledger: &dyn Ledger,
         progress: Arc<dyn Progress>,
     ) -> Verdict;
+    /// Whether what it says of a question is known within some seconds or is only a matter of time, as nobody is asked in
+    /// between: then it need not be at it meanwhile.
+    fn only_waits(&self, question: &Question) -> bool {
+        question.checks.is_empty()
+    }
 }
 
 /// Something of the user's own, and for what it is run.

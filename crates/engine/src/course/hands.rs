@@ -1,7 +1,9 @@
 //! What a course has in hand: calls and watches that run beside its loop, one per step. They tell the loop what came of
 //! them; only the loop appends.
 
+use super::rest::Quiet;
 use super::run::Times;
+use crate::ports::Clock;
 use belay_model::error::Failure;
 use belay_model::event::Finish;
 use belay_model::id::StepId;
@@ -9,6 +11,7 @@ use belay_model::state::State;
 use belay_model::verdict::Verdict;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -29,6 +32,10 @@ pub(super) enum Note {
     },
     /// A verification decided.
     Decided(Verdict),
+    /// A verification only waits from now on.
+    Rests(Quiet),
+    /// One that only waited has to go on.
+    Stirs(Quiet),
 }
 
 /// The platform took a call and works on it; its handle has to be durable before it is followed.
@@ -45,6 +52,8 @@ struct Hand {
     task: AbortHandle,
     /// It may be changing the world, and can be cut off all the same.
     is_call: bool,
+    /// It only waits: what for.
+    quiet: Option<Quiet>,
 }
 
 /// See the module. Dropping it stops everything in it.
@@ -88,18 +97,37 @@ impl Hands {
 
     /// A call that changes the world.
     pub(super) fn call(&mut self, step: StepId, call: impl Future<Output = Note> + Send + 'static) {
-        self.take(step, true, call);
+        self.take(step, true, None, call);
     }
 
     /// Something that only looks.
     pub(super) fn look(&mut self, step: StepId, look: impl Future<Output = Note> + Send + 'static) {
-        self.take(step, false, look);
+        self.take(step, false, None, look);
+    }
+
+    /// A verification that only waits.
+    pub(super) fn rest(&mut self, step: StepId, quiet: Quiet, clock: Arc<dyn Clock>) {
+        let waited = quiet.clone();
+        self.take(step, false, Some(quiet), async move {
+            waited.clone().stirs(clock.as_ref()).await;
+            Note::Stirs(waited)
+        });
+    }
+
+    /// What is waited for, where nothing else is in hand and none of it has to go on.
+    pub(super) fn at_rest(&self, now_us: i64) -> Option<BTreeMap<StepId, Quiet>> {
+        let quiet = |hand: &Hand| hand.quiet.clone().filter(|it| it.is_quiet(now_us));
+        let bakes = self.held.iter();
+        let bakes = bakes.map(|(step, hand)| Some((*step, quiet(hand)?)));
+        let bakes: Option<BTreeMap<_, _>> = bakes.collect();
+        bakes.filter(|bakes| !bakes.is_empty())
     }
 
     fn take(
         &mut self,
         step: StepId,
         is_call: bool,
+        quiet: Option<Quiet>,
         work: impl Future<Output = Note> + Send + 'static,
     ) {
         let token = self.next_token;
@@ -109,6 +137,7 @@ impl Hands {
             token,
             task,
             is_call,
+            quiet,
         };
         self.held.insert(step, hand);
         self.steps.insert(step);

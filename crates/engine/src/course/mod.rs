@@ -12,9 +12,11 @@ mod hands;
 mod leave;
 mod perform;
 mod plan;
+mod rest;
 mod run;
 mod settle;
 mod sinks;
 mod verify;
 
+pub use rest::Rest;
 pub use run::{Course, DEADLINE_MS, LOOK_MS, Left};

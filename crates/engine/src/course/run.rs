@@ -3,6 +3,7 @@
 use super::foreseen::Foreseen;
 use super::hands::{Accepted, Hands, Note, Told};
 use super::perform::Work;
+use super::rest::Rest;
 use super::sinks::Lines;
 use crate::decide::{Command, Decision, decide};
 use crate::fold::Deployment;
@@ -38,12 +39,13 @@ const FRESH_US: i64 = 100_000;
 pub(super) type Times = BTreeMap<String, i64>;
 
 /// How a course left the worker.
-#[derive(Debug, PartialEq)]
 pub enum Left {
     /// It ended.
     Ended,
     /// It waits for a person; its lock stays.
     Parked,
+    /// Nothing is to be done until that is over; then it is taken again.
+    Rests(Rest),
 }
 
 /// See the module.
@@ -78,7 +80,18 @@ impl Course {
         })
     }
 
-    /// Goes on until it ends or waits for a person.
+    /// Goes on after a rest: what was at rest is in hand again, as far as the journal still says that it goes on.
+    pub fn after(mut self, rest: Rest) -> Self {
+        for (step, quiet) in rest.bakes {
+            let state = self.journal.state();
+            if state.ended.is_none() && state.is_under_way(step, quiet.attempt) {
+                self.hands.rest(step, quiet, self.ports.clock.clone());
+            }
+        }
+        self
+    }
+
+    /// Goes on until it ends, waits for a person, or only waits.
     ///
     /// # Errors
     /// The store cannot be used, or another worker has taken over; the deployment is as the journal says, and nothing
@@ -103,7 +116,9 @@ impl Course {
                 let ended = self.journal.state().ended.is_some();
                 return Ok(if ended { Left::Ended } else { Left::Parked });
             }
-            self.wait(&decision).await?;
+            if let Some(rest) = self.wait(&decision).await? {
+                return Ok(Left::Rests(rest));
+            }
         }
     }
 
@@ -172,10 +187,17 @@ impl Course {
         Ok(())
     }
 
-    /// Until something in hand has to tell, something was appended, or it is time.
-    async fn wait(&mut self, decision: &Decision) -> Result<(), StoreError> {
+    /// Until something in hand has to tell, something was appended, or it is time. Not here where all of it only waits.
+    async fn wait(&mut self, decision: &Decision) -> Result<Option<Rest>, StoreError> {
         if !self.journal.flush().await? || self.state().ended.is_some() {
-            return Ok(());
+            return Ok(None);
+        }
+        if let Some(bakes) = self.hands.at_rest(self.journal.now_us()) {
+            return Ok(Some(Rest {
+                bakes,
+                until_us: decision.until_us,
+                generation: self.journal.generation(),
+            }));
         }
         let now_us = self.journal.now_us();
         let is_short = decision.is_halt && self.hands.has_calls();
@@ -193,7 +215,7 @@ impl Course {
             // Cut off: `decide` sees steps without an end and settles them.
             self.hands.drop_calls();
             self.halted_us = None;
-            return Ok(());
+            return Ok(None);
         }
         let until_us = grace_us.into_iter().chain(decision.until_us).min();
         let clock = self.ports.clock.clone();
@@ -211,14 +233,15 @@ impl Course {
             biased;
             told = self.hands.told() => Some(told),
             () = store.changed(self.journal.generation()) => None,
-            () = sleep => return Ok(()),
+            () = sleep => return Ok(None),
         };
         match told {
-            Some(Told::Note(step, note)) => self.note(step, note).await,
-            Some(Told::Accepted(accepted)) => self.accepted(accepted).await,
+            Some(Told::Note(step, note)) => self.note(step, note).await?,
+            Some(Told::Accepted(accepted)) => self.accepted(accepted).await?,
             // Taken over, perhaps: then nothing is done any more in our name (I6).
-            None => self.journal.refresh().await.map(drop),
+            None => self.journal.refresh().await.map(drop)?,
         }
+        Ok(None)
     }
 
     async fn note(&mut self, step: StepId, note: Note) -> Result<(), StoreError> {
@@ -237,6 +260,17 @@ impl Course {
                     .await
             }
             Note::Decided(verdict) => self.decided(step, verdict).await,
+            Note::Rests(quiet) => {
+                self.hands.rest(step, quiet, self.ports.clock.clone());
+                Ok(())
+            }
+            Note::Stirs(quiet) => {
+                // Not where a word that was heard in this moment has ended it.
+                if self.state().is_under_way(step, quiet.attempt) {
+                    self.watch(step, Some(quiet));
+                }
+                Ok(())
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Verifications: asked of the verifier while the instances are watched.
 
 use super::hands::Note;
+use super::rest::{Quiet, until};
 use super::run::Course;
 use super::sinks::{Keeper, Lines};
 use crate::conclude;
@@ -11,7 +12,7 @@ use belay_model::error::Failure;
 use belay_model::event::Event;
 use belay_model::id::StepId;
 use belay_model::plan::{Action, Look};
-use belay_model::release::Target;
+use belay_model::release::{Record, Target};
 use belay_model::verdict::{self, Verdict};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -22,15 +23,14 @@ const LOOK_US: i64 = 1_000_000;
 const LONGEST_BAKE_MS: u64 = 30 * 60 * 1000;
 /// How often in a row they must be seen unready before that is a verdict.
 const UNREADY_LOOKS: u32 = 3;
+/// How long a verifier that only waits may take to say what it knows from the beginning, microseconds: until then it is not
+/// dropped.
+const SAYS_US: i64 = 5_000_000;
 
 impl Course {
     pub(super) async fn verify(&mut self, id: StepId) -> Result<(), StoreError> {
-        let (look, checks, hold_ms) = match &self.state().step(id).0.action {
-            Action::Verify {
-                look,
-                checks,
-                hold_ms,
-            } => (*look, checks.clone(), *hold_ms),
+        let hold_ms = match &self.state().step(id).0.action {
+            Action::Verify { hold_ms, .. } => *hold_ms,
             _ => unreachable!("verify is asked of verify steps"),
         };
         let mut attempt = self.state().step(id).1.last_attempt;
@@ -50,46 +50,60 @@ impl Course {
         }
         // The end of the effect before is durable while we watch: a crash in a bake must not lose a promotion.
         self.journal.flush().await?;
-        if !self.state().is_under_way(id, attempt) {
-            // What it belonged to was taken back by a word that was heard first.
-            return Ok(());
+        // Else what it belonged to was taken back by a word that was heard first.
+        if self.state().is_under_way(id, attempt) {
+            self.watch(id, None);
         }
-        let name = self.state().target_of(id).unwrap_or_default().to_owned();
-        let asked = self
-            .record_in_question()
-            .and_then(|record| Some((record.target(&name)?.clone(), record)));
-        let Some((target, record)) = asked else {
+        Ok(())
+    }
+
+    /// Asks, or goes on with what only waited.
+    pub(super) fn watch(&mut self, id: StepId, quiet: Option<Quiet>) {
+        let Some(question) = self.question(id) else {
             let verdict = nothing_to_ask();
             self.journal.push(Event::Verified { step: id, verdict });
-            return Ok(());
+            return;
         };
+        let watch = Watch {
+            ports: self.ports.clone(),
+            driver: self.place(id).map(|place| place.driver),
+            cx: self.context(None, 0, Arc::default()),
+            attempt: self.state().step(id).1.last_attempt,
+        };
+        self.hands.look(id, watch.answer_in_time(question, quiet));
+    }
+
+    /// None: nothing serves at the goal.
+    fn question(&self, id: StepId) -> Option<Question> {
+        let (step, run) = self.state().step(id);
+        let Action::Verify {
+            look,
+            checks,
+            hold_ms,
+        } = &step.action
+        else {
+            unreachable!("only what verifies asks");
+        };
+        let name = self.state().target_of(id).unwrap_or_default();
+        let record = self.record_in_question()?;
         let against = self.state().baseline_goal.as_ref().and_then(|goal| {
             goal.record
                 .as_ref()
                 .filter(|hash| **hash != record.hash())
                 .and_then(|hash| goal.records.get(hash))
         });
-        let question = Question {
+        Some(Question {
             deployment: self.id.clone(),
             step: id,
-            look,
-            checks,
-            hold_ms,
-            since_us: self.state().step(id).1.started_us,
-            target,
-            state: self.state().left.of(&name).clone(),
+            look: *look,
+            checks: checks.clone(),
+            hold_ms: *hold_ms,
+            since_us: run.started_us,
+            target: record.target(name)?.clone(),
+            state: self.state().left.of(name).clone(),
             against: against.cloned(),
-            record,
-        };
-        let watch = Watch {
-            ports: self.ports.clone(),
-            driver: self.place(id).map(|place| place.driver),
-            cx: self.context(None, 0, Arc::default()),
-        };
-        self.hands.look(id, async move {
-            Note::Decided(watch.answer_in_time(question).await)
-        });
-        Ok(())
+            record: record.clone(),
+        })
     }
 
     pub(super) async fn decided(
@@ -111,10 +125,10 @@ impl Course {
         conclude::after_step(&mut self.journal, &self.ports, id).await
     }
 
-    fn record_in_question(&self) -> Option<belay_model::release::Record> {
+    fn record_in_question(&self) -> Option<&Record> {
         let (_, run) = self.state().current()?;
         let goal = run.goal.as_ref()?;
-        goal.records.get(goal.record.as_ref()?).cloned()
+        goal.records.get(goal.record.as_ref()?)
     }
 }
 
@@ -126,25 +140,75 @@ enum Changes {
     Told(watch::Receiver<()>),
 }
 
+/// What a verification is told of the instances, and what it saw of them.
+struct Sight {
+    changes: Changes,
+    /// How often in a row they were seen unready.
+    unready: u32,
+    is_well: bool,
+    /// When to look again, Unix microseconds.
+    look_us: i64,
+    /// Until when the verifier may have something to say at once, Unix microseconds.
+    says_us: i64,
+}
+
+impl Sight {
+    fn new(now_us: i64, quiet: Option<Quiet>) -> Self {
+        let (changes, look_us, says_us) = match quiet {
+            Some(quiet) => (Changes::Told(quiet.told), quiet.look_us, now_us),
+            // Asked for before the first look, so that nothing happens in between unseen.
+            None => (Changes::NotAsked, now_us + LOOK_US, now_us + SAYS_US),
+        };
+        Self {
+            is_well: matches!(changes, Changes::Told(_)),
+            changes,
+            unready: 0,
+            look_us,
+            says_us,
+        }
+    }
+
+    /// Whoever tells of changes, if all was well when it was last seen.
+    fn told_while_well(&self) -> Option<&watch::Receiver<()>> {
+        match &self.changes {
+            Changes::Told(told) if self.is_well => Some(told),
+            _ => None,
+        }
+    }
+}
+
+/// What came of watching.
+enum Seen {
+    Answer(Verdict),
+    /// Nothing is to be done until then.
+    Quiet(Quiet),
+}
+
 /// A verification in hand.
 struct Watch {
     ports: Ports,
     driver: Result<Arc<dyn Driver>, Failure>,
     cx: Context,
+    attempt: u32,
 }
 
 impl Watch {
     /// A bake without enough evidence is extended before policy decides: traffic may come later.
-    async fn answer_in_time(&self, mut question: Question) -> Verdict {
+    async fn answer_in_time(self, mut question: Question, mut quiet: Option<Quiet>) -> Note {
         let bake_ms = question.hold_ms;
         loop {
-            let verdict = self.answer(&question).await;
+            // Again after a kill it would not be known how long.
+            let may_rest = question.hold_ms == bake_ms;
+            let verdict = match self.answer(&question, may_rest, quiet.take()).await {
+                Seen::Answer(verdict) => verdict,
+                Seen::Quiet(quiet) => return Note::Rests(quiet),
+            };
             let spent_us = self.ports.clock.now_us() - question.since_us;
             let spent_ms = u64::try_from(spent_us / 1000).unwrap_or(0);
             let undecided =
                 verdict.outcome == verdict::Outcome::Inconclusive && question.look == Look::Bake;
             if !undecided || spent_ms >= LONGEST_BAKE_MS {
-                return verdict;
+                return Note::Decided(verdict);
             }
             question.hold_ms = (spent_ms + bake_ms.max(1000)).min(LONGEST_BAKE_MS);
             let line = format!("the bake is extended: {}", verdict.sentence);
@@ -153,53 +217,68 @@ impl Watch {
     }
 
     /// Asks the verifier while watching the instances.
-    async fn answer(&self, question: &Question) -> Verdict {
+    async fn answer(&self, question: &Question, may_rest: bool, quiet: Option<Quiet>) -> Seen {
         let clock = &self.ports.clock;
         let keeper = Keeper {
             ports: self.ports.clone(),
             id: question.deployment.clone(),
         };
         let lines = Arc::new(self.lines(question));
+        let may_rest = may_rest && self.ports.verifier.only_waits(question);
         let verifying = self.ports.verifier.verify(question, &keeper, lines);
         tokio::pin!(verifying);
-        let mut unready = 0;
-        let mut is_well = false;
-        let mut look_us = clock.now_us() + LOOK_US;
-        // Asked for before the first look, so that nothing happens in between unseen.
-        let mut changes = Changes::NotAsked;
+        let mut sight = Sight::new(clock.now_us(), quiet);
         loop {
+            let quiet = may_rest.then(|| self.quiet(question, &sight)).flatten();
             tokio::select! {
                 biased;
-                verdict = &mut verifying => return verdict,
-                () = self.worth_a_look(&mut changes, is_well, look_us), if question.hold_ms > 0 => {
-                    look_us = clock.now_us() + LOOK_US;
-                    if matches!(changes, Changes::NotAsked) {
-                        changes = self.changes(&question.target).await;
+                verdict = &mut verifying => return Seen::Answer(verdict),
+                () = until(clock.as_ref(), sight.says_us), if quiet.is_some() => {
+                    return Seen::Quiet(quiet.expect("just asked"));
+                }
+                () = self.worth_a_look(&mut sight), if question.hold_ms > 0 => {
+                    sight.look_us = clock.now_us() + LOOK_US;
+                    if matches!(sight.changes, Changes::NotAsked) {
+                        sight.changes = self.changes(&question.target).await;
                     }
                     let seen = self.unready_instances(question).await;
-                    is_well = matches!(seen, Some(None));
+                    sight.is_well = matches!(seen, Some(None));
                     let why = seen.flatten();
-                    unready = if why.is_some() { unready + 1 } else { 0 };
-                    if let Some(why) = why.filter(|_| unready >= UNREADY_LOOKS) {
-                        return unready_verdict(question, &why);
+                    sight.unready = if why.is_some() { sight.unready + 1 } else { 0 };
+                    if let Some(why) = why.filter(|_| sight.unready >= UNREADY_LOOKS) {
+                        return Seen::Answer(unready_verdict(question, &why));
                     }
                 }
             }
         }
     }
 
+    /// What is waited for, if there is nothing to do before that.
+    fn quiet(&self, question: &Question, sight: &Sight) -> Option<Quiet> {
+        let hold_us = i64::try_from(question.hold_ms.saturating_mul(1000)).unwrap_or(i64::MAX / 2);
+        let quiet = Quiet {
+            attempt: self.attempt,
+            told: sight.told_while_well()?.clone(),
+            look_us: sight.look_us,
+            due_us: question.since_us.saturating_add(hold_us),
+        };
+        let begins_us = self.ports.clock.now_us().max(sight.says_us);
+        // A change that was told and not looked at comes first.
+        quiet.is_quiet(begins_us).then_some(quiet)
+    }
+
     /// Comes back when it is time to look again: not before the given one, and not before the platform says that something
     /// has changed, where it does say that and all was well when it was last seen.
-    async fn worth_a_look(&self, changes: &mut Changes, is_well: bool, look_us: i64) {
-        if let Changes::Told(told) = changes
-            && is_well
+    async fn worth_a_look(&self, sight: &mut Sight) {
+        if let Changes::Told(told) = &mut sight.changes
+            && sight.is_well
             && told.changed().await.is_err()
         {
             // Nobody tells any more.
-            *changes = Changes::Untold;
+            sight.changes = Changes::Untold;
         }
         let clock = &self.ports.clock;
-        let left_ms = (look_us - clock.now_us()).max(0) / 1000;
+        let left_ms = (sight.look_us - clock.now_us()).max(0) / 1000;
         clock.sleep_ms(u64::try_from(left_ms).unwrap_or(0)).await;
     }
 

@@ -6,7 +6,7 @@ use super::guarded::GuardedDrivers;
 use super::leased::Leased;
 use super::term::Hold;
 use crate::cleanup;
-use crate::course::{Course, Left};
+use crate::course::{Course, Left, Rest};
 use crate::mutant::{self, Mutant};
 use crate::ports::{Batch, Ports, StoreError, Writer};
 use belay_model::event::Event;
@@ -53,7 +53,7 @@ impl Serving {
     /// # Errors
     /// `Fenced`: another worker has the scope.
     pub(super) async fn run(self) -> Result<(), StoreError> {
-        let done = self.hold.during(self.serve()).await;
+        let done = self.hold.during(Box::pin(self.serve())).await;
         self.hold.end();
         done.unwrap_or_else(|| Err(StoreError::Fenced(self.hold.lease.scope.to_string())))
     }
@@ -83,14 +83,15 @@ impl Serving {
             let mut open = store.open().await?.into_iter();
             first = open.rfind(|summary| summary.scope == *scope);
         }
-        let Some(first) = first else {
-            return cleanup::next(&self.ports, &self.hold.lease).await;
+        // Boxed, and only its id: this waits for as long as a bake takes, and there may be thousands.
+        let Some(id) = first.map(|first| first.id) else {
+            return Box::pin(cleanup::next(&self.ports, &self.hold.lease)).await;
         };
-        cleanup::settle_begun(&self.ports, &self.hold.lease).await?;
-        if self.course(&first.id).await? == Left::Ended {
+        Box::pin(cleanup::settle_begun(&self.ports, &self.hold.lease)).await?;
+        if matches!(self.course(&id).await?, Left::Ended) {
             return Ok(true);
         }
-        let summary = store.summary(&first.id).await?;
+        let summary = store.summary(&id).await?;
         if summary.is_some_and(|summary| summary.phase == Phase::NeedsOperator) {
             // Whoever answers it makes it work again, for whichever worker is there then.
             return Ok(false);
@@ -100,8 +101,26 @@ impl Serving {
     }
 
     async fn course(&self, id: &DeploymentId) -> Result<Left, StoreError> {
+        let mut rested = None;
+        loop {
+            let left = Box::pin(self.stretch(id, rested)).await?;
+            let Left::Rests(rest) = left else {
+                return Ok(left);
+            };
+            rest.over(&self.ports).await;
+            rested = Some(rest);
+        }
+    }
+
+    /// Until its end, until it waits for a person, or until all of it is at rest.
+    async fn stretch(&self, id: &DeploymentId, rested: Option<Rest>) -> Result<Left, StoreError> {
         let running = async {
-            let mut course = Course::take(self.ports.clone(), &self.owner, id).await?;
+            let ports = self.ports.clone();
+            let course = Course::take(ports, &self.owner, id).await?;
+            let mut course = match rested {
+                Some(rest) => course.after(rest),
+                None => course,
+            };
             course.run().await
         };
         match AssertUnwindSafe(running).catch_unwind().await {
@@ -148,5 +167,21 @@ impl Serving {
         };
         self.ports.store.append(batch).await?;
         Ok(Left::Parked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes<F>(_: impl FnOnce(Serving) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// There is one for each scope with something open, however little it has to do.
+    #[test]
+    fn what_waits_is_small() {
+        let all = bytes(Serving::run) + bytes(async move |serving: Serving| serving.serve().await);
+        assert!(all < 3_000, "{all}");
     }
 }

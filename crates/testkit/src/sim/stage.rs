@@ -126,6 +126,10 @@ impl Stage {
                 };
                 let last = place.faults.iter().map(|(_, call, _)| *call).max();
                 world.faults((0..last.map_or(0, |last| last + 1)).map(of));
+                if number % 2 == 0 {
+                    // Of every second place the platforms tell of changes: what bakes there is at rest.
+                    world.tells();
+                }
                 (format!("p{number}t{nth}"), world)
             };
             let ground = Ground {
