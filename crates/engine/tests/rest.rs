@@ -1,10 +1,16 @@
 //! A bake at rest: where the platform tells of changes nothing of it is kept until something happens, and whatever happens is
 //! heard as if all of it had been there.
 
-use belay_model::config::Strategy;
+use async_trait::async_trait;
+use belay_driver::Progress;
+use belay_engine::ports::{Ledger, Question, Verifier};
+use belay_model::config::{Check, Strategy};
 use belay_model::event::{Ask, Outcome, RollbackResult};
-use belay_model::id::DeploymentId;
+use belay_model::id::{DeploymentId, StepId};
+use belay_model::plan::Look;
+use belay_model::state::State;
 use belay_model::summary::Phase;
+use belay_model::verdict::Verdict;
 use belay_testkit::Scene;
 use std::sync::Arc;
 
@@ -156,4 +162,34 @@ async fn who_takes_it_over_looks_for_itself() {
     scene.pass(RESTS_MS).await;
     scene.work().await;
     assert_eq!(scene.outcome(&id).await, Some(back()));
+}
+
+/// Nobody but the instances is asked where there are no checks.
+#[tokio::test(start_paused = true)]
+async fn only_what_asks_nothing_only_waits() {
+    struct Any;
+
+    #[async_trait]
+    impl Verifier for Any {
+        async fn verify(&self, _: &Question, _: &dyn Ledger, _: Arc<dyn Progress>) -> Verdict {
+            std::future::pending().await
+        }
+    }
+
+    let (scene, id) = begun(&["shop/test"]).await;
+    let record = scene.record(2);
+    let question = |checks| Question {
+        deployment: id.clone(),
+        step: StepId { plan: 1, index: 0 },
+        look: Look::Bake,
+        checks,
+        hold_ms: 1,
+        since_us: 0,
+        target: record.targets[0].clone(),
+        state: State::default(),
+        record: record.clone(),
+        against: None,
+    };
+    assert!(Any.only_waits(&question(Vec::new())));
+    assert!(!Any.only_waits(&question(vec![Check::default()])));
 }
