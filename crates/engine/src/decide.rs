@@ -152,6 +152,14 @@ pub fn decide(deployment: &Deployment, in_hand: &BTreeSet<StepId>, now_us: i64) 
     if deployment.paused.is_none() {
         decision.commands.extend(lanes.commands);
         decision.until_us = lanes.until_us;
+    } else {
+        // No step begins, but what was watched is watched on, by whoever has taken it over.
+        let was_begun = |command: &Command| match command {
+            Command::Verify(id) => *deployment.step(*id).1.status() == Status::Started,
+            _ => false,
+        };
+        let begun = lanes.commands.into_iter().filter(was_begun);
+        decision.commands.extend(begun);
     }
     decision
 }

@@ -164,6 +164,18 @@ async fn who_takes_it_over_looks_for_itself() {
     assert_eq!(scene.outcome(&id).await, Some(back()));
 }
 
+/// Who takes over what is paused watches on, too: whoever gets sick meanwhile is seen without a word to go on.
+#[tokio::test(start_paused = true)]
+async fn what_is_paused_is_watched_on_by_who_takes_it_over() {
+    let (scene, id) = begun(&["shop/test"]).await;
+    scene.work_for(RESTS_MS).await;
+    scene.signal(&id, Ask::Pause).await;
+    scene.work_for(RESTS_MS).await;
+    scene.world.sicken(&scene.record(2).group());
+    scene.work_for(RESTS_MS).await;
+    assert_eq!(scene.outcome(&id).await, Some(back()));
+}
+
 /// Nobody but the instances is asked where there are no checks.
 #[tokio::test(start_paused = true)]
 async fn only_what_asks_nothing_only_waits() {

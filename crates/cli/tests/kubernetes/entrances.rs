@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 const HOST: &str = "shop.example";
+/// The Service of the shop's manifests, and its port.
+const API: (&str, u16) = ("api", 8080);
 
 /// A shop that users reach by an edge.
 struct Edged {
@@ -16,24 +18,24 @@ struct Edged {
 }
 
 impl Edged {
-    /// With this check, among others perhaps, and this object in its manifests.
+    /// With these checks, and this object, which is somebody else's.
     fn new(mut shop: Shop, checks: &str, object: &Value) -> Self {
         let edge = Edge::start(HOST).expect("an edge");
         let trusted = edge.authority().display().to_string();
         let variable = ("SSL_CERT_FILE".to_owned(), trusted);
         shop.project.env.push(variable);
         shop.configure("info", &format!("    verify: [{checks}]\n"));
-        shop.project.write("k8s/edge.yaml", &object.to_string());
+        shop.make(object);
         Self { shop, edge }
     }
 
     /// Deploys, and opens the way in when the check waits for it.
-    fn comes_in(&self, entrance: &str, open: impl FnOnce(&Edge)) -> String {
+    fn comes_in(&self, entrance: &str, behind: (&str, u16), open: impl FnOnce(&Edge)) -> String {
         let deploy = self.shop.project.beside(&["deploy"]);
         deploy.until_it_says(&format!("looks where {entrance} is reached"));
-        let service = self.shop.get(&["service", "api"]);
+        let service = self.shop.get(&["service", behind.0]);
         let ip = service["spec"]["clusterIP"].as_str().expect("an address");
-        let address = SocketAddr::new(ip.parse().expect("an address"), 8080);
+        let address = SocketAddr::new(ip.parse().expect("an address"), behind.1);
         self.edge.leads_to(address);
         open(&self.edge);
         deploy.succeeds()
@@ -78,7 +80,7 @@ fn an_ingress_is_asked_as_its_users_do() {
     let object = ingress(&json!({ "rules": [rule(HOST)], "tls": tls }));
     let check = "{ http: /health, through: ingress/api }, { tcp: true, through: ingress/api }";
     let edged = Edged::new(Shop::new(), check, &object);
-    let said = edged.comes_in("ingress/api", |edge| {
+    let said = edged.comes_in("ingress/api", API, |edge| {
         edged.says(["ingress", "api"], &Edged::balanced(edge));
     });
     let ip = edged.edge.address();
@@ -125,7 +127,7 @@ fn of_several_hosts_one_has_to_be_named() {
     assert!(said.contains(why), "{said}");
     let check = format!("    verify: [{{ http: /health, through: ingress/api, host: {HOST} }}]\n");
     edged.shop.configure("info", &check);
-    let said = edged.comes_in("ingress/api", |edge| {
+    let said = edged.comes_in("ingress/api", API, |edge| {
         edged.says(["ingress", "api"], &Edged::balanced(edge));
     });
     let ip = edged.edge.address();
@@ -172,7 +174,7 @@ fn a_route_is_asked_at_its_gateway() {
         assert!(done.status.success(), "{done:?}");
     };
     kubectl(&["apply", "-f", &file.display().to_string()]);
-    let said = edged.comes_in("httproute/api", |edge| {
+    let said = edged.comes_in("httproute/api", API, |edge| {
         let address = json!({ "type": "IPAddress", "value": edge.address().to_string() });
         let patch = json!({ "status": { "addresses": [address] } }).to_string();
         let patch = ["--subresource=status", "--type=merge", "-p", &patch];
@@ -191,8 +193,12 @@ fn a_load_balancer_is_asked_where_it_is() {
         "spec": { "type": "LoadBalancer", "selector": { "app": "api" }, "ports": [{ "port": 80, "targetPort": 8080 }] },
     });
     let check = format!("{{ http: /health, through: service/edge, host: {HOST} }}");
-    let edged = Edged::new(Shop::new(), &check, &service);
-    let said = edged.comes_in("service/edge", |edge| {
+    let shop = Shop::new();
+    // Its users reach it by nothing else.
+    let own = "---\n{ apiVersion: v1, kind: Service, metadata: { name: api }, spec: { selector: { app: api }, ports: [{ port: 8080 }] } }\n";
+    shop.edit("k8s/api.yaml", own, "");
+    let edged = Edged::new(shop, &check, &service);
+    let said = edged.comes_in("service/edge", ("edge", 80), |edge| {
         edged.says(["service", "edge"], &Edged::balanced(edge));
     });
     let ip = edged.edge.address();

@@ -143,21 +143,21 @@ pub(super) static TABLE: &[Row] = &[
     },
     Row {
         of: Of::Named("networking.k8s.io", "ingresses"),
-        verbs: &["list", "watch"],
+        verbs: &["get", "watch"],
         cases: &[Ingress],
         why: "where it lets users in",
         without: "",
     },
     Row {
         of: Of::Named("", "services"),
-        verbs: &["list", "watch"],
+        verbs: &["get", "watch"],
         cases: &[Balancer],
         why: "where its load balancer lets users in",
         without: "",
     },
     Row {
         of: Of::Named("gateway.networking.k8s.io", "httproutes"),
-        verbs: &["list"],
+        verbs: &["get"],
         cases: &[HttpRoute],
         why: "which Gateways let users in",
         without: "",
@@ -165,7 +165,7 @@ pub(super) static TABLE: &[Row] = &[
     Row {
         // They are in a namespace of their own more often than not, and which one the route says.
         of: Of::Known("gateway.networking.k8s.io/v1", "Gateway", true),
-        verbs: &["list", "watch"],
+        verbs: &["get", "watch"],
         cases: &[HttpRoute],
         why: "where they let users in",
         without: "what they would answer is not known",

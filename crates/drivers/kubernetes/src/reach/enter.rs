@@ -2,7 +2,7 @@
 
 use super::doors::{self, Closed, Door};
 use super::{Front, Reached, Unreached};
-use crate::cluster::{Cluster, List};
+use crate::cluster::{Cluster, List, Name};
 use crate::kubernetes::Kubernetes;
 use crate::settings::Settings;
 use belay_model::config::{Entrance, EntranceKind};
@@ -77,11 +77,17 @@ async fn said_by<T>(
         fields: &fields,
         ..List::of(api_version, kind, namespace)
     };
+    let named = Name {
+        api_version,
+        kind,
+        namespace,
+        name,
+    };
     let mut missing = String::new();
     let said = async {
         loop {
-            let (found, version) = cluster.list(what).await?;
-            let Some(object) = found.first() else {
+            let found = cluster.get(named).await?;
+            let Some(object) = &found else {
                 let title = format!("{}/{name}", kind.to_lowercase());
                 let why = format!("{title} is not there, in the namespace {namespace}");
                 return Err(Unreached::Unknown(why));
@@ -91,7 +97,9 @@ async fn said_by<T>(
                 Err(Closed::Unclear(why)) => return Err(Unreached::Unknown(why)),
                 Err(Closed::NotYet(why)) => missing = why,
             }
-            let mut changes = Box::pin(cluster.watch(what, &version).await?);
+            let version = object["metadata"]["resourceVersion"].as_str();
+            let version = version.unwrap_or_default();
+            let mut changes = Box::pin(cluster.watch(what, version).await?);
             changes.next().await;
         }
     };
