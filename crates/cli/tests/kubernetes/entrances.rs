@@ -1,8 +1,9 @@
 //! Checks through where users come in from outside of the cluster. No controller runs: an edge of the test's own answers there, and the
 //! test writes its address into the status, as a controller does, once the check waits for it.
 
+use crate::helm;
 use crate::shop::{Shop, until};
-use belay_testbed::{ControlPlane, Edge};
+use belay_testbed::{ControlPlane, Edge, Helm};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -19,12 +20,17 @@ struct Edged {
 
 impl Edged {
     /// With these checks, and this object, which is somebody else's.
-    fn new(mut shop: Shop, checks: &str, object: &Value) -> Self {
+    fn new(shop: Shop, checks: &str, object: &Value) -> Self {
+        shop.configure("info", &format!("    verify: [{checks}]\n"));
+        Self::of(shop, object)
+    }
+
+    /// The same of a shop that has its configuration.
+    fn of(mut shop: Shop, object: &Value) -> Self {
         let edge = Edge::start(HOST).expect("an edge");
         let trusted = edge.authority().display().to_string();
         let variable = ("SSL_CERT_FILE".to_owned(), trusted);
         shop.project.env.push(variable);
-        shop.configure("info", &format!("    verify: [{checks}]\n"));
         shop.make(object);
         Self { shop, edge }
     }
@@ -66,6 +72,13 @@ impl Edged {
 
 fn ingress(spec: &Value) -> Value {
     json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": { "name": "api" }, "spec": spec })
+}
+
+fn balancer() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "edge" },
+        "spec": { "type": "LoadBalancer", "selector": { "app": "api" }, "ports": [{ "port": 80, "targetPort": 8080 }] },
+    })
 }
 
 fn rule(host: &str) -> Value {
@@ -187,17 +200,32 @@ fn a_route_is_asked_at_its_gateway() {
 }
 
 #[test]
-fn a_load_balancer_is_asked_where_it_is() {
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "edge" },
-        "spec": { "type": "LoadBalancer", "selector": { "app": "api" }, "ports": [{ "port": 80, "targetPort": 8080 }] },
+fn a_helm_release_is_asked_as_its_users_do() {
+    let shop = helm::shop(Helm::V4);
+    let check = format!(
+        "keep: {{ bake: 0s }}\n    verify: [{{ http: /health, through: service/edge, host: {HOST} }}]"
+    );
+    shop.edit("belay.yaml", "keep: { bake: 0s }", &check);
+    let edged = Edged::of(shop, &balancer());
+    let said = edged.comes_in("service/edge", ("edge", 80), |edge| {
+        edged.says(["service", "edge"], &Edged::balanced(edge));
     });
+    let place = format!(
+        "service/edge (http://{HOST} at {}:80)",
+        edged.edge.address()
+    );
+    assert!(said.contains(&place), "{said}");
+    edged.sick_goes_back(&place);
+}
+
+#[test]
+fn a_load_balancer_is_asked_where_it_is() {
     let check = format!("{{ http: /health, through: service/edge, host: {HOST} }}");
     let shop = Shop::new();
     // Its users reach it by nothing else.
     let own = "---\n{ apiVersion: v1, kind: Service, metadata: { name: api }, spec: { selector: { app: api }, ports: [{ port: 8080 }] } }\n";
     shop.edit("k8s/api.yaml", own, "");
-    let edged = Edged::new(shop, &check, &service);
+    let edged = Edged::new(shop, &check, &balancer());
     let said = edged.comes_in("service/edge", ("edge", 80), |edge| {
         edged.says(["service", "edge"], &Edged::balanced(edge));
     });
